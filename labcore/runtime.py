@@ -1,0 +1,181 @@
+"""What the machine offers and what the environment asks for.
+
+Every LABCORE_* variable is read here, anew at each call. torch is imported inside the
+functions that need it: the command line must work where torch is missing or broken.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = [
+    "LabError",
+    "autocast",
+    "cache_folder",
+    "check_seed",
+    "cpu_count",
+    "device",
+    "precision",
+    "progress",
+    "seed_everything",
+    "strict",
+    "track_name",
+    "use_threads",
+]
+
+
+class LabError(Exception):
+    """A mistake the user can mend: shown as its one sentence, without traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def setting(name: str, default: str, allowed: tuple[str, ...] = ()) -> str:
+    """The variable LABCORE_<name>, or its default where it is unset or empty."""
+    value = os.environ.get(f"LABCORE_{name}", "").strip() or default
+    if allowed and value not in allowed:
+        raise LabError(
+            f"LABCORE_{name} is {value!r}, but it must be one of {', '.join(allowed)}: "
+            "correct or unset the variable and start again."
+        )
+    return value
+
+
+def track_name() -> str:
+    return setting("TRACK", "fashion")
+
+
+def strict() -> bool:
+    """Whether an exercise not yet written raises (tests, grading) or only prints."""
+    return setting("STRICT", "0", ("0", "1")) == "1"
+
+
+def check_seed() -> int:
+    value = setting("CHECK_SEED", "0")
+    if not value.isdecimal():
+        raise LabError(
+            f"LABCORE_CHECK_SEED is {value!r}, but it must be a whole number."
+        )
+    return int(value)
+
+
+def cache_folder() -> Path:
+    """Where downloads go; created, and checked to be writable, at the first use."""
+    folder = Path(setting("CACHE", str(Path.home() / ".cache" / "pruning-lab")))
+    try:
+        folder = folder.expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):
+        usable = False
+    if not usable:
+        raise LabError(
+            f"The cache folder {folder} cannot be read and written: "
+            "set LABCORE_CACHE to a folder of your own."
+        )
+    return folder
+
+
+def cpu_count() -> int:
+    """Cores this process may use: its affinity, cut to a container's CPU quota."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _cgroup_quota(Path("/sys/fs/cgroup")))))
+
+
+def _cgroup_quota(root: Path) -> float:
+    """CPUs that the control group grants (version 2, then 1); infinity if unlimited."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return math.inf
+    if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
+        return math.inf
+    return int(quota) / int(period)
+
+
+def use_threads() -> int:
+    """Let torch use as many threads as there are cores for us; returns the count."""
+    import torch
+
+    wanted = setting("THREADS", str(cpu_count()))
+    if not wanted.isdecimal() or int(wanted) == 0:
+        raise LabError(f"LABCORE_THREADS is {wanted!r}, but it must be 1 or more.")
+    if torch.get_num_threads() != int(wanted):
+        torch.set_num_threads(int(wanted))
+    return int(wanted)
+
+
+def device():
+    """CUDA on the cifar10 track where there is one, else the CPU."""
+    import torch
+
+    default = "cuda" if track_name() == "cifar10" else "cpu"
+    wanted = setting("DEVICE", default, ("cpu", "cuda"))
+    if wanted == "cuda" and not torch.cuda.is_available():
+        wanted = "cpu"
+    return torch.device(wanted)
+
+
+def precision() -> str:
+    """ "fp32" or "bf16": what LABCORE_PRECISION asks for, or the faster safe one."""
+    wanted = setting("PRECISION", "auto", ("auto", "fp32", "bf16"))
+    if wanted != "auto":
+        return wanted
+    return "bf16" if has_bfloat16() else "fp32"
+
+
+def has_bfloat16() -> bool:
+    """Whether the device multiplies bfloat16 in hardware (emulation is slower)."""
+    import torch
+
+    if device().type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = _cpu_flags()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _cpu_flags() -> set[str]:
+    """Instruction sets of the first core; empty where the system does not list them."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("flags"):
+                    return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+def autocast():
+    """Context in which convolutions and matrix products run in `precision()`."""
+    import torch
+
+    return torch.autocast(
+        device().type, dtype=torch.bfloat16, enabled=precision() == "bf16"
+    )
+
+
+def seed_everything(seed: int = 0) -> None:
+    import torch
+
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def progress(
+    items: Iterable | None = None, *, total: int | None = None, what: str = ""
+):
+    """A tqdm bar that appears only on work of over two seconds and then vanishes."""
+    from tqdm.auto import tqdm  # here: in notebooks this imports ipywidgets
+
+    return tqdm(items, total=total, desc=what, delay=2, leave=False)
