@@ -1,0 +1,127 @@
+"""What a network costs: parameters, zeros, bytes, multiply-adds, time."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import runtime
+
+__all__ = [
+    "Latency",
+    "StoredBytes",
+    "latency",
+    "macs",
+    "parameters",
+    "sparsity",
+    "stored_bytes",
+]
+
+
+def parameters(model: nn.Module, nonzero_only: bool = False) -> int:
+    """All learnable numbers, BatchNorm and biases included; or those that are not 0."""
+    if nonzero_only:
+        return sum(p.count_nonzero().item() for p in model.parameters())
+    return sum(p.numel() for p in model.parameters())
+
+
+def sparsity(thing: nn.Module | Tensor) -> float:
+    """Zeros / all, of a tensor or of a model's parameters."""
+    tensors = [thing] if isinstance(thing, Tensor) else list(thing.parameters())
+    zeros = sum((t == 0).sum().item() for t in tensors)
+    return zeros / sum(t.numel() for t in tensors)
+
+
+@dataclass(frozen=True)
+class StoredBytes:
+    """The size of a model's parameters in bytes, by four ways to store float32.
+
+    formula    4 bytes a nonzero: a lower bound, for it forgets where they are
+    bitmask    the same, and one bit a parameter to say which are not zero
+    csr        4 bytes a value, 4 a column index, 4 a row start; 1-d tensors as they are
+    deflated   a file really written: the whole state_dict, compressed by deflate
+    """
+
+    formula: int
+    bitmask: int
+    csr: int
+    deflated: int
+
+
+def stored_bytes(model: nn.Module) -> StoredBytes:
+    total, kept = parameters(model), parameters(model, nonzero_only=True)
+    return StoredBytes(
+        formula=4 * kept,
+        bitmask=4 * kept + (total + 7) // 8,
+        csr=sum(_csr_bytes(p) for p in model.parameters()),
+        deflated=_deflated_bytes(model),
+    )
+
+
+def _csr_bytes(tensor: Tensor) -> int:
+    if tensor.dim() < 2:
+        return 4 * tensor.numel()
+    return 8 * tensor.count_nonzero().item() + 4 * (tensor.shape[0] + 1)
+
+
+def _deflated_bytes(model: nn.Module) -> int:
+    """Size of a zip of the raw tensors: what would be sent to the device."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "weights.zip"
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, tensor in model.state_dict().items():
+                archive.writestr(name, tensor.cpu().contiguous().numpy().tobytes())
+        return file.stat().st_size
+
+
+def macs(model: nn.Module, example: Tensor) -> int:
+    """Multiply-adds of convolutions and matrix products, by torch's own counter."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(example)
+    return counter.get_total_flops() // 2  # it counts a multiply-add as two
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds a call: the median of all rounds and the quartiles around it."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+def latency(
+    variants: Mapping[str, Callable[[], object]],
+    rounds: int = 50,
+    warmup: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Latency]:
+    """Time each variant once a round, on one thread: a busy moment hits all alike.
+
+    Compare the results as ratios; the seconds belong to this machine and this hour.
+    """
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for round_number in runtime.progress(range(warmup + rounds), what="timing"):
+                for name, call in variants.items():
+                    start = clock()
+                    call()
+                    seconds = clock() - start
+                    if round_number >= warmup:
+                        times[name].append(seconds)
+    finally:
+        torch.set_num_threads(threads)
+    quartiles = {name: statistics.quantiles(t, n=4) for name, t in times.items()}
+    return {name: Latency(q[1], q[0], q[2]) for name, q in quartiles.items()}

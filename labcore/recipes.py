@@ -1,0 +1,95 @@
+"""The recipes behind the dense networks: `labcore train fashion` and `... cifar10`."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import assets, nets, raw, runtime, training
+from .runtime import LabError
+from .tracks import TRACKS, normalised
+
+__all__ = ["train_track"]
+
+FASHION_NETS = {
+    "fashion-vgg16.pt": lambda: nets.VGG(width=16, in_channels=1),
+    "fashion-resnet8.pt": lambda: nets.ResNet8(in_channels=1),
+}
+OURS = "MIT (trained by labcore train fashion)"
+
+
+def train_track(track: str, raw_folder: Path | None) -> None:
+    """Make a track's dense networks anew and print what they reach on val and test."""
+    runtime.use_threads()
+    if track == "fashion":
+        _train_fashion(raw_folder or Path("/usr/share/datasets/fashion-mnist"))
+    elif track == "cifar10":
+        _train_cifar10()
+    else:
+        raise LabError(f"There is no track {track!r}: choose 'fashion' or 'cifar10'.")
+
+
+def _train_fashion(folder: Path) -> None:
+    """Pack the shipped subset, then train on all 55,000 images that are not in val."""
+    splits = raw.fashion_images(folder)
+    raw.fashion_npz(splits, assets.SHIPPED / "fashion.npz")
+    _enter("fashion.npz", "MIT (Fashion-MNIST, Zalando SE)")
+    for name, make in FASHION_NETS.items():
+        net = _trained(name, make, splits, "dense", TRACKS["fashion"], epochs=18)
+        _save(net, assets.SHIPPED / name)
+        _enter(name, OURS)
+
+
+def _train_cifar10() -> None:
+    """Train on the 45,000 images of the train split; the result goes to the cache."""
+    track = TRACKS["cifar10"]
+    with np.load(track.archive()) as arrays:
+        splits = dict(arrays)
+    net = _trained("cifar10-vgg64.pt", track.net, splits, "train", track, epochs=30)
+    _save(net, runtime.cache_folder() / "cifar10-vgg64.pt")
+
+
+def _trained(name, make, splits, train_split, track, epochs) -> nn.Module:
+    def tensors(split: str):
+        images = normalised(splits[f"{split}_images"], track)
+        return images, torch.from_numpy(splits[f"{split}_labels"]).long()
+
+    runtime.seed_everything(0)
+    net, start = make(), time.perf_counter()
+    training.train(net, *tensors(train_split), epochs=epochs, lr=0.1)
+    minutes = (time.perf_counter() - start) / 60
+    scores = {
+        split: training.evaluate(net, *tensors(split)) for split in ("val", "test")
+    }
+    print(
+        f"{name}: {epochs} epochs in {minutes:.1f} min ({runtime.precision()}), "
+        f"val {scores['val']:.2f} %, test {scores['test']:.2f} %"
+    )
+    return net
+
+
+def _save(net: nn.Module, target: Path) -> None:
+    weights = {key: value.cpu() for key, value in net.state_dict().items()}
+    content = io.BytesIO()  # torch.save puts the file's name into its bytes
+    torch.save(weights, content)
+    with assets.written(target) as file:
+        file.write(content.getvalue())
+
+
+def _enter(name: str, licence: str) -> None:
+    """Write a shipped file's hash and size into the manifest."""
+    target, file = assets.SHIPPED / "manifest.json", assets.SHIPPED / name
+    entries = json.loads(target.read_text(encoding="utf-8"))
+    entries[name] = {
+        "sha256": assets.sha256(file),
+        "bytes": file.stat().st_size,
+        "licence": licence,
+    }
+    with assets.written(target) as opened:
+        opened.write((json.dumps(entries, indent=2) + "\n").encode())

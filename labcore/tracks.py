@@ -1,0 +1,191 @@
+"""A track is a dataset with a trained dense network; the workbench is its front.
+
+bench = workbench()
+bench.accuracy(bench.dense(), "val")
+"""
+
+from __future__ import annotations
+
+import copy
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import assets, nets, raw, runtime, training
+from .runtime import LabError
+
+__all__ = ["TRACKS", "Track", "Workbench", "workbench"]
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a lab needs to know of a dataset and its dense network."""
+
+    name: str
+    classes: tuple[str, ...]
+    mean: float
+    deviation: float
+    pad: int  # pixels of background added on each side
+    archive: Callable[
+        [], Path
+    ]  # -> .npz with {split}_images (uint8) and {split}_labels
+    net: Callable[[], nn.Module]
+    weights: Callable[[], dict[str, Tensor]]
+
+
+def fashion_weights() -> dict[str, Tensor]:
+    return torch.load(assets.path("fashion-vgg16.pt"), weights_only=True)
+
+
+def cifar10_weights() -> dict[str, Tensor]:
+    """Weights from `labcore train cifar10` where they exist, else the public ones."""
+    own = runtime.cache_folder() / "cifar10-vgg64.pt"
+    if own.exists():
+        return torch.load(own, map_location="cpu", weights_only=True)
+    public = assets.path("vgg.cifar.pretrained.pth")
+    return torch.load(public, map_location="cpu", weights_only=True)["state_dict"]
+
+
+TRACKS = {
+    "fashion": Track(
+        name="fashion",
+        classes=(
+            *("T-shirt", "trouser", "pullover", "dress", "coat"),
+            *("sandal", "shirt", "sneaker", "bag", "boot"),
+        ),
+        mean=0.286,
+        deviation=0.353,
+        pad=2,  # 28x28 -> 32x32
+        archive=lambda: assets.path("fashion.npz"),
+        net=lambda: nets.VGG(width=16, in_channels=1),
+        weights=fashion_weights,
+    ),
+    "cifar10": Track(
+        name="cifar10",
+        classes=(
+            *("airplane", "car", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ),
+        mean=0.0,  # the public checkpoint was trained on plain pixels in [0, 1]
+        deviation=1.0,
+        pad=0,
+        archive=raw.cifar10_npz,
+        net=lambda: nets.VGG(width=64, in_channels=3),
+        weights=cifar10_weights,
+    ),
+}
+
+
+def normalised(pixels: np.ndarray, track: Track) -> Tensor:
+    """uint8, (n, h, w) or (n, channels, h, w) -> float32, padded, channels-last."""
+    images = torch.from_numpy(pixels)
+    images = images[:, None] if images.dim() == 3 else images
+    images = F.pad(images, [track.pad] * 4).contiguous(
+        memory_format=torch.channels_last
+    )
+    return images.float().div_(255).sub_(track.mean).div_(track.deviation)
+
+
+class Workbench:
+    """The splits and the dense network of one track, loaded when first asked for."""
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.classes = track.classes
+        self.test_looks = 0  # every choice is made on val: this should stay at 1
+        self._images: dict[str, tuple[Tensor, Tensor]] = {}
+        self._dense: nn.Module | None = None
+
+    def dense(self) -> nn.Module:
+        """A fresh copy of the trained dense network, in eval mode."""
+        if self._dense is None:
+            net = self.track.net()
+            net.load_state_dict(self.track.weights())
+            self._dense = net.to(memory_format=torch.channels_last).eval()
+        return copy.deepcopy(self._dense)
+
+    def images(self, split: str) -> tuple[Tensor, Tensor]:
+        """(float32 normalised images (n, channels, 32, 32), labels (n,))."""
+        if split not in SPLITS:
+            raise LabError(
+                f"There is no split {split!r}: choose 'train', 'val' or 'test'."
+            )
+        if split not in self._images:
+            archive = self.track.archive()
+            try:
+                with np.load(archive, allow_pickle=False) as arrays:
+                    pixels = arrays[f"{split}_images"]
+                    labels = arrays[f"{split}_labels"]
+            except RuntimeError as missing:  # zipfile, on a Python built without lzma
+                raise LabError(
+                    f"This Python cannot unpack the images ({missing}): "
+                    "use a Python from python.org, conda or your system."
+                ) from None
+            except (zipfile.BadZipFile, KeyError, ValueError, EOFError):
+                raise LabError(
+                    f"{archive} is damaged: delete it and run again to make it anew."
+                ) from None
+            self._images[split] = (
+                normalised(pixels, self.track),
+                torch.from_numpy(labels).long(),
+            )
+        return self._images[split]
+
+    @property
+    def example(self) -> Tensor:
+        """One input, as a batch of 1."""
+        return self.images("val")[0][:1]
+
+    def accuracy(self, model: nn.Module, split: str = "val") -> float:
+        """Share of the split's images that the model names rightly, in percent."""
+        self.test_looks += split == "test"
+        return training.evaluate(model, *self.images(split))
+
+    def finetune(
+        self,
+        model: nn.Module,
+        epochs: int,
+        *,
+        lr: float = 0.02,
+        after_step: Callable[[nn.Module], object] | None = None,
+        seed: int = 0,
+        **options,
+    ) -> list[float]:
+        """Train on the train split, the learning rate falling to zero; -> losses."""
+        images, labels = self.images("train")
+        return training.train(
+            model,
+            images,
+            labels,
+            epochs=epochs,
+            lr=lr,
+            after_step=after_step,
+            seed=seed,
+            **options,
+        )
+
+
+@cache
+def _bench(name: str) -> Workbench:
+    return Workbench(TRACKS[name])
+
+
+def workbench(track: str | None = None) -> Workbench:
+    """The bench of `track`, else of LABCORE_TRACK, else of "fashion"; one a kernel."""
+    name = track or runtime.track_name()
+    if name not in TRACKS:
+        raise LabError(
+            f"There is no track {name!r}: choose 'fashion' (the default, nothing to "
+            "download) or 'cifar10', by argument or by LABCORE_TRACK."
+        )
+    runtime.use_threads()
+    return _bench(name)

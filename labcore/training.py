@@ -1,0 +1,145 @@
+"""Training and evaluation on images held in memory, a whole batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import runtime
+
+__all__ = ["augmented", "evaluate", "predict", "train"]
+
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, images, labels) -> loss
+
+
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(model(images).float(), labels)
+
+
+def train(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int,
+    lr: float = 0.1,
+    batch_size: int = 128,
+    weight_decay: float = 5e-4,
+    warmup: float = 0.1,
+    augment: bool = True,
+    loss: Loss = cross_entropy,
+    after_step: Callable[[nn.Module], object] | None = None,
+    seed: int = 0,
+) -> list[float]:
+    """Train in place by SGD with Nesterov momentum; returns each epoch's mean loss.
+
+    The learning rate climbs to `lr` during the share `warmup` of all steps and then
+    falls to zero along a half cosine, step by step.
+    after_step   called with the model after every update: here a mask is put back
+    """
+    runtime.use_threads()
+    device = runtime.device()
+    model.to(device, memory_format=torch.channels_last).train()
+    images, labels = images.to(device), labels.to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=lr,
+        momentum=0.9,
+        weight_decay=weight_decay,
+        nesterov=True,
+    )
+    batches = len(images) // batch_size  # the few images left over wait for next epoch
+    if batches == 0:
+        raise runtime.LabError(
+            f"Training needs at least one batch of {batch_size} images, "
+            f"but got {len(images)}: pass more images or a smaller batch_size."
+        )
+    steps = epochs * batches
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _warm_cosine(step / steps, warmup)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    try:
+        with runtime.progress(total=steps, what="training") as bar:
+            for _ in range(epochs):
+                order = torch.randperm(len(images), generator=generator)
+                total = 0.0
+                for picked in order[: batches * batch_size].split(batch_size):
+                    batch = images[picked.to(device)]
+                    if augment:
+                        batch = augmented(batch, generator)
+                    with runtime.autocast():
+                        batch_loss = loss(model, batch, labels[picked.to(device)])
+                    optimizer.zero_grad()
+                    batch_loss.backward()
+                    optimizer.step()
+                    schedule.step()
+                    if after_step is not None:
+                        after_step(model)
+                    total += batch_loss.item()
+                    bar.update()
+                losses.append(total / batches)
+    finally:
+        model.eval()
+    return losses
+
+
+def _warm_cosine(done: float, warmup: float) -> float:
+    """Factor on the learning rate once the share `done` of all steps is behind us."""
+    if done < warmup:
+        return done / warmup
+    half_turn = torch.pi * (done - warmup) / (1 - warmup)
+    return 0.5 * (1 + torch.cos(torch.tensor(half_turn)).item())
+
+
+def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Tensor:
+    """Each image moved by up to `shift` pixels and mirrored half of the time.
+
+    What moves in at a border repeats the pixels that were there.
+    """
+    count, _, height, width = images.shape
+
+    def moved(size: int) -> Tensor:
+        by = torch.randint(-shift, shift + 1, (count, 1), generator=generator)
+        return (torch.arange(size) + by).clamp(0, size - 1)  # (batch, size)
+
+    rows, columns = moved(height), moved(width)
+    mirror = torch.rand(count, 1, generator=generator) < 0.5
+    columns = torch.where(mirror, columns.flip(1), columns)
+    each = torch.arange(count)[:, None, None]
+    # picked from (batch, height, width, channels): channels-last stays channels-last
+    pixels = images.permute(0, 2, 3, 1)
+    picked = pixels[
+        each.to(images.device),
+        rows[:, :, None].to(images.device),
+        columns[:, None, :].to(images.device),
+    ]
+    return picked.permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
+    """Class scores (logits) of all images, in float32; the model is left as it was."""
+    runtime.use_threads()
+    device = runtime.device()
+    was_training = model.training
+    model.to(device, memory_format=torch.channels_last).eval()
+    batches = images.split(batch_size)
+    try:
+        with runtime.autocast():
+            bar = runtime.progress(batches, what="evaluating")
+            return torch.cat([model(batch.to(device)).float() for batch in bar])
+    finally:
+        model.train(was_training)
+
+
+def evaluate(
+    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 250
+) -> float:
+    """Share of images whose best score is at their label, in percent."""
+    best = predict(model, images, batch_size).argmax(dim=1)
+    return 100 * (best == labels.to(best.device)).float().mean().item()
