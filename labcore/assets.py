@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import os
-import tempfile
+import secrets
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,13 +151,13 @@ def written(target: Path) -> Iterator[BinaryIO]:
     Each writer has a temporary name of its own, so two at once do no harm.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 yield file
-            os.replace(name, target)
+            temporary.replace(target)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise LabError(

@@ -85,8 +85,13 @@ def _deflated_bytes(model: nn.Module) -> int:
 
 def macs(model: nn.Module, example: Tensor) -> int:
     """Multiply-adds of convolutions and matrix products, by torch's own counter."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(example)
+    was_training = model.training
+    model.eval()  # else a BatchNorm would learn from the example
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(example)
+    finally:
+        model.train(was_training)
     return counter.get_total_flops() // 2  # it counts a multiply-add as two
 
 

@@ -1,0 +1,1 @@
+"""One module a lab: `labNN.check_<function>(answer)` and `labNN.lend("<function>")`."""

@@ -1,0 +1,354 @@
+"""Checks of Lab 01, weight histograms: sparsity, parameters, size, statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from labcore.checks.core import Lab, Step
+from labcore.checks.trial import Trial
+from labcore.nets import MLP, VGG, LeNet
+
+__all__ = ["EXERCISES", "lend"]
+
+_lab = Lab()
+EXERCISES, lend = _lab.exercises, _lab.lend
+
+
+def _zeroed(model: nn.Module, ask: Trial) -> nn.Module:
+    """The model with a random share of each parameter set to zero."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            share = torch.rand((), generator=ask.rng)
+            parameter[torch.rand(parameter.shape, generator=ask.rng) < share] = 0
+    return model
+
+
+def _linear(*rows: list[float]) -> nn.Linear:
+    """A linear layer without bias that holds just these weights."""
+    weight = torch.tensor(rows)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight = nn.Parameter(weight)
+    return layer
+
+
+def _unequal() -> nn.Module:
+    """1 zero of 2 weights, then 1 of 8: together 0.2, on average 0.3125."""
+    return nn.Sequential(
+        _linear([0.0, 0.5]),
+        _linear([0.0], [1.0], [2.0], [3.0], [4.0], [5.0], [6.0], [7.0]),
+    )
+
+
+def _conv_and_norm() -> nn.Module:
+    """22 parameters, 2 of them zero (shifts); 5 more numbers are buffers."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2))
+    model[0].weight = nn.Parameter(torch.arange(1.0, 19).view(2, 1, 3, 3))
+    return model
+
+
+def _half_frozen() -> nn.Module:
+    model = nn.Sequential(_linear([0.0, 0.0, 1.0]), _linear([1.0], [2.0]))
+    return model.requires_grad_(False).append(_linear([3.0, 4.0]))
+
+
+def _zeros(tensors: Iterable[Tensor]) -> int:
+    return sum((t == 0).sum().item() for t in tensors)
+
+
+def _share_of_zeros(tensors: Iterable[Tensor]) -> float:
+    tensors = list(tensors)
+    return _zeros(tensors) / sum(t.numel() for t in tensors)
+
+
+def _trainable(model: nn.Module) -> list[Tensor]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _matrices(model: nn.Module) -> list[Tensor]:
+    return [p for p in model.parameters() if p.dim() > 1]
+
+
+BUFFERS = "state_dict() holds BatchNorm's running statistics too; parameters() does not"
+FROZEN = "you leave out frozen parameters; all parameters count"
+SMALL = "you leave out biases and BatchNorm; all parameters count"
+DENSITY = "that is the share of nonzeros (the density); sparsity is 1 minus it"
+PERCENT = "that is a percentage; a sparsity lies between 0 and 1"
+IGNORED = "count_nonzero_only makes no difference"
+UNASKED = "you count nonzeros though count_nonzero_only is False"
+
+
+def get_sparsity(tensor: Tensor) -> float:
+    values = tensor.flatten().tolist()
+    return sum(value == 0 for value in values) / len(values)
+
+
+def _random_weights(ask: Trial) -> None:
+    for _ in range(10):
+        weight = torch.randint(-2, 3, (3, 4, 2, 2), generator=ask.rng).float()
+        ask(weight.transpose(0, 1))
+
+
+check_get_sparsity = _lab.exercise(
+    "1.1",
+    get_sparsity,
+    parameters=("tensor",),
+    groups={"idea": 2, "any tensor": 2},
+    read="Hint 1 of exercise 1.1, just above",
+    steps=(
+        Step("idea", "four values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2]))),
+        Step("idea", "no zeros", lambda ask: ask(torch.tensor([1.0, -2.0, 3.0]))),
+        Step("idea", "all zeros", lambda ask: ask(torch.zeros(3))),
+        Step("any tensor", "a matrix", lambda ask: ask(torch.eye(3))),
+        Step(
+            "any tensor",
+            "small is not zero",
+            lambda ask: ask(torch.tensor([1e-9, 0.0, 1.0, -1e-9, 0.0])),
+        ),
+        Step(
+            "any tensor",
+            "a bool mask",
+            lambda ask: ask(torch.tensor([True, False, True, True])),
+        ),
+        Step("any tensor", "random weights, transposed", _random_weights),
+    ),
+    mistakes={
+        DENSITY: lambda t: 1 - get_sparsity(t),
+        PERCENT: lambda t: 100 * get_sparsity(t),
+        "that is the number of zeros; divide by the number of values": lambda t: _zeros(
+            [t]
+        ),
+        "you count small values as zeros; only zeros count": lambda t: get_sparsity(
+            t * (t.abs() > 1e-3)
+        ),
+        "you count what is not positive": lambda t: get_sparsity(t.clamp(min=0)),
+        "len(tensor) is the length of the first axis; numel() counts all values": (
+            lambda t: _zeros([t]) / len(t)
+        ),
+        "whole-number division // loses the fraction": lambda t: (
+            _zeros([t]) // t.numel()
+        ),
+    },
+).check
+
+
+def get_model_sparsity(model: nn.Module) -> float:
+    return _share_of_zeros(model.parameters())
+
+
+def _average_sparsity(model: nn.Module) -> float:
+    shares = [get_sparsity(p) for p in model.parameters()]
+    return sum(shares) / len(shares)
+
+
+def _random_nets(ask: Trial) -> None:
+    ask(_zeroed(MLP(6, (5, 4), 3), ask))
+    ask(_zeroed(VGG(width=2), ask))
+
+
+check_get_model_sparsity = _lab.exercise(
+    "1.2",
+    get_model_sparsity,
+    parameters=("model",),
+    groups={"idea": 2, "any network": 2},
+    read="Hint 2 of exercise 1.2, just above",
+    steps=(
+        Step("idea", "one layer", lambda ask: ask(_linear([0.0, 0.5]))),
+        Step("idea", "layers of different size", lambda ask: ask(_unequal())),
+        Step("any network", "BatchNorm", lambda ask: ask(_conv_and_norm())),
+        Step("any network", "frozen parameters", lambda ask: ask(_half_frozen())),
+        Step("any network", "random zeros", _random_nets),
+    ),
+    mistakes={
+        "that is the average over the tensors; a small one weighs as much there as a "
+        "large one: add up first, divide once": _average_sparsity,
+        BUFFERS: lambda model: _share_of_zeros(model.state_dict().values()),
+        SMALL: lambda model: _share_of_zeros(_matrices(model)),
+        FROZEN: lambda model: _share_of_zeros(_trainable(model)),
+        DENSITY: lambda model: 1 - get_model_sparsity(model),
+        PERCENT: lambda model: 100 * get_model_sparsity(model),
+        "you return in the first round of the loop": lambda model: get_sparsity(
+            next(model.parameters())
+        ),
+    },
+).check
+
+
+def get_num_parameters(model: nn.Module, count_nonzero_only: bool = False) -> int:
+    return _number(model.parameters(), count_nonzero_only)
+
+
+def _number(tensors: Iterable[Tensor], count_nonzero_only: bool) -> int:
+    values = [value for tensor in tensors for value in tensor.flatten().tolist()]
+    return sum(value != 0 for value in values) if count_nonzero_only else len(values)
+
+
+def _both_ways(ask: Trial) -> None:
+    for model in (_zeroed(MLP(6, (5, 4), 3), ask), _zeroed(VGG(width=2), ask)):
+        ask(model)
+        ask(model, count_nonzero_only=True)
+
+
+check_get_num_parameters = _lab.exercise(
+    "1.3",
+    get_num_parameters,
+    parameters=("model", "count_nonzero_only"),
+    groups={"idea": 2, "nonzeros": 2},
+    read="Hint 2 of exercise 1.3, just above",
+    steps=(
+        Step("idea", "weights and a bias", lambda ask: ask(nn.Linear(3, 2))),
+        Step("idea", "BatchNorm", lambda ask: ask(_conv_and_norm())),
+        Step("idea", "zeros count too", lambda ask: ask(_unequal())),
+        Step("idea", "frozen parameters", lambda ask: ask(_half_frozen())),
+        Step("nonzeros", "only nonzeros", lambda ask: ask(_unequal(), True)),
+        Step("nonzeros", "both ways, random zeros", _both_ways),
+    ),
+    mistakes={
+        UNASKED: lambda model, _=False: _number(model.parameters(), True),
+        IGNORED: lambda model, _=False: _number(model.parameters(), False),
+        "you count the zeros": lambda model, _=False: _zeros(model.parameters()),
+        BUFFERS: lambda model, nonzero=False: _number(
+            model.state_dict().values(), nonzero
+        ),
+        FROZEN: lambda model, nonzero=False: _number(_trainable(model), nonzero),
+        SMALL: lambda model, nonzero=False: _number(_matrices(model), nonzero),
+        "you count the tensors; numel() counts the values in one": (
+            lambda model, _=False: len(list(model.parameters()))
+        ),
+    },
+).check
+
+
+def get_model_size(
+    model: nn.Module, data_width: int = 32, count_nonzero_only: bool = False
+) -> int:
+    return get_num_parameters(model, count_nonzero_only) * data_width
+
+
+def _any_width(ask: Trial) -> None:
+    for data_width in (4, 16, 32):
+        model = _zeroed(LeNet(), ask)
+        ask(model, data_width, True)
+        ask(model, data_width, False)
+
+
+check_get_model_size = _lab.exercise(
+    "1.4",
+    get_model_size,
+    parameters=("model", "data_width", "count_nonzero_only"),
+    groups={"idea": 2, "any width": 2},
+    read="Hint 1 of exercise 1.4, just above",
+    steps=(
+        Step("idea", "32 bits each", lambda ask: ask(nn.Linear(3, 2))),
+        Step("idea", "zeros take space", lambda ask: ask(_unequal())),
+        Step(
+            "idea",
+            "only nonzeros",
+            lambda ask: ask(_unequal(), count_nonzero_only=True),
+        ),
+        Step("any width", "8 bits", lambda ask: ask(nn.Linear(3, 2), data_width=8)),
+        Step("any width", "random zeros, any width", _any_width),
+    ),
+    mistakes={
+        "that is in bytes; asked are bits": (
+            lambda model, width=32, nonzero=False: (
+                get_model_size(model, width, nonzero) / 8
+            )
+        ),
+        "that is the number of parameters; each takes data_width bits": (
+            lambda model, width=32, nonzero=False: get_num_parameters(model, nonzero)
+        ),
+        "data_width makes no difference": (
+            lambda model, _=32, nonzero=False: get_model_size(model, 32, nonzero)
+        ),
+        IGNORED: lambda model, width=32, _=False: get_model_size(model, width),
+        UNASKED: lambda model, width=32, _=False: get_model_size(model, width, True),
+    },
+).check
+
+
+Statistics = dict[str, dict[str, float]]
+
+
+def layer_statistics(model: nn.Module) -> Statistics:
+    return {
+        name: _describe(module.weight)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def _describe(weight: Tensor) -> dict[str, float]:
+    values = weight.flatten().tolist()
+    mean = sum(values) / len(values)
+    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    largest = max(abs(v) for v in values)
+    return {"mean": mean, "std": variance**0.5, "largest": largest}
+
+
+def _with_other(key: str, compute: Callable[[Tensor], Tensor]) -> Callable:
+    """The right table, but for one of the three numbers."""
+
+    def mistaken(model: nn.Module) -> Statistics:
+        modules = dict(model.named_modules())
+        return {
+            name: row | {key: compute(modules[name].weight.detach()).item()}
+            for name, row in layer_statistics(model).items()
+        }
+
+    return mistaken
+
+
+def _every_weight(model: nn.Module) -> Statistics:
+    return {
+        name.removesuffix(".weight"): _describe(parameter)
+        for name, parameter in model.named_parameters()
+        if name.endswith(".weight")
+    }
+
+
+check_layer_statistics = _lab.exercise(
+    "1.5",
+    layer_statistics,
+    parameters=("model",),
+    groups={"idea": 2, "any network": 2},
+    read="Hint 2 of exercise 1.5, just above",
+    steps=(
+        Step(
+            "idea",
+            "four weights",
+            lambda ask: ask(nn.Sequential(_linear([-3.0, 1.0, 1.0, 2.0]))),
+        ),
+        Step("idea", "three layers", lambda ask: ask(MLP(6, (5, 4), 3))),
+        Step(
+            "any network",
+            "BatchNorm is left out",
+            lambda ask: ask(nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))),
+        ),
+        Step(
+            "any network",
+            "layers in blocks, random zeros",
+            lambda ask: ask(_zeroed(VGG(width=2), ask)),
+        ),
+    ),
+    mistakes={
+        "'largest' is the largest magnitude: take abs() first": _with_other(
+            "largest", lambda w: w.max()
+        ),
+        "'std' is the square root of the variance": _with_other(
+            "std", lambda w: w.var()
+        ),
+        "'std' divides by n - 1, as Tensor.std() does by itself": _with_other(
+            "std", lambda w: w.std(correction=0)
+        ),
+        "'mean' is the mean of the weights, not of their magnitudes": _with_other(
+            "mean", lambda w: w.abs().mean()
+        ),
+        "BatchNorm's weights are scales; asked are Conv2d and Linear": _every_weight,
+        "the keys are the modules' names, without .weight": lambda model: {
+            f"{name}.weight": row for name, row in layer_statistics(model).items()
+        },
+    },
+).check

@@ -1,0 +1,187 @@
+"""One step's dealings with an answer: asking it, and saying what is wrong with it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from labcore.checks.compare import clone, same, show
+from labcore.runtime import LabError
+
+if TYPE_CHECKING:
+    from labcore.checks.core import Exercise
+
+__all__ = ["Trial", "Unwritten", "Wrong", "lent"]
+
+
+class Unwritten(Exception):
+    """The answer, or a function that it uses, is still the stub."""
+
+
+class Wrong(Exception):
+    """A step's finding, as the lines of the message below its title."""
+
+    def __init__(self, **lines: str) -> None:
+        self.lines = {label: text for label, text in lines.items() if text}
+
+
+@dataclass
+class Trial:
+    """What a step sees of an answer: it asks, and says what is wrong."""
+
+    exercise: Exercise
+    answer: object
+    rng: torch.Generator
+    bench: object = None
+
+    def __call__(self, *args, **kwargs) -> object:
+        """Ask, and hold the result and the inputs afterwards against the spec's."""
+        spec_args, spec_kwargs = clone(args), clone(kwargs)
+        before = clone(args)
+        given = self._given(args, kwargs)
+        expected = self.exercise.spec(*spec_args, **spec_kwargs)
+        got = self.call(*args, **kwargs)
+        if not same(expected, got):
+            likely = "the function ends without return" if got is None else ""
+            self.wrong(
+                given=given,
+                expected=show(expected),
+                got=_told_apart(expected, got),
+                likely=likely or self._known_mistake(before, kwargs, expected, got),
+            )
+        if not same(spec_args, args):
+            untouched = same(before, spec_args)
+            self.wrong(
+                given=given,
+                expected="the input unchanged" if untouched else show(spec_args[0]),
+                got=f"an input that is now {show(args[0])}",
+                likely="an operation in place (x[...] = or a name ending in _) on the "
+                "input; work on a copy"
+                if untouched
+                else "",
+            )
+        return got
+
+    def call(self, *args, **kwargs):
+        """The answer's result alone; whatever it raises becomes a finding."""
+        if not callable(self.answer):
+            self.wrong(
+                expected=f"a function {self.exercise.name}({self._signature()})",
+                got=show(self.answer),
+                likely="run the cell that defines it; hand over its name without ()",
+            )
+        forbidden: list[str] = []
+        ask = functools.partial(self.answer, *args, **kwargs)
+        try:
+            result = _watched(self.exercise, ask, forbidden)
+        except NotImplementedError as error:
+            raise Unwritten(self._unwritten(error)) from None
+        except (Exception, SystemExit) as error:
+            if isinstance(error, LabError):
+                raise
+            self.wrong(
+                given=self._given(args, kwargs),
+                expected="a result",
+                got=f"{type(error).__name__}: {error}",
+                likely=self._cause(error),
+            )
+        if forbidden:
+            self.wrong(
+                expected="an answer of your own",
+                got=f"a call of {forbidden[0]}",
+                likely="the exercise asks for just what that function does",
+            )
+        return result
+
+    def wrong(self, **lines: str) -> None:
+        """End the step. Labels, in this order: given, expected, got, likely."""
+        raise Wrong(**lines)
+
+    def _known_mistake(self, args, kwargs, expected, got) -> str:
+        for sentence, mistaken in self.exercise.mistakes.items():
+            try:
+                result = mistaken(*clone(args), **clone(kwargs))
+            except Exception:
+                continue
+            if same(result, got) and not same(result, expected):
+                return sentence
+        return ""
+
+    def _cause(self, error: BaseException) -> str:
+        if isinstance(error, RecursionError):
+            return "the function calls itself without end"
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames[-1].filename == __file__:  # raised before the answer's first line
+            return f"its arguments are ({self._signature()}), in this order"
+        own = [frame for frame in frames if "site-packages" not in frame.filename][-1]
+        return f"the error comes from line {own.lineno}: {own.line}" if own.line else ""
+
+    def _unwritten(self, error: NotImplementedError) -> str:
+        place = traceback.extract_tb(error.__traceback__)[-1].name
+        if place in (self.exercise.name, "__init__") or len(place) < 2:
+            return "not written yet; fill the cell above and run again"
+        return f"it uses {place}, which is not written yet; write that one first"
+
+    def _signature(self) -> str:
+        return ", ".join(self.exercise.parameters)
+
+    def _given(self, args, kwargs) -> str:
+        named = dict(zip(self.exercise.parameters, args, strict=False)) | kwargs
+        return ", ".join(
+            f"{name} = {show(value, 160)}" for name, value in named.items()
+        )
+
+
+def _told_apart(expected, got) -> str:
+    """What came back; its type too where the value alone looks right."""
+    if show(expected) == show(got):
+        kind = getattr(got, "dtype", type(got).__name__)
+        return f"{show(got)}, of type {kind}"
+    return show(got)
+
+
+def _watched(exercise: Exercise, call: Callable[[], object], entered: list[str]):
+    """`call()`; the names of refused labcore functions it enters go into `entered`."""
+
+    def profile(frame, event: str, _arg) -> None:
+        module = frame.f_globals.get("__name__", "")
+        if event != "call" or _lenders or module == __name__:
+            return
+        if module.startswith(exercise.refused):
+            entered.append(f"{module}.{frame.f_code.co_name}")
+
+    previous = sys.getprofile()
+    _under_check.append(exercise)
+    sys.setprofile(profile)
+    try:
+        return call()
+    finally:
+        sys.setprofile(previous)
+        _under_check.pop()
+
+
+_under_check: list[Exercise] = []  # the exercise whose answer runs now
+_lenders: list[Exercise] = []  # lent references that run now, on its behalf
+
+
+def lent(exercise: Exercise) -> Callable:
+    """The reference, marked: it helps other exercises but earns nothing in its own."""
+
+    @functools.wraps(exercise.spec)
+    def reference(*args, **kwargs):
+        if exercise in _under_check:  # its own check: this is no answer
+            return exercise.spec(*args, **kwargs)
+        _lenders.append(exercise)
+        try:
+            return exercise.spec(*args, **kwargs)
+        finally:
+            _lenders.pop()
+
+    reference.lent = exercise
+    return reference
