@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from . import runtime
-from .runtime import LabError
+from labcore import runtime
+from labcore.runtime import LabError
 
 __all__ = ["Asset", "manifest", "path", "verify_shipped", "written"]
 

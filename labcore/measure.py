@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import runtime
+from labcore import runtime
 
 __all__ = [
     "Latency",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import assets, runtime
-from .runtime import LabError
+from labcore import assets, runtime
+from labcore.runtime import LabError
 
 __all__ = ["cifar10_npz", "fashion_images", "fashion_npz", "first_of_each_class"]
 

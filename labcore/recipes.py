@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import assets, nets, raw, runtime, training
-from .runtime import LabError
-from .tracks import TRACKS, normalised
+from labcore import assets, nets, raw, runtime, training
+from labcore.runtime import LabError
+from labcore.tracks import TRACKS, normalised
 
 __all__ = ["train_track"]
 

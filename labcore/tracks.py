@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import assets, nets, raw, runtime, training
-from .runtime import LabError
+from labcore import assets, nets, raw, runtime, training
+from labcore.runtime import LabError
 
 __all__ = ["TRACKS", "Track", "Workbench", "workbench"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import runtime
+from labcore import runtime
 
 __all__ = ["augmented", "evaluate", "predict", "train"]
 
