@@ -1,0 +1,124 @@
+"""Notebooks as files: read with care, one fixed form, written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..runtime import LabError
+
+__all__ = [
+    "NUMBERED",
+    "digest",
+    "grading",
+    "normalise",
+    "notebook_text",
+    "parse_notebook",
+    "read_notebook",
+    "tags",
+    "write_bytes",
+]
+
+NUMBERED = "[0-9][0-9]_*.ipynb"
+KERNEL = {
+    "display_name": "Python 3 (ipykernel)",
+    "language": "python",
+    "name": "python3",
+}
+LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+GRADING = {
+    "schema_version": 3,
+    "grade": False,
+    "locked": False,
+    "solution": False,
+    "task": False,
+}
+CELL_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "tags")
+
+
+def parse_notebook(text: str, name: str) -> NotebookNode:
+    """The notebook in `text` as format 4, ids as they are, or LabError if damaged."""
+    try:
+        raw = json.loads(text)
+        if raw["nbformat"] == 4:
+            nb = nbformat.v4.to_notebook(raw)
+        else:
+            nb = nbformat.convert(nbformat.reader.reads(text), 4)
+        sound = all(
+            isinstance(cell.source, str)
+            and isinstance(cell.metadata, dict)
+            and isinstance(cell.cell_type, str)
+            for cell in nb.cells
+        ) and isinstance(nb.metadata, dict)
+    except Exception:  # whatever a damaged file provokes in the parser
+        sound = False
+    if not sound:
+        raise LabError(
+            f"{name} is damaged (it is not a Jupyter notebook that can be read): "
+            "restore it from a backup or take a fresh copy."
+        )
+    return nb
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise LabError(f"{path} cannot be read: {error.strerror}.") from None
+    return parse_notebook(text, path.name)
+
+
+def notebook_text(nb: NotebookNode) -> str:
+    return nbformat.writes(nb).rstrip("\n") + "\n"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the file in one step, so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise LabError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def normalise(nb: NotebookNode) -> None:
+    """Keep what we mean and drop what an editor or a run happened to leave."""
+    nb.nbformat, nb.nbformat_minor = 4, 5
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
+    for cell in nb.cells:
+        cell.metadata = nbformat.from_dict(
+            {
+                key: cell.metadata[key]
+                for key in CELL_METADATA
+                if cell.metadata.get(key) not in (None, [], {})
+            }
+        )
+        if grading(cell):
+            cell.metadata.nbgrader = nbformat.from_dict(
+                GRADING | cell.metadata.nbgrader | {"cell_type": cell.cell_type}
+            )
+
+
+def grading(cell: NotebookNode) -> dict:
+    """The cell's nbgrader metadata; empty where it has none."""
+    found = cell.metadata.get("nbgrader")
+    return found if isinstance(found, dict) else {}
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def digest(text: str) -> str:
+    """A short fingerprint: did this text change since it was released?"""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
