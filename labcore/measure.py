@@ -21,10 +21,17 @@ __all__ = [
     "StoredBytes",
     "latency",
     "macs",
+    "margin",
     "parameters",
     "sparsity",
     "stored_bytes",
 ]
+
+
+def margin(accuracy: float, images: int) -> float:
+    """Half of the 95 % interval of an accuracy measured on so many images, in points."""
+    share = accuracy / 100
+    return 196 * (share * (1 - share) / images) ** 0.5
 
 
 def parameters(model: nn.Module, nonzero_only: bool = False) -> int:

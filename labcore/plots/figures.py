@@ -43,9 +43,11 @@ def predictions(
         ax.set(xlim=(-1, width), ylim=(height + 4, -1))
         ax.axis("off")
         answer = f"{classes[best]} {shares[best]:.0%}"
-        verdict = "" if right else f"\nwrong: {classes[int(label)]}"
+        verdict = "" if right else f"\n(it is: {classes[int(label)]})"
         ax.set_title(answer + verdict, fontsize=9, weight=None if right else "bold")
-    return _finished(figure, title)
+    figure.suptitle(title, fontsize=11)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.82, wspace=0.1, hspace=0.45)
+    return figure
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
