@@ -51,6 +51,7 @@ def _run(nb: NotebookNode, path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         store_widget_state=False,
+        extra_arguments=["--log-level=40"],  # its own warnings are none of the author's
         on_cell_execute=lambda cell, cell_index: running.append(cell.id),
     )
     try:
