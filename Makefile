@@ -1,0 +1,42 @@
+# Parts that tests and authors need beside the labs themselves; toolbox joins later.
+EXTRAS := vision test instructor
+
+# The first Python 3.11 to 3.13 that really runs (a shim may be there and not run).
+CANDIDATES := python3 python3.13 python3.12 python3.11 python .venv/bin/python
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for python in $(CANDIDATES); do \
+	"$$python" -c "$(SUPPORTED)" >/dev/null 2>&1 && echo "$$python" && break; done)
+endif
+ifeq ($(PYTHON),)
+$(error No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=path)
+endif
+LABCORE := $(PYTHON) -m labcore
+
+.PHONY: lab test test-all solutions release bench lint setup
+
+lab:
+	@$(LABCORE) lab
+
+# All but the tests marked long; `make test-all` and bare pytest run those too.
+test: setup
+	@$(LABCORE) run pytest -m "not long"
+
+test-all: setup
+	@$(LABCORE) run pytest
+
+solutions: setup
+	@$(LABCORE) solutions
+
+release: setup
+	@$(LABCORE) release
+
+bench: setup
+	@$(LABCORE) run tests.bench
+
+lint: setup
+	@$(LABCORE) run ruff check
+	@$(LABCORE) run ruff format --check
+
+setup:
+	@$(LABCORE) setup $(EXTRAS)

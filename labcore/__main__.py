@@ -1,0 +1,164 @@
+"""The command line: `labcore COMMAND`, or `python -m labcore COMMAND`.
+
+Before anything is installed, and even by a Python too old for the labs, this file must
+load: so every import of ours stands inside the function that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+OLDEST, TOO_NEW = (3, 11), (3, 14)
+
+
+def lab(args: argparse.Namespace) -> int:
+    from . import install, jupyter
+    from .environment import ROOT
+
+    python = install.set_up()
+    copied = jupyter.copy_labs(ROOT / "labs", ROOT / "work")
+    if copied:
+        print(f"Copied into work/: {', '.join(copied)}")
+    return jupyter.start(python, ROOT / "work", args.port, not args.no_browser)
+
+
+def setup(args: argparse.Namespace) -> None:
+    from . import install
+
+    install.set_up(args.extras)
+
+
+def run(args: argparse.Namespace) -> int:
+    from . import install
+    from .environment import hand_over
+
+    return hand_over(install.set_up(), ["-m", args.module, *args.arguments])
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from . import doctor, environment
+
+    environment.enter(args.argv)
+    return doctor.main()
+
+
+def update(args: argparse.Namespace) -> None:
+    root = _enter(args)
+    from .authoring.update import update_work
+
+    update_work(root / "work", root / "labs")
+
+
+def release(args: argparse.Namespace) -> int:
+    root = _enter(args, "instructor")
+    from .authoring.release import release
+
+    drift = release(root / "solutions", root / "labs", args.check)
+    print(*drift, sep="\n", end="\n" if drift else "")
+    return int(args.check and bool(drift))
+
+
+def solutions(args: argparse.Namespace) -> None:
+    root = _enter(args, "instructor")
+    from .authoring.execute import execute_solutions
+    from .runtime import LabError
+
+    found = sorted((root / "solutions").glob("*.ipynb"))
+    for number in args.numbers:
+        if not any(path.name.startswith(f"{number}_") for path in found):
+            raise LabError(
+                f"There is no solutions/{number}_*.ipynb: name a lab by its two "
+                f"digits, from {', '.join(path.name[:2] for path in found)}."
+            )
+    chosen = [p for p in found if not args.numbers or p.name[:2] in args.numbers]
+    execute_solutions(chosen)
+
+
+def train(args: argparse.Namespace) -> None:
+    _enter(args)
+    from .recipes import train_track
+
+    train_track(args.track, args.source)
+
+
+def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
+    """The root of the clone, once this runs where the labs and the extra are."""
+    from . import environment
+    from .runtime import LabError
+
+    environment.enter(args.argv)
+    lacking = environment.missing() + (environment.missing(extra) if extra else [])
+    if lacking:
+        command = " ".join(["python -m labcore setup", *([extra] if extra else [])])
+        raise LabError(f"{', '.join(lacking)} missing here: run '{command}' first.")
+    return environment.ROOT
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Every command: its function, what it is for, its arguments."""
+    parser = argparse.ArgumentParser(prog="labcore", description="The pruning labs.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(function, purpose: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(function.__name__, help=purpose, description=purpose)
+        made.set_defaults(run=function)
+        return made
+
+    made = command(lab, "set up, copy the labs into work/ and open JupyterLab there")
+    made.add_argument("--port", type=int, help="instead of 8888")
+    made.add_argument(
+        "--no-browser", action="store_true", help="print the address only"
+    )
+
+    made = command(setup, "only set up, with the optional parts named")
+    made.add_argument("extras", nargs="*", metavar="EXTRA")
+
+    made = command(run, "run a module with the labs' Python: labcore run pytest")
+    made.add_argument("module")
+    made.add_argument("arguments", nargs=argparse.REMAINDER)
+
+    command(doctor, "say what will work on this machine")
+
+    command(update, "take your answers in work/ over into a newer release of the labs")
+
+    made = command(release, "write labs/ from solutions/")
+    made.add_argument("--check", action="store_true", help="only say what differs")
+
+    made = command(solutions, "run the notebooks in solutions/ and store the outputs")
+    made.add_argument("numbers", nargs="*", metavar="NN", help="only these labs")
+
+    made = command(train, "train a track's dense networks anew")
+    made.add_argument("track", choices=["fashion", "cifar10"])
+    made.add_argument("--source", type=Path, help="folder of the raw files")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    if not OLDEST <= sys.version_info[:2] < TOO_NEW:
+        print(
+            "The labs need Python 3.11, 3.12 or 3.13, but this is Python "
+            f"{sys.version_info[0]}.{sys.version_info[1]}: start them with one of "
+            "those, for example 'python3.12 -m labcore lab' (on Windows "
+            "'py -3.12 -m labcore lab').",
+            file=sys.stderr,
+        )
+        return 1
+    from .runtime import LabError
+
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(argv)
+    args.argv = argv
+    try:
+        return args.run(args) or 0
+    except LabError as mistake:
+        print(mistake, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Run it again to go on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""environment.yml, pyproject.toml and the Makefile say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+CONDA_NAMES = {"pytorch": "torch"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def required(*extras: str) -> dict[str, Requirement]:
+    lines = list(PROJECT["dependencies"])
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    return {Requirement(line).name: Requirement(line) for line in lines}
+
+
+def pinned() -> dict[str, str]:
+    lines = [line for line in CONDA["dependencies"] if isinstance(line, str)]
+    pairs = [line.partition("=") for line in lines if line != "pip"]
+    return {CONDA_NAMES.get(name, name): version for name, _, version in pairs}
+
+
+def test_conda_has_all_that_the_labs_need():
+    assert set(required("vision")) <= set(pinned())
+
+
+def test_conda_has_nothing_that_pyproject_does_not_name():
+    assert set(pinned()) - {"python"} <= set(required("vision", "test"))
+
+
+@pytest.mark.parametrize("name", sorted(set(pinned()) - {"python"}))
+def test_the_tested_version_is_pinned_and_satisfies_the_lower_bound(name):
+    bound = required("vision", "test")[name].specifier
+    assert [part.operator for part in bound] == [">="]
+    assert Version(pinned()[name]) in bound
+
+
+def test_every_requirement_has_a_lower_bound():
+    for name, requirement in required(*PROJECT["optional-dependencies"]).items():
+        assert ">=" in str(requirement.specifier), name
+
+
+def test_condas_python_is_one_the_labs_support():
+    from labcore.__main__ import OLDEST, TOO_NEW
+
+    version = tuple(map(int, pinned()["python"].split(".")))
+    assert OLDEST <= version < TOO_NEW
+    assert ".".join(map(str, OLDEST)) in PROJECT["requires-python"]
+
+
+def test_labcore_comes_from_the_folder():
+    (pip,) = [line["pip"] for line in CONDA["dependencies"] if isinstance(line, dict)]
+    assert pip == ["-e ."]
+    assert CONDA["channels"][0] == "conda-forge"
+
+
+def test_the_makefile_asks_for_parts_that_exist():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    extras = re.search(r"^EXTRAS := (.*)$", text, re.MULTILINE)[1].split()
+    assert (
+        {"test", "instructor"} <= set(extras) <= set(PROJECT["optional-dependencies"])
+    )
+
+
+def test_continuous_integration_sets_up_the_makefiles_parts_where_there_is_no_make():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    extras = re.search(r"^EXTRAS := (.*)$", makefile, re.MULTILINE)[1]
+    workflow = ROOT / ".github" / "workflows" / "test.yml"
+    assert f"labcore setup {extras}\n" in workflow.read_text(encoding="utf-8")
