@@ -29,7 +29,7 @@ __all__ = [
 
 
 def margin(accuracy: float, images: int) -> float:
-    """Half of the 95 % interval of an accuracy measured on so many images, in points."""
+    """Half of the 95 % interval of an accuracy measured on that many images, points."""
     share = accuracy / 100
     return 196 * (share * (1 - share) / images) ** 0.5
 
