@@ -63,7 +63,7 @@ def _read_idx(file: Path, digest: str) -> np.ndarray:
         raise LabError(
             f"{file} cannot be read ({getattr(error, 'strerror', None) or error}): "
             "name the folder that holds the four Fashion-MNIST files (*-ubyte.gz) by "
-            "--raw (Debian's package dataset-fashion-mnist has them)."
+            "--source (Debian's package dataset-fashion-mnist has them)."
         ) from None
     if hashlib.sha256(content).hexdigest() != digest:
         raise LabError(f"{file} is not the official Fashion-MNIST file: get it anew.")
