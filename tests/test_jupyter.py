@@ -114,9 +114,10 @@ def started(tmp_path):
         "import sys; from pathlib import Path; from labcore import jupyter; "
         "jupyter.start(Path(sys.executable), Path(sys.argv[1]), None, False)"
     )
+    keyboard, terminal = os.openpty()  # at a terminal, Ctrl-C is handled in full
     server = subprocess.Popen(
         [sys.executable, "-c", code, str(work)],
-        stdin=subprocess.DEVNULL,
+        stdin=terminal,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -136,6 +137,8 @@ def started(tmp_path):
     server.kill()
     server.wait()
     server.stdout.close()
+    os.close(terminal)
+    os.close(keyboard)
 
 
 def listening(address: str) -> bool:
