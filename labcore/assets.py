@@ -40,7 +40,14 @@ class Asset:
 
 
 def manifest() -> dict[str, Asset]:
-    entries = json.loads((SHIPPED / "manifest.json").read_text(encoding="utf-8"))
+    listing = SHIPPED / "manifest.json"
+    try:
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise LabError(
+            f"{listing} is damaged or missing: restore it with "
+            "'git checkout -- labcore/data/manifest.json'."
+        ) from None
     return {
         name: Asset(name, **{**entry, "urls": tuple(entry.get("urls", ()))})
         for name, entry in entries.items()

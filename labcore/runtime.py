@@ -55,13 +55,18 @@ def strict() -> bool:
     return setting("STRICT", "0", ("0", "1")) == "1"
 
 
-def check_seed() -> int:
-    value = setting("CHECK_SEED", "0")
-    if not value.isdecimal():
+def _whole_number(name: str, default: int, least: int, most: int) -> int:
+    value = setting(name, str(default))
+    if not (value.isdecimal() and len(value) < 12 and least <= int(value) <= most):
         raise LabError(
-            f"LABCORE_CHECK_SEED is {value!r}, but it must be a whole number."
+            f"LABCORE_{name} is {value!r}, but it must be a whole number "
+            f"from {least} to {most}: correct or unset the variable and start again."
         )
     return int(value)
+
+
+def check_seed() -> int:
+    return _whole_number("CHECK_SEED", 0, 0, 10**9)
 
 
 def cache_folder() -> Path:
@@ -107,12 +112,10 @@ def use_threads() -> int:
     """Let torch use as many threads as there are cores for us; returns the count."""
     import torch
 
-    wanted = setting("THREADS", str(cpu_count()))
-    if not wanted.isdecimal() or int(wanted) == 0:
-        raise LabError(f"LABCORE_THREADS is {wanted!r}, but it must be 1 or more.")
-    if torch.get_num_threads() != int(wanted):
-        torch.set_num_threads(int(wanted))
-    return int(wanted)
+    wanted = _whole_number("THREADS", cpu_count(), 1, 1024)
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+    return wanted
 
 
 def device():

@@ -1,0 +1,49 @@
+"""Every pytest run is strict and offline, in this process and in the kernels it starts.
+
+The settings go into the environment, because nbval's kernels inherit only that.
+"""
+
+import os
+import socket
+
+import matplotlib
+import pytest
+
+NOBODY = "http://127.0.0.1:9"  # the discard port: a download ends at once, refused
+
+os.environ["LABCORE_STRICT"] = "1"
+os.environ.update(
+    {"http_proxy": NOBODY, "https_proxy": NOBODY, "no_proxy": "127.0.0.1"}
+)
+if "MPLBACKEND" not in os.environ:
+    matplotlib.use("agg")  # here only: kernels draw into their notebooks
+
+LOCAL = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "")
+SETTINGS = ("TRACK", "CHECK_SEED", "THREADS", "DEVICE", "PRECISION")
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch, tmp_path_factory):
+    """No LABCORE_* setting of the user's shell; a cache folder of the test's own."""
+    for name in SETTINGS:
+        monkeypatch.delenv(f"LABCORE_{name}", raising=False)
+    monkeypatch.setenv("LABCORE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Names are not looked up and nothing but this machine is connected to."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def local_connect(self, address):
+        if isinstance(address, tuple) and address[0] not in LOCAL:
+            raise OSError(f"tests have no network: {address[0]}")
+        return connect(self, address)
+
+    def local_look_up(host, *args, **kwargs):
+        if host is not None and host not in LOCAL:
+            raise OSError(f"tests have no network: {host}")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", local_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", local_look_up)

@@ -1,0 +1,184 @@
+"""What the machine offers and what the environment asks for."""
+
+import io
+import random
+import urllib.request
+from math import inf
+
+import pytest
+import torch
+
+from labcore import runtime
+from labcore.runtime import LabError
+
+
+def test_tests_are_strict_and_have_no_network():
+    assert runtime.strict()
+    with pytest.raises(OSError):
+        urllib.request.urlopen("https://example.org", timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "read", "default", "value", "then"),
+    [
+        ("TRACK", runtime.track_name, "fashion", "cifar10", "cifar10"),
+        ("STRICT", runtime.strict, False, "1", True),
+        ("CHECK_SEED", runtime.check_seed, 0, "7", 7),
+        ("THREADS", runtime.use_threads, runtime.cpu_count(), "1", 1),
+        ("DEVICE", lambda: runtime.device().type, "cpu", "cpu", "cpu"),
+        ("PRECISION", runtime.precision, "fp32", "bf16", "bf16"),
+    ],
+)
+def test_a_variable_is_read_anew_at_each_call(
+    monkeypatch, variable, read, default, value, then
+):
+    monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)
+    monkeypatch.delenv(f"LABCORE_{variable}", raising=False)
+    assert read() == default
+    monkeypatch.setenv(f"LABCORE_{variable}", value)
+    assert read() == then
+    monkeypatch.setenv(f"LABCORE_{variable}", " ")  # empty counts as unset
+    assert read() == default
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "read"),
+    [
+        ("STRICT", "yes", runtime.strict),
+        ("CHECK_SEED", "-1", runtime.check_seed),
+        ("CHECK_SEED", "two", runtime.check_seed),
+        ("CHECK_SEED", "9" * 30, runtime.check_seed),
+        ("THREADS", "0", runtime.use_threads),
+        ("THREADS", "many", runtime.use_threads),
+        ("THREADS", "9" * 30, runtime.use_threads),
+        ("DEVICE", "tpu", runtime.device),
+        ("PRECISION", "fp16", runtime.precision),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_the_variable(
+    monkeypatch, variable, value, read
+):
+    monkeypatch.setenv(f"LABCORE_{variable}", value)
+    with pytest.raises(LabError) as mistake:
+        read()
+    assert f"LABCORE_{variable}" in str(mistake.value)
+    assert repr(value) in str(mistake.value)
+    assert "must be" in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+
+
+def test_the_cache_folder_is_created_and_re_read(monkeypatch, tmp_path):
+    for name in ("one", "two"):
+        monkeypatch.setenv("LABCORE_CACHE", str(tmp_path / name / "deep"))
+        assert runtime.cache_folder() == tmp_path / name / "deep"
+        assert runtime.cache_folder().is_dir()
+
+
+def test_without_a_setting_the_cache_is_in_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("LABCORE_CACHE")
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    assert runtime.cache_folder() == tmp_path / ".cache" / "pruning-lab"
+
+
+def test_a_file_in_place_of_the_cache_folder_is_one_sentence(monkeypatch, tmp_path):
+    (tmp_path / "cache").touch()
+    for folder in (tmp_path / "cache", tmp_path / "cache" / "below"):
+        monkeypatch.setenv("LABCORE_CACHE", str(folder))
+        with pytest.raises(LabError, match="cannot be read and written: set LABCORE_"):
+            runtime.cache_folder()
+
+
+def test_a_cache_folder_without_permission_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(LabError, match="LABCORE_CACHE"):
+        runtime.cache_folder()
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, inf),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, inf),
+        ({"cpu.max": "200000 0\n"}, inf),
+        ({"cpu.max": ""}, inf),
+        ({}, inf),
+    ],
+)
+def test_the_cpu_quota_of_a_container(tmp_path, files, quota):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert runtime._cgroup_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "count"), [(8, inf, 8), (8, 1.5, 2), (8, 0.2, 1), (2, 4.0, 2)]
+)
+def test_threads_follow_the_smaller_of_cores_and_quota(
+    monkeypatch, cores, quota, count
+):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
+    monkeypatch.setattr(runtime, "_cgroup_quota", lambda root: quota)
+    assert runtime.cpu_count() == count
+
+
+def test_without_affinity_all_cores_count(monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert runtime.cpu_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [("fpu avx512_bf16", "bf16"), ("amx_bf16 fpu", "bf16"), ("fpu avx512f", "fp32")],
+)
+def test_bfloat16_is_chosen_only_where_the_cpu_has_it(monkeypatch, flags, chosen):
+    listing = f"processor : 0\nflags\t\t: {flags}\n"
+    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(listing))
+    assert runtime.precision() == chosen
+
+
+def test_without_a_list_of_cpu_flags_float32_is_chosen(monkeypatch):
+    def absent(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", absent)
+    assert runtime.precision() == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)]
+)
+def test_autocast_computes_in_the_precision(monkeypatch, asked, dtype):
+    monkeypatch.setenv("LABCORE_PRECISION", asked)
+    with runtime.autocast():
+        assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
+
+
+def test_cuda_is_the_default_on_cifar10_only_and_given_up_where_there_is_none(
+    monkeypatch,
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert runtime.device().type == "cpu"
+    monkeypatch.setenv("LABCORE_TRACK", "cifar10")
+    assert runtime.device().type == "cuda"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert runtime.device().type == "cpu"
+
+
+def test_a_seed_repeats_torch_and_python():
+    def drawn():
+        runtime.seed_everything(3)
+        return torch.rand(3).tolist(), random.random()
+
+    assert drawn() == drawn()
+
+
+def test_progress_hands_on_the_items():
+    assert list(runtime.progress([1, 2, 3], what="counting")) == [1, 2, 3]
+
+
+def test_a_user_mistake_is_shown_as_its_sentence():
+    assert LabError("one sentence")._render_traceback_() == ["one sentence"]
