@@ -6,11 +6,14 @@ Standard library only, as all of the front door: it runs before anything is inst
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from .runtime import LabError
 
@@ -49,10 +52,14 @@ def missing(extra: str | None = None) -> list[str]:
 
 
 def _installed(package: str) -> bool:
+    return _distribution(package) is not None
+
+
+def _distribution(package: str) -> importlib.metadata.Distribution | None:
     """Looked up outside the clone, whose own metadata would answer for any Python."""
     elsewhere = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
     found = importlib.metadata.distributions(name=package, path=elsewhere)
-    return next(iter(found), None) is not None
+    return next(iter(found), None)
 
 
 def inside_venv() -> bool:
@@ -61,7 +68,15 @@ def inside_venv() -> bool:
 
 def suffices() -> bool:
     """Whether the running Python is an environment of the user's own with the labs."""
-    return not inside_venv() and _installed("pruning-lab") and not missing()
+    return not inside_venv() and _has_this_clone() and not missing()
+
+
+def _has_this_clone() -> bool:
+    """An older clone's labcore may be installed there, and kernels would import that."""
+    labcore = _distribution("pruning-lab")
+    origin = json.loads((labcore and labcore.read_text("direct_url.json")) or "{}")
+    folder = url2pathname(urlsplit(origin.get("url", "")).path)
+    return bool(folder) and Path(folder).resolve() == ROOT
 
 
 def venv_python() -> Path:

@@ -1,5 +1,6 @@
 """Set-up, on a machine that is played: nothing is downloaded."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -267,6 +268,24 @@ def test_the_clones_own_metadata_does_not_count_as_installed(tmp_path, monkeypat
     assert environment._installed("planted")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     assert not environment._installed("planted")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_an_environment_suffices_only_with_labcore_from_this_clone(
+    tmp_path, monkeypatch, same
+):
+    clone, site = tmp_path / "a clone", tmp_path / "site"
+    info = site / "pruning_lab-1.0.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: pruning-lab\nVersion: 1\n", encoding="utf-8")
+    origin = clone if same else tmp_path / "another"
+    url = {"url": origin.as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(url), encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(site)])
+    monkeypatch.setattr(environment, "ROOT", clone)
+    monkeypatch.setattr(environment, "VENV", clone / ".venv")
+    monkeypatch.setattr(environment, "missing", lambda extra=None: [])
+    assert environment.suffices() == same
 
 
 def test_a_venv_without_a_working_pip_is_made_anew(tmp_path, monkeypatch):
