@@ -72,7 +72,7 @@ def suffices() -> bool:
 
 
 def _has_this_clone() -> bool:
-    """An older clone's labcore may be installed there, and kernels would import that."""
+    """Another clone may be installed there instead: kernels would import that."""
     labcore = _distribution("pruning-lab")
     origin = json.loads((labcore and labcore.read_text("direct_url.json")) or "{}")
     folder = url2pathname(urlsplit(origin.get("url", "")).path)
