@@ -7,6 +7,7 @@ bench.accuracy(bench.dense(), "val")
 from __future__ import annotations
 
 import copy
+import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,13 @@ def cifar10_weights() -> dict[str, Tensor]:
     """Weights from `labcore train cifar10` where they exist, else the public ones."""
     own = runtime.cache_folder() / "cifar10-vgg64.pt"
     if own.exists():
-        return torch.load(own, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(own, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError):
+            raise LabError(
+                f"{own} is damaged: delete it to use the public checkpoint, "
+                "or make it anew by 'labcore train cifar10'."
+            ) from None
     public = assets.path("vgg.cifar.pretrained.pth")
     return torch.load(public, map_location="cpu", weights_only=True)["state_dict"]
 

@@ -121,7 +121,7 @@ def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Ten
     return picked.permute(0, 3, 1, 2)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: a model moved in it could not be trained again
 def predict(model: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
     """Class scores (logits) of all images, in float32; the model is left as it was."""
     runtime.use_threads()
