@@ -123,6 +123,7 @@ def test_looks_at_test_are_counted(monkeypatch):
 
 
 def test_finetune_trains_on_the_train_split_with_the_hook(monkeypatch):
+    monkeypatch.setenv("LABCORE_PRECISION", "fp32")
     fresh = tracks.Workbench(tracks.TRACKS["fashion"])
     small = torch.rand(4, 1, 32, 32), torch.tensor([0, 1, 2, 3])
     splits = []

@@ -64,16 +64,16 @@ def weight_histograms(
     The line on each side of zero is the same threshold in every panel.
     """
     rows = math.ceil(len(weights) / 3)
-    figure, axes = plt.subplots(rows, 3, figsize=(10, 2 * rows), dpi=DPI)
+    figure, axes = plt.subplots(rows, 3, figsize=(10, 2 * rows), dpi=DPI, squeeze=False)
     for ax, (name, weight) in zip(axes.flat, weights.items(), strict=False):
         values = np.asarray(weight).ravel()
         bins = min(100, int(len(values) ** 0.5) * 2)
-        edge = np.abs(values).max()
-        ax.hist(values, bins, (-edge, edge), color=KEPT)
+        edge = np.abs(values).max() or 1.0
+        ax.hist(values, bins, range=(-edge, edge), color=KEPT)
         panel = f"{name}   {len(values):,} weights"
         if threshold:
             small = values[np.abs(values) < threshold]
-            ax.hist(small, bins, (-edge, edge), color=REMOVED)
+            ax.hist(small, bins, range=(-edge, edge), color=REMOVED)
             for x in (-threshold, threshold):
                 ax.axvline(x, color=LINE, linewidth=1, linestyle="--")
             ax.set_xlim(-edge, edge)
