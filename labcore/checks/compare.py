@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["clone", "same", "show"]
+__all__ = ["clone", "difference", "same", "show"]
+
+RELATIVE, ABSOLUTE = 1e-5, 1e-6  # float32 sums, and their cancelling near zero
 
 
 def clone(value):
@@ -19,7 +21,47 @@ def clone(value):
     return copy.deepcopy(value)
 
 
-def is_number(value) -> bool:
+def same(expected, got) -> bool:
+    """Equal in kind and value; numbers and floats may differ relatively by a little.
+
+    What cannot even be compared is not the same.
+    """
+    try:
+        return _same(expected, got)
+    except Exception:
+        return False
+
+
+def _same(expected, got) -> bool:
+    if isinstance(expected, nn.Module):
+        return isinstance(got, nn.Module) and _same(
+            dict(expected.state_dict()), dict(got.state_dict())
+        )
+    if isinstance(expected, Tensor) and expected.dim() > 0:
+        return (
+            isinstance(got, Tensor)
+            and got.shape == expected.shape
+            and got.dtype == expected.dtype
+            and bool(_close(expected, got).all())
+        )
+    if _is_number(expected):
+        return _is_number(got) and bool(_close(_number(expected), _number(got)))
+    if isinstance(expected, Mapping):
+        return (
+            isinstance(got, Mapping)
+            and expected.keys() == got.keys()
+            and all(_same(expected[key], got[key]) for key in expected)
+        )
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(got, list | tuple)
+            and len(expected) == len(got)
+            and all(_same(e, g) for e, g in zip(expected, got, strict=True))
+        )
+    return type(expected) is type(got) and expected == got
+
+
+def _is_number(value) -> bool:
     """A plain number, or a tensor or array of no dimension; True and False are none."""
     if isinstance(value, bool):
         return False
@@ -30,44 +72,72 @@ def is_number(value) -> bool:
     )
 
 
-def same(expected, got, tolerance: float = 1e-5) -> bool:
-    """Equal in kind and value; numbers and floats may differ relatively by a little."""
-    if isinstance(expected, nn.Module):
-        return isinstance(got, nn.Module) and same(
-            dict(expected.state_dict()), dict(got.state_dict()), tolerance
-        )
-    if isinstance(expected, Tensor) and expected.dim() > 0:
-        return (
-            isinstance(got, Tensor)
-            and got.shape == expected.shape
-            and got.dtype == expected.dtype
-            and torch.allclose(
-                got.double(), expected.double(), tolerance, 1e-9, equal_nan=True
-            )
-        )
-    if is_number(expected):
-        return is_number(got) and (
-            math.isclose(float(expected), float(got), rel_tol=tolerance, abs_tol=1e-9)
-            or (math.isnan(float(expected)) and math.isnan(float(got)))
-        )
-    if isinstance(expected, Mapping):
-        return (
-            isinstance(got, Mapping)
-            and expected.keys() == got.keys()
-            and all(same(expected[key], got[key], tolerance) for key in expected)
-        )
-    if isinstance(expected, list | tuple):
-        return (
-            isinstance(got, list | tuple)
-            and len(expected) == len(got)
-            and all(same(e, g, tolerance) for e, g in zip(expected, got, strict=True))
-        )
-    return type(expected) is type(got) and expected == got
+def _number(value) -> Tensor:
+    plain = value.item() if hasattr(value, "item") else value
+    return torch.tensor(float(plain), dtype=torch.double)
+
+
+def _close(expected: Tensor, got: Tensor) -> Tensor:
+    return torch.isclose(
+        got.double(), expected.double(), RELATIVE, ABSOLUTE, equal_nan=True
+    )
+
+
+def difference(expected, got) -> tuple[str, str]:
+    """Both as text: whole where that is short, else the first place that differs."""
+    whole = show(expected), show(got)
+    if whole[0] != whole[1] and max(map(len, whole)) <= 150:
+        return whole
+    if found := _first_difference(expected, got):
+        place, expected, got = found
+        return f"{show(expected)} at {place}", f"{show(got)} at {place}"
+    if whole[0] == whole[1]:
+        kind = getattr(got, "dtype", type(got).__name__)
+        return whole[0], f"{whole[1]}, of type {kind}"
+    return whole
+
+
+class Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+def _first_difference(expected, got) -> tuple[str, object, object] | None:
+    """(place, both values there); None where these are no containers of one kind."""
+    if isinstance(expected, Tensor) and isinstance(got, Tensor):
+        return _first_element(expected, got)
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        keys = [*expected, *(key for key in got if key not in expected)]
+        pairs = [(k, expected.get(k, Nothing()), got.get(k, Nothing())) for k in keys]
+    elif isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        both = zip_longest(expected, got, fillvalue=Nothing())
+        pairs = [(index, *pair) for index, pair in enumerate(both)]
+    else:
+        return None
+    for key, one, other in pairs:
+        if not same(one, other):
+            place, *values = _first_difference(one, other) or ("", one, other)
+            return f"[{key!r}]{place}", *values
+    return None
+
+
+def _first_element(expected: Tensor, got: Tensor) -> tuple[str, object, object] | None:
+    if expected.shape != got.shape or expected.dim() == 0:
+        return None
+    places = (~_close(expected, got)).nonzero()
+    if len(places) == 0:
+        return None
+    first = tuple(places[0].tolist())
+    place = f"[{', '.join(map(str, first))}], the first of {len(places)} differences"
+    return place, expected[first].item(), got[first].item()
 
 
 def show(value, width: int = 300) -> str:
     """A value as a student would write it, shortened to `width` characters."""
-    text = " ".join(_show(value).split())
+    try:
+        text = " ".join(_show(value).split())
+    except Exception:
+        text = f"an object of type {type(value).__name__}"
     return text if len(text) <= width else text[: width - 4] + " ..."
 
 
@@ -84,15 +154,10 @@ def _show(value) -> str:
             return _show(value.tolist())
         shape = ", ".join(map(str, value.shape))
         return f"tensor of shape ({shape}), {str(value.dtype).removeprefix('torch.')}"
-    if isinstance(value, bool | int | str):
-        return repr(value)
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k!r}: {_show(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_show, value)) + "]"
-    try:
-        return repr(value)
-    except Exception:
-        return f"an object of type {type(value).__name__}"
+    return repr(value)

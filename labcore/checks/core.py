@@ -103,9 +103,8 @@ class Exercise:
             return self._verdict("lent", 0, text)
         passed: list[Step] = []
         for number, step in enumerate(self.steps):
-            rng = torch.Generator().manual_seed(1000 * seed + number)
             try:
-                step.run(Trial(self, answer, rng, bench))
+                self._take(step, 1000 * seed + number, answer, bench)
             except Unwritten as todo:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
@@ -121,6 +120,13 @@ class Exercise:
         titles = ", ".join(step.title for step in passed)
         text = f"ok    {len(passed)} of {len(self.steps)}: {titles}"
         return self._verdict("passed", self.points, text)
+
+    def _take(self, step: Step, seed: int, answer, bench) -> None:
+        """One step, in which new networks are seeded; torch's own draws go on after."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            rng = torch.Generator().manual_seed(seed)
+            step.run(Trial(self, answer, rng, bench))
 
     def _points(self, passed: list[Step]) -> int:
         """Points of the groups all of whose steps are among those passed."""
@@ -150,7 +156,7 @@ class Exercise:
 def _fold(label: str, text: str, most: int) -> list[str]:
     """`label` and `text` on at most `most` lines, the later ones indented below it."""
     return textwrap.wrap(
-        text,
+        "".join(c if c.isprintable() else " " for c in text),
         WIDTH,
         initial_indent=label,
         subsequent_indent=" " * min(len(label), 12),
@@ -178,9 +184,6 @@ class Lab:
                 f"There is no exercise {name!r} here: "
                 f"choose one of {', '.join(self.exercises)}."
             )
-        exercise = self.exercises[name]
-        sys._getframe(1).f_globals[name] = lent(exercise)
-        print(
-            f"[{exercise.id} {name}] LENT  the reference stands in until you run "
-            "a cell of your own; it earns no points"
-        )
+        reference = lent(self.exercises[name])
+        sys._getframe(1).f_globals[name] = reference
+        print(self.exercises[name].run(reference).message)

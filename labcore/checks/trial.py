@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from labcore.checks.compare import clone, same, show
-from labcore.runtime import LabError
+from labcore.checks.compare import clone, difference, same, show
 
 if TYPE_CHECKING:
     from labcore.checks.core import Exercise
+
+# what an exercise not yet written raises
+STUBS = ("", "exercise not done yet")
+# files whose lines tell a student nothing: ours, Python's, those of packages
+NOT_THE_STUDENTS = (
+    str(Path(__file__).parents[1]),
+    *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
+    "<frozen",
+)
 
 __all__ = ["Trial", "Unwritten", "Wrong", "lent"]
 
@@ -49,10 +60,11 @@ class Trial:
         got = self.call(*args, **kwargs)
         if not same(expected, got):
             likely = "the function ends without return" if got is None else ""
+            expected_text, got_text = difference(expected, got)
             self.wrong(
                 given=given,
-                expected=show(expected),
-                got=_told_apart(expected, got),
+                expected=expected_text,
+                got=got_text,
                 likely=likely or self._known_mistake(before, kwargs, expected, got),
             )
         if not same(spec_args, args):
@@ -78,24 +90,27 @@ class Trial:
             )
         forbidden: list[str] = []
         ask = functools.partial(self.answer, *args, **kwargs)
+        result = failure = None
         try:
             result = _watched(self.exercise, ask, forbidden)
         except NotImplementedError as error:
-            raise Unwritten(self._unwritten(error)) from None
+            if str(error) in STUBS:  # torch raises it too, with texts of its own
+                raise Unwritten(self._unwritten(error)) from None
+            failure = error
         except (Exception, SystemExit) as error:
-            if isinstance(error, LabError):
-                raise
-            self.wrong(
-                given=self._given(args, kwargs),
-                expected="a result",
-                got=f"{type(error).__name__}: {error}",
-                likely=self._cause(error),
-            )
+            failure = error
         if forbidden:
             self.wrong(
                 expected="an answer of your own",
                 got=f"a call of {forbidden[0]}",
                 likely="the exercise asks for just what that function does",
+            )
+        if failure:
+            self.wrong(
+                given=self._given(args, kwargs),
+                expected="a result",
+                got=" ".join(traceback.format_exception_only(failure)),
+                likely=self._cause(failure),
             )
         return result
 
@@ -104,9 +119,11 @@ class Trial:
         raise Wrong(**lines)
 
     def _known_mistake(self, args, kwargs, expected, got) -> str:
+        bound = inspect.signature(self.exercise.spec).bind(*args, **kwargs)
+        bound.apply_defaults()  # so that a mistake need not know the names
         for sentence, mistaken in self.exercise.mistakes.items():
             try:
-                result = mistaken(*clone(args), **clone(kwargs))
+                result = mistaken(*clone(bound.args))
             except Exception:
                 continue
             if same(result, got) and not same(result, expected):
@@ -119,8 +136,10 @@ class Trial:
         frames = traceback.extract_tb(error.__traceback__)
         if frames[-1].filename == __file__:  # raised before the answer's first line
             return f"its arguments are ({self._signature()}), in this order"
-        own = [frame for frame in frames if "site-packages" not in frame.filename][-1]
-        return f"the error comes from line {own.lineno}: {own.line}" if own.line else ""
+        own = [f for f in frames if not f.filename.startswith(NOT_THE_STUDENTS)]
+        if not own or not own[-1].line:
+            return ""
+        return f"the error comes from line {own[-1].lineno}: {own[-1].line}"
 
     def _unwritten(self, error: NotImplementedError) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1].name
@@ -136,14 +155,6 @@ class Trial:
         return ", ".join(
             f"{name} = {show(value, 160)}" for name, value in named.items()
         )
-
-
-def _told_apart(expected, got) -> str:
-    """What came back; its type too where the value alone looks right."""
-    if show(expected) == show(got):
-        kind = getattr(got, "dtype", type(got).__name__)
-        return f"{show(got)}, of type {kind}"
-    return show(got)
 
 
 def _watched(exercise: Exercise, call: Callable[[], object], entered: list[str]):
