@@ -44,12 +44,16 @@ def copy_labs(labs: Path, work: Path) -> list[str]:
 
 
 def start(python: Path, work: Path, port: int | None, browser: bool) -> int:
-    """JupyterLab with work/ as its root, in place of this process."""
+    """JupyterLab opened in work/, in place of this process.
+
+    Its root is the clone, so that a lab's links to the solutions lead somewhere.
+    """
     return hand_over(python, _arguments(work, port, browser), _variables(python, work))
 
 
 def _arguments(work: Path, port: int | None, browser: bool) -> list[str]:
-    arguments = ["-m", "jupyterlab", f"--ServerApp.root_dir={work}"]
+    arguments = ["-m", "jupyterlab", f"--ServerApp.root_dir={work.parent}"]
+    arguments += [f"--LabApp.default_url=/lab/tree/{work.name}"]
     arguments += ["--ServerApp.answer_yes=True"]  # Ctrl-C ends it without a question
     if port is not None:
         arguments += [f"--port={port}"]

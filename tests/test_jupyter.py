@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -82,6 +83,12 @@ def test_a_browser_opens_where_there_is_one(
     assert ("--no-browser" in arguments) != opened
 
 
+def test_the_clone_is_the_root_and_work_the_first_folder_shown(tmp_path):
+    arguments = jupyter._arguments(tmp_path / "work", None, True)
+    assert f"--ServerApp.root_dir={tmp_path}" in arguments  # links to solutions work
+    assert "--LabApp.default_url=/lab/tree/work" in arguments
+
+
 def test_the_port_is_passed_on_and_the_token_left_alone(tmp_path):
     arguments = jupyter._arguments(tmp_path, 9123, True)
     assert "--port=9123" in arguments
@@ -124,16 +131,19 @@ def started(tmp_path):
         cwd=ROOT,
         env={**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "settings")},
     )
+    watchdog = threading.Timer(120, server.kill)  # then the log ends, and we say so
+    watchdog.start()
     log = []
     for line in server.stdout:
         log.append(line)
-        if address := re.search(r"(http://localhost:\d+/lab)\?(token=\w+)", line):
+        if address := re.search(r"(http://localhost:\d+)/lab\S*\?(token=\w+)", line):
             break
     else:
         pytest.fail("JupyterLab printed no address:\n" + "".join(log))
     while server.poll() is None and not listening(address[1]):
         continue  # it prints the address a moment before it listens there
     yield server, address[1], address[2]
+    watchdog.cancel()
     server.kill()
     server.wait()
     server.stdout.close()
@@ -165,12 +175,11 @@ def status(address: str) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
 def test_a_real_start_asks_for_the_token_and_has_no_nbgrader(started):
-    server, lab, token = started
-    base = lab.removesuffix("/lab")
+    server, base, token = started
     assert status(f"{base}/api/contents") == 403
     assert status(f"{base}/api/contents?{token}") == 200
     assert status(f"{base}/formgrader?{token}") == 404
-    page = get(f"{lab}?{token}").read().decode()
+    page = get(f"{base}/lab?{token}").read().decode()
     found = re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert "@jupyter/nbgrader" in json.loads(found[1])["disabledExtensions"]
     server.send_signal(signal.SIGINT)
