@@ -113,9 +113,8 @@ class Exercise:
                     f"FAILED at step {number + 1} of {len(self.steps)}: {step.title}"
                 )
                 lines = wrong.lines | {"read": self.read}
-                return self._verdict(
-                    "partial" if earned else "failed", earned, title, lines
-                )
+                status = "partial" if earned else "failed"
+                return self._verdict(status, earned, title, lines, wrong.picture)
             passed.append(step)
         titles = ", ".join(step.title for step in passed)
         text = f"ok    {len(passed)} of {len(self.steps)}: {titles}"
@@ -139,6 +138,7 @@ class Exercise:
         points: int,
         title: str,
         lines: Mapping[str, str] | None = None,
+        picture: Sequence[str] = (),
     ) -> Verdict:
         head = _fold(f"[{self.id} {self.name}] ", title, 2)
         rows = [
@@ -150,7 +150,8 @@ class Exercise:
             extra = row[1 : 1 + max(0, room)]
             room -= len(extra)
             shown = shown + row[:1] + extra
-        return Verdict(status, points, self.points, "\n".join(shown))
+        message = "\n".join([*shown, *picture])
+        return Verdict(status, points, self.points, message)
 
 
 def _fold(label: str, text: str, most: int) -> list[str]:

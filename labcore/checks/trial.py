@@ -7,7 +7,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from labcore.checks.compare import clone, difference, same, show
+from labcore.checks.picture import mask_picture
 
 if TYPE_CHECKING:
     from labcore.checks.core import Exercise
@@ -36,9 +37,10 @@ class Unwritten(Exception):
 
 
 class Wrong(Exception):
-    """A step's finding, as the lines of the message below its title."""
+    """A step's finding, as the lines of the message below its title, and a picture."""
 
-    def __init__(self, **lines: str) -> None:
+    def __init__(self, picture: Sequence[str] = (), **lines: str) -> None:
+        self.picture = picture
         self.lines = {label: text for label, text in lines.items() if text}
 
 
@@ -65,7 +67,8 @@ class Trial:
                 given=given,
                 expected=expected_text,
                 got=got_text,
-                likely=likely or self._known_mistake(before, kwargs, expected, got),
+                likely=likely or self.known_mistake(before, kwargs, got),
+                picture=mask_picture(expected, got),
             )
         if not same(spec_args, args):
             untouched = same(before, spec_args)
@@ -76,12 +79,37 @@ class Trial:
                 likely="an operation in place (x[...] = or a name ending in _) on the "
                 "input; work on a copy"
                 if untouched
-                else "",
+                else self.known_mistake(before, kwargs, got, after=args),
             )
         return got
 
     def call(self, *args, **kwargs):
         """The answer's result alone; whatever it raises becomes a finding."""
+        given = self._given(args, kwargs)
+        return self._guarded(lambda: self.answer(*args, **kwargs), given)
+
+    def through(self, scenario: Callable, *args) -> None:
+        """Compare what `scenario(answer, *args)` returns: for an answer with methods.
+
+        Its docstring tells the reader, after the arguments, what it does.
+        """
+        expected = scenario(self.exercise.spec, *clone(args))
+        before, given = clone(args), f"{self._given(args, {})}; {scenario.__doc__}"
+        got = self._guarded(lambda: scenario(self.answer, *args), given)
+        if not same(expected, got):
+            outcomes = {
+                sentence: functools.partial(scenario, mistaken, *clone(before))
+                for sentence, mistaken in self.exercise.mistakes.items()
+            }
+            expected_text, got_text = difference(expected, got)
+            self.wrong(
+                given=given,
+                expected=expected_text,
+                got=got_text,
+                likely=_first_like(got, outcomes),
+            )
+
+    def _guarded(self, ask: Callable[[], object], given: str):
         if not callable(self.answer):
             self.wrong(
                 expected=f"a function {self.exercise.name}({self._signature()})",
@@ -89,7 +117,6 @@ class Trial:
                 likely="run the cell that defines it; hand over its name without ()",
             )
         forbidden: list[str] = []
-        ask = functools.partial(self.answer, *args, **kwargs)
         result = failure = None
         try:
             result = _watched(self.exercise, ask, forbidden)
@@ -107,36 +134,41 @@ class Trial:
             )
         if failure:
             self.wrong(
-                given=self._given(args, kwargs),
+                given=given,
                 expected="a result",
                 got=" ".join(traceback.format_exception_only(failure)),
                 likely=self._cause(failure),
             )
         return result
 
-    def wrong(self, **lines: str) -> None:
+    def wrong(self, picture: Sequence[str] = (), **lines: str) -> None:
         """End the step. Labels, in this order: given, expected, got, likely."""
-        raise Wrong(**lines)
+        raise Wrong(picture, **lines)
 
-    def _known_mistake(self, args, kwargs, expected, got) -> str:
+    def known_mistake(self, args, kwargs, got, after=None) -> str:
+        """The mistake with this result (and, if given, these arguments afterwards)."""
         bound = inspect.signature(self.exercise.spec).bind(*args, **kwargs)
         bound.apply_defaults()  # so that a mistake need not know the names
-        for sentence, mistaken in self.exercise.mistakes.items():
-            try:
-                result = mistaken(*clone(bound.args))
-            except Exception:
-                continue
-            if same(result, got) and not same(result, expected):
-                return sentence
-        return ""
+
+        def outcome(mistaken: Callable):
+            inputs = clone(bound.args)
+            result = mistaken(*inputs)
+            return result if after is None else (result, inputs[: len(after)])
+
+        outcomes = {
+            sentence: functools.partial(outcome, mistaken)
+            for sentence, mistaken in self.exercise.mistakes.items()
+        }
+        return _first_like(got if after is None else (got, after), outcomes)
 
     def _cause(self, error: BaseException) -> str:
         if isinstance(error, RecursionError):
             return "the function calls itself without end"
         frames = traceback.extract_tb(error.__traceback__)
-        if frames[-1].filename == __file__:  # raised before the answer's first line
-            return f"its arguments are ({self._signature()}), in this order"
         own = [f for f in frames if not f.filename.startswith(NOT_THE_STUDENTS)]
+        refused = isinstance(error, TypeError) and not own  # by a decorator, a class
+        if refused or frames[-1].filename == __file__:  # before the answer's first line
+            return f"its arguments are ({self._signature()}), in this order"
         if not own or not own[-1].line:
             return ""
         return f"the error comes from line {own[-1].lineno}: {own[-1].line}"
@@ -155,6 +187,18 @@ class Trial:
         return ", ".join(
             f"{name} = {show(value, 160)}" for name, value in named.items()
         )
+
+
+def _first_like(got, outcomes: Mapping[str, Callable[[], object]]) -> str:
+    """The sentence of the first mistake whose outcome is that of the answer."""
+    for sentence, outcome in outcomes.items():
+        try:
+            mistaken = outcome()
+        except Exception:
+            continue
+        if same(mistaken, got):
+            return sentence
+    return ""
 
 
 def _watched(exercise: Exercise, call: Callable[[], object], entered: list[str]):
