@@ -132,6 +132,20 @@ def test_a_likely_cause_is_found_for_arguments_by_name_too():
     assert message["likely"] == "twice makes no difference"
 
 
+def test_a_likely_cause_has_to_explain_what_was_right_before():
+    """Of two mistakes with the same result, the first would have failed earlier."""
+    exercise = Exercise(
+        *("9.7", total, ("tensor", "twice"), {"idea": 1}, "Hint"),
+        (
+            Step("idea", "one value", lambda ask: ask(torch.tensor([3.0]))),
+            Step("idea", "two values", lambda ask: ask(torch.tensor([2.0, 3.0]))),
+        ),
+        {"you return 2": lambda t, _: 2, "you take the first": lambda t, _: t[0]},
+    )
+    assert lines(lambda t: t[0], exercise)["likely"] == "you take the first"
+    assert lines(lambda t: 2, exercise)["likely"] == "you return 2"
+
+
 def test_a_wrong_answer_fails_in_a_run_that_is_not_strict_too(monkeypatch):
     monkeypatch.setenv("LABCORE_STRICT", "0")
     with pytest.raises(CheckFailed):

@@ -59,8 +59,8 @@ class Exercise:
 
     spec       naive, readable, right; its name is the name of the function asked for
     points     points of each group of steps, in the order in which they are earned
-    mistakes   sentence -> the wrong function it describes; the sentence is shown only
-               where the answer's result equals that function's
+    mistakes   sentence -> the wrong function it describes, called with all arguments
+               in order; shown only where it explains every result so far
     read       where a student finds help
     refused    modules whose functions an answer must not call
     """
@@ -102,9 +102,10 @@ class Exercise:
             text = "LENT  the reference stands in; write your own for the points"
             return self._verdict("lent", 0, text)
         passed: list[Step] = []
+        history: list[tuple] = []
         for number, step in enumerate(self.steps):
             try:
-                self._take(step, 1000 * seed + number, answer, bench)
+                self._take(step, 1000 * seed + number, answer, bench, history)
             except Unwritten as todo:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
@@ -120,12 +121,12 @@ class Exercise:
         text = f"ok    {len(passed)} of {len(self.steps)}: {titles}"
         return self._verdict("passed", self.points, text)
 
-    def _take(self, step: Step, seed: int, answer, bench) -> None:
+    def _take(self, step: Step, seed: int, answer, bench, history: list) -> None:
         """One step, in which new networks are seeded; torch's own draws go on after."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rng = torch.Generator().manual_seed(seed)
-            step.run(Trial(self, answer, rng, bench))
+            step.run(Trial(self, answer, rng, bench, history))
 
     def _points(self, passed: list[Step]) -> int:
         """Points of the groups all of whose steps are among those passed."""

@@ -44,6 +44,11 @@ check_count_zeros = _lab.exercise(
         "you count all values": lambda t: t.numel(),
         "you return a share; asked is a count": lambda t: (t == 0).double().mean(),
         "you count along the first axis only": lambda t: (t == 0).sum(dim=0),
+        "you count small values too; only zeros count": lambda t: count_zeros(
+            t * (t.abs() > 1e-3)
+        ),
+        "you count what is not positive": lambda t: (t <= 0).sum(),
+        "that is the comparison itself; count its True values": lambda t: t == 0,
     },
 ).check
 
@@ -65,7 +70,7 @@ check_weights_per_output = _lab.exercise(
     read="Hint 2 of exercise 0.2, just above",
     steps=(
         Step("idea", "a convolution", lambda ask: ask(torch.ones(8, 2, 3, 3))),
-        Step("idea", "a flat kernel", lambda ask: ask(torch.ones(5, 4, 1, 7))),
+        Step("idea", "a flat kernel", lambda ask: ask(torch.ones(5, 4, 2, 7))),
         Step("any layer", "a linear layer", lambda ask: ask(torch.ones(3, 6))),
         Step("any layer", "random shapes", _random_shapes),
     ),
@@ -77,6 +82,16 @@ check_weights_per_output = _lab.exercise(
         "you leave out the last axis; the outputs are the first": lambda w: math.prod(
             w.shape[:-1]
         ),
+        "those are the weights that one input meets (the fan-out), not one output": (
+            lambda w: w[:, 0].numel()
+        ),
+        "you use the kernel's height twice; it need not be square": (
+            lambda w: w.shape[1] * w.shape[2] ** 2
+        ),
+        "you use the kernel's width twice; it need not be square": (
+            lambda w: w.shape[1] * w.shape[3] ** 2
+        ),
+        "that is a shape; asked is the product of its numbers": lambda w: w[0].shape,
     },
 ).check
 
@@ -113,6 +128,18 @@ check_layer_names = _lab.exercise(
         ),
         "these are the parameters' names; asked are the modules'": lambda model: [
             name for name, _ in model.named_parameters()
+        ],
+        "the modules' names have no .weight": lambda model: [
+            f"{name}.weight" for name in layer_names(model)
+        ],
+        "you return the modules; asked are their names": lambda model: [
+            m for m in model.modules() if isinstance(m, LAYERS)
+        ],
+        "BatchNorm has a weight too; ask for the two types by isinstance()": (
+            lambda model: [n for n, m in model.named_modules() if hasattr(m, "weight")]
+        ),
+        "a name is the whole path from the network down": lambda model: [
+            name.split(".")[-1] for name in layer_names(model)
         ],
     },
 ).check

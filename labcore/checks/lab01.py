@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from labcore.checks.core import Lab, Step
 from labcore.checks.trial import Trial
-from labcore.nets import MLP, VGG, LeNet
+from labcore.nets import MLP, VGG
 
 __all__ = ["EXERCISES", "lend"]
 
@@ -51,7 +51,7 @@ def _conv_and_norm() -> nn.Module:
 
 def _half_frozen() -> nn.Module:
     model = nn.Sequential(_linear([0.0, 0.0, 1.0]), _linear([1.0], [2.0]))
-    return model.requires_grad_(False).append(_linear([3.0, 4.0]))
+    return model.requires_grad_(False).append(_linear([3.0, 4.0, 5.0, 6.0]))
 
 
 def _zeros(tensors: Iterable[Tensor]) -> int:
@@ -67,6 +67,10 @@ def _trainable(model: nn.Module) -> list[Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
+def _of_each_module(model: nn.Module) -> list[Tensor]:
+    return [p for module in model.modules() for p in module.parameters()]
+
+
 def _matrices(model: nn.Module) -> list[Tensor]:
     return [p for p in model.parameters() if p.dim() > 1]
 
@@ -78,6 +82,11 @@ DENSITY = "that is the share of nonzeros (the density); sparsity is 1 minus it"
 PERCENT = "that is a percentage; a sparsity lies between 0 and 1"
 IGNORED = "count_nonzero_only makes no difference"
 UNASKED = "you count nonzeros though count_nonzero_only is False"
+FIRST = "you return in the first round of the loop"
+TWICE = "each module's parameters() holds those inside it too; take the model's once"
+POSITIONS = (
+    "nonzero() gives a row of indices for each value: numel() counts every index"
+)
 
 
 def get_sparsity(tensor: Tensor) -> float:
@@ -127,6 +136,7 @@ check_get_sparsity = _lab.exercise(
         "len(tensor) is the length of the first axis; numel() counts all values": (
             lambda t: _zeros([t]) / len(t)
         ),
+        POSITIONS: lambda t: 1 - t.nonzero().numel() / t.numel(),
         "whole-number division // loses the fraction": lambda t: (
             _zeros([t]) // t.numel()
         ),
@@ -155,7 +165,7 @@ check_get_model_sparsity = _lab.exercise(
     groups={"idea": 2, "any network": 2},
     read="Hint 2 of exercise 1.2, just above",
     steps=(
-        Step("idea", "one layer", lambda ask: ask(_linear([0.0, 0.5]))),
+        Step("idea", "one layer", lambda ask: ask(_linear([0.0, 0.5, 1.0, 2.0]))),
         Step("idea", "layers of different size", lambda ask: ask(_unequal())),
         Step("any network", "BatchNorm", lambda ask: ask(_conv_and_norm())),
         Step("any network", "frozen parameters", lambda ask: ask(_half_frozen())),
@@ -169,9 +179,11 @@ check_get_model_sparsity = _lab.exercise(
         FROZEN: lambda model: _share_of_zeros(_trainable(model)),
         DENSITY: lambda model: 1 - get_model_sparsity(model),
         PERCENT: lambda model: 100 * get_model_sparsity(model),
-        "you return in the first round of the loop": lambda model: get_sparsity(
-            next(model.parameters())
+        FIRST: lambda model: get_sparsity(next(model.parameters())),
+        "only the last tensor is left; add up in the loop, by +=": lambda model: (
+            get_sparsity(list(model.parameters())[-1])
         ),
+        TWICE: lambda model: _share_of_zeros(_of_each_module(model)),
     },
 ).check
 
@@ -198,7 +210,7 @@ check_get_num_parameters = _lab.exercise(
     groups={"idea": 2, "nonzeros": 2},
     read="Hint 2 of exercise 1.3, just above",
     steps=(
-        Step("idea", "weights and a bias", lambda ask: ask(nn.Linear(3, 2))),
+        Step("idea", "weights and a bias", lambda ask: ask(MLP(3, (2,), 1))),
         Step("idea", "BatchNorm", lambda ask: ask(_conv_and_norm())),
         Step("idea", "zeros count too", lambda ask: ask(_unequal())),
         Step("idea", "frozen parameters", lambda ask: ask(_half_frozen())),
@@ -206,16 +218,21 @@ check_get_num_parameters = _lab.exercise(
         Step("nonzeros", "both ways, random zeros", _both_ways),
     ),
     mistakes={
-        UNASKED: lambda model, _=False: _number(model.parameters(), True),
-        IGNORED: lambda model, _=False: _number(model.parameters(), False),
-        "you count the zeros": lambda model, _=False: _zeros(model.parameters()),
-        BUFFERS: lambda model, nonzero=False: _number(
-            model.state_dict().values(), nonzero
+        UNASKED: lambda model, _: _number(model.parameters(), True),
+        IGNORED: lambda model, _: _number(model.parameters(), False),
+        "you count the zeros": lambda model, nonzero: (
+            _zeros(model.parameters()) if nonzero else get_num_parameters(model)
         ),
-        FROZEN: lambda model, nonzero=False: _number(_trainable(model), nonzero),
-        SMALL: lambda model, nonzero=False: _number(_matrices(model), nonzero),
+        BUFFERS: lambda model, nonzero: _number(model.state_dict().values(), nonzero),
+        FROZEN: lambda model, nonzero: _number(_trainable(model), nonzero),
+        SMALL: lambda model, nonzero: _number(_matrices(model), nonzero),
         "you count the tensors; numel() counts the values in one": (
-            lambda model, _=False: len(list(model.parameters()))
+            lambda model, _: len(list(model.parameters()))
+        ),
+        FIRST: lambda model, _: next(model.parameters()).numel(),
+        TWICE: lambda model, nonzero: _number(_of_each_module(model), nonzero),
+        POSITIONS: lambda model, nonzero: sum(
+            p.nonzero().numel() if nonzero else p.numel() for p in model.parameters()
         ),
     },
 ).check
@@ -229,7 +246,7 @@ def get_model_size(
 
 def _any_width(ask: Trial) -> None:
     for data_width in (4, 16, 32):
-        model = _zeroed(LeNet(), ask)
+        model = _zeroed(MLP(6, (5, 4), 3), ask)
         ask(model, data_width, True)
         ask(model, data_width, False)
 
@@ -253,18 +270,19 @@ check_get_model_size = _lab.exercise(
     ),
     mistakes={
         "that is in bytes; asked are bits": (
-            lambda model, width=32, nonzero=False: (
-                get_model_size(model, width, nonzero) / 8
-            )
+            lambda model, width, nonzero: get_model_size(model, width, nonzero) / 8
+        ),
+        "that is in KiB; asked are bits": lambda model, width, nonzero: (
+            get_model_size(model, width, nonzero) / 8 / 1024
         ),
         "that is the number of parameters; each takes data_width bits": (
-            lambda model, width=32, nonzero=False: get_num_parameters(model, nonzero)
+            lambda model, width, nonzero: get_num_parameters(model, nonzero)
         ),
         "data_width makes no difference": (
-            lambda model, _=32, nonzero=False: get_model_size(model, 32, nonzero)
+            lambda model, _, nonzero: get_model_size(model, 32, nonzero)
         ),
-        IGNORED: lambda model, width=32, _=False: get_model_size(model, width),
-        UNASKED: lambda model, width=32, _=False: get_model_size(model, width, True),
+        IGNORED: lambda model, width, _: get_model_size(model, width),
+        UNASKED: lambda model, width, _: get_model_size(model, width, True),
     },
 ).check
 
@@ -273,10 +291,14 @@ Statistics = dict[str, dict[str, float]]
 
 
 def layer_statistics(model: nn.Module) -> Statistics:
+    return _rows_of(model, nn.Conv2d | nn.Linear)
+
+
+def _rows_of(model: nn.Module, kind) -> Statistics:
     return {
         name: _describe(module.weight)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, kind)
     }
 
 
@@ -347,6 +369,18 @@ check_layer_statistics = _lab.exercise(
             "mean", lambda w: w.abs().mean()
         ),
         "BatchNorm's weights are scales; asked are Conv2d and Linear": _every_weight,
+        "you forget the linear layers": lambda model: _rows_of(model, nn.Conv2d),
+        "you forget the convolutions": lambda model: _rows_of(model, nn.Linear),
+        "named_children() stays on the first level; named_modules() goes down": (
+            lambda model: {
+                name: row
+                for name, row in layer_statistics(model).items()
+                if "." not in name
+            }
+        ),
+        "only the last layer is left; make the table before the loop": lambda model: (
+            dict([layer_statistics(model).popitem()])
+        ),
         "the keys are the modules' names, without .weight": lambda model: {
             f"{name}.weight": row for name, row in layer_statistics(model).items()
         },

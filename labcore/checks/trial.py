@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class Trial:
     answer: object
     rng: torch.Generator
     bench: object = None
+    history: list[tuple] = field(default_factory=list)  # what was answered rightly
 
     def __call__(self, *args, **kwargs) -> object:
         """Ask, and hold the result and the inputs afterwards against the spec's."""
@@ -81,6 +82,7 @@ class Trial:
                 if untouched
                 else self.known_mistake(before, kwargs, got, after=args),
             )
+        self.history.append((before, kwargs, got))
         return got
 
     def call(self, *args, **kwargs):
@@ -146,20 +148,29 @@ class Trial:
         raise Wrong(picture, **lines)
 
     def known_mistake(self, args, kwargs, got, after=None) -> str:
-        """The mistake with this result (and, if given, these arguments afterwards)."""
-        bound = inspect.signature(self.exercise.spec).bind(*args, **kwargs)
-        bound.apply_defaults()  # so that a mistake need not know the names
+        """The mistake with this result (and, if given, these arguments afterwards).
 
-        def outcome(mistaken: Callable):
-            inputs = clone(bound.args)
-            result = mistaken(*inputs)
-            return result if after is None else (result, inputs[: len(after)])
-
+        It must explain what was right until then, too.
+        """
         outcomes = {
-            sentence: functools.partial(outcome, mistaken)
+            sentence: functools.partial(self._explain, mistaken, args, kwargs, after)
             for sentence, mistaken in self.exercise.mistakes.items()
         }
         return _first_like(got if after is None else (got, after), outcomes)
+
+    def _explain(self, mistaken: Callable, args, kwargs, after):
+        for *asked, right in self.history:
+            if not same(right, self._outcome(mistaken, *asked)[0]):
+                raise ValueError("this mistake would have been found before")
+        result, inputs = self._outcome(mistaken, args, kwargs)
+        return result if after is None else (result, inputs[: len(after)])
+
+    def _outcome(self, mistaken: Callable, args, kwargs) -> tuple:
+        """Its result and its arguments afterwards."""
+        bound = inspect.signature(self.exercise.spec).bind(*args, **kwargs)
+        bound.apply_defaults()  # so that a mistake need not know the names
+        inputs = clone(bound.args)
+        return mistaken(*inputs), inputs
 
     def _cause(self, error: BaseException) -> str:
         if isinstance(error, RecursionError):
