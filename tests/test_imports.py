@@ -23,6 +23,9 @@ ALLOWED = {
     "tracks": {"assets", "nets", "raw", "runtime", "training"},
     "recipes": {"assets", "nets", "raw", "runtime", "tracks", "training"},
     "measure": {"runtime"},
+    "graph": {"runtime"},
+    "replay": {"graph", "runtime"},
+    "scan": {"replay", "runtime"},
     "plots": set(),
     "checks": {"nets", "runtime"},
     "authoring": {"runtime"},
@@ -79,13 +82,14 @@ def walk(tree: ast.AST, everywhere: bool) -> Iterator[ast.AST]:
 
 
 def test_every_module_belongs_to_a_room_of_the_table():
-    assert {room(module) for module in MODULES} == set(ALLOWED)
+    strangers = {room(module) for module in MODULES} - set(ALLOWED)
+    assert strangers == set(), "add to ALLOWED what these may import"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_room_imports_only_what_it_may(module):
     imported = {room(name) for name in imports(module, everywhere=True)}
-    assert imported - {room(module)} <= ALLOWED[room(module)]
+    assert imported - {room(module)} <= ALLOWED.get(room(module), set())
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
