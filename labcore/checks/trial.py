@@ -88,7 +88,7 @@ class Trial:
     def call(self, *args, **kwargs):
         """The answer's result alone; whatever it raises becomes a finding."""
         given = self._given(args, kwargs)
-        return self._guarded(lambda: self.answer(*args, **kwargs), given)
+        return self._guarded(lambda watch: watch(self.answer, *args, **kwargs), given)
 
     def through(self, scenario: Callable, *args) -> None:
         """Compare what `scenario(answer, *args)` returns: for an answer with methods.
@@ -97,7 +97,9 @@ class Trial:
         """
         expected = scenario(self.exercise.spec, *clone(args))
         before, given = clone(args), f"{self._given(args, {})}; {scenario.__doc__}"
-        got = self._guarded(lambda: scenario(self.answer, *args), given)
+        got = self._guarded(
+            lambda watch: scenario(_Watched(self.answer, watch), *args), given
+        )
         if not same(expected, got):
             outcomes = {
                 sentence: functools.partial(scenario, mistaken, *clone(before))
@@ -111,7 +113,8 @@ class Trial:
                 likely=_first_like(got, outcomes),
             )
 
-    def _guarded(self, ask: Callable[[], object], given: str):
+    def _guarded(self, ask: Callable[[Callable], object], given: str):
+        """`ask(watch)`, which calls the answer by `watch(answer, ...)` only."""
         if not callable(self.answer):
             self.wrong(
                 expected=f"a function {self.exercise.name}({self._signature()})",
@@ -121,7 +124,7 @@ class Trial:
         forbidden: list[str] = []
         result = failure = None
         try:
-            result = _watched(self.exercise, ask, forbidden)
+            result = ask(functools.partial(_watch, self.exercise, forbidden))
         except NotImplementedError as error:
             if str(error) in STUBS:  # torch raises it too, with texts of its own
                 raise Unwritten(self._unwritten(error)) from None
@@ -177,8 +180,7 @@ class Trial:
             return "the function calls itself without end"
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.startswith(NOT_THE_STUDENTS)]
-        refused = isinstance(error, TypeError) and not own  # by a decorator, a class
-        if refused or frames[-1].filename == __file__:  # before the answer's first line
+        if isinstance(error, TypeError) and not own:  # before the answer's first line
             return f"its arguments are ({self._signature()}), in this order"
         if not own or not own[-1].line:
             return ""
@@ -212,8 +214,22 @@ def _first_like(got, outcomes: Mapping[str, Callable[[], object]]) -> str:
     return ""
 
 
-def _watched(exercise: Exercise, call: Callable[[], object], entered: list[str]):
-    """`call()`; the names of refused labcore functions it enters go into `entered`."""
+class _Watched:
+    """An answer that is a class: calls of it and of its instance's methods."""
+
+    def __init__(self, inner, watch: Callable) -> None:
+        self._inner, self._watch = inner, watch
+
+    def __call__(self, *args):
+        return _Watched(self._watch(self._inner, *args), self._watch)
+
+    def __getattr__(self, name: str):
+        value = getattr(self._inner, name)
+        return functools.partial(self._watch, value) if callable(value) else value
+
+
+def _watch(exercise: Exercise, entered: list[str], function: Callable, *args, **kwargs):
+    """Call it; the names of refused labcore functions it enters go into `entered`."""
 
     def profile(frame, event: str, _arg) -> None:
         module = frame.f_globals.get("__name__", "")
@@ -226,7 +242,7 @@ def _watched(exercise: Exercise, call: Callable[[], object], entered: list[str])
     _under_check.append(exercise)
     sys.setprofile(profile)
     try:
-        return call()
+        return function(*args, **kwargs)
     finally:
         sys.setprofile(previous)
         _under_check.pop()
