@@ -93,10 +93,10 @@ class Trial:
     def through(self, scenario: Callable, *args) -> None:
         """Compare what `scenario(answer, *args)` returns: for an answer with methods.
 
-        Its docstring tells the reader, after the arguments, what it does.
+        Its docstring tells the reader what it does, before the arguments.
         """
         expected = scenario(self.exercise.spec, *clone(args))
-        before, given = clone(args), f"{self._given(args, {})}; {scenario.__doc__}"
+        before, given = clone(args), f"{scenario.__doc__}; {self._given(args, {})}"
         got = self._guarded(
             lambda watch: scenario(_Watched(self.answer, watch), *args), given
         )
@@ -197,9 +197,8 @@ class Trial:
 
     def _given(self, args, kwargs) -> str:
         named = dict(zip(self.exercise.parameters, args, strict=False)) | kwargs
-        return ", ".join(
-            f"{name} = {show(value, 160)}" for name, value in named.items()
-        )
+        shown = {name: f"{name} = {show(value, 160)}" for name, value in named.items()}
+        return ", ".join(sorted(shown.values(), key=len))  # what is long may be cut
 
 
 def _first_like(got, outcomes: Mapping[str, Callable[[], object]]) -> str:
