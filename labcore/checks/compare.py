@@ -9,7 +9,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-__all__ = ["clone", "difference", "same", "show"]
+__all__ = ["clone", "common_cause", "difference", "same", "show"]
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-6  # float32 sums, and their cancelling near zero
 
@@ -97,6 +97,43 @@ def difference(expected, got) -> tuple[str, str]:
     return whole
 
 
+def common_cause(expected, got) -> str:
+    """What beginners do in any exercise: no return, another kind of value, rounding."""
+    try:
+        return _common_cause(expected, got)
+    except Exception:  # an object that cannot even be asked what it is
+        return ""
+
+
+def _common_cause(expected, got) -> str:
+    if got is None and expected is not None:
+        return "the function ends without return; print() shows a value, no more"
+    wanted, found = _kind(expected), _kind(got)
+    if wanted and found and wanted != found:
+        return f"that is {found}; asked is {wanted}"
+    if _is_number(expected) and _is_number(got):
+        exact, rounded = _number(expected).item(), _number(got).item()
+        if any(round(exact, digits) == rounded for digits in range(2, 7)):
+            return "you rounded; return the full number"
+    return ""
+
+
+def _kind(value) -> str:
+    """Empty for what a beginner would not take for something else."""
+    if _is_number(value):
+        return "a number"
+    kinds = {
+        str: "text",
+        list: "a list",
+        tuple: "a tuple",
+        dict: "a dictionary",
+        set: "a set",
+        Tensor: "a tensor of several values",
+        nn.Module: "a network",
+    }
+    return next((name for kind, name in kinds.items() if isinstance(value, kind)), "")
+
+
 class Nothing:
     def __repr__(self) -> str:
         return "nothing"
@@ -159,5 +196,6 @@ def _show(value) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k!r}: {_show(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_show, value)) + "]"
+        left, right = "[]" if isinstance(value, list) else "()"
+        return left + ", ".join(map(_show, value)) + right
     return repr(value)

@@ -33,7 +33,7 @@ check_count_zeros = _lab.exercise(
     count_zeros,
     parameters=("tensor",),
     groups={"idea": 1},
-    read="Hint 1 of exercise 0.1, just above",
+    read="Hint 1 of exercise 0.1, just below",
     steps=(
         Step("idea", "four values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2]))),
         Step("idea", "a matrix", lambda ask: ask(torch.tensor([[0, 3.0], [0, 1e-9]]))),
@@ -48,6 +48,9 @@ check_count_zeros = _lab.exercise(
             t * (t.abs() > 1e-3)
         ),
         "you count what is not positive": lambda t: (t <= 0).sum(),
+        "nonzero() gives a row of indices for each value; count the rows": lambda t: (
+            (t == 0).nonzero().numel()
+        ),
         "that is the comparison itself; count its True values": lambda t: t == 0,
     },
 ).check
@@ -67,11 +70,11 @@ check_weights_per_output = _lab.exercise(
     weights_per_output,
     parameters=("weight",),
     groups={"idea": 1, "any layer": 1},
-    read="Hint 2 of exercise 0.2, just above",
+    read="Hint 1 of exercise 0.2, just below",
     steps=(
-        Step("idea", "a convolution", lambda ask: ask(torch.ones(8, 2, 3, 3))),
-        Step("idea", "a flat kernel", lambda ask: ask(torch.ones(5, 4, 2, 7))),
-        Step("any layer", "a linear layer", lambda ask: ask(torch.ones(3, 6))),
+        Step("idea", "a convolution", lambda ask: ask(torch.full((16, 2, 3, 3), 0.25))),
+        Step("idea", "a flat kernel", lambda ask: ask(torch.full((5, 4, 2, 7), 0.25))),
+        Step("any layer", "a linear layer", lambda ask: ask(torch.full((3, 6), 0.25))),
         Step("any layer", "random shapes", _random_shapes),
     ),
     mistakes={
@@ -92,6 +95,8 @@ check_weights_per_output = _lab.exercise(
             lambda w: w.shape[1] * w.shape[3] ** 2
         ),
         "that is a shape; asked is the product of its numbers": lambda w: w[0].shape,
+        "you add the axes' lengths; multiply them": lambda w: sum(w.shape[1:]),
+        "you add up the weights; asked is how many there are": lambda w: w[0].sum(),
     },
 ).check
 
@@ -104,16 +109,23 @@ def _names_of(model: nn.Module, kind) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, kind)]
 
 
+def _linear_first() -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(4, 4), nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 1, kernel_size=1)
+    )
+
+
 check_layer_names = _lab.exercise(
     "0.3",
     layer_names,
     parameters=("model",),
     groups={"idea": 1, "any network": 1},
-    read="Hint 2 of exercise 0.3, just above",
+    read="Hint 1 of exercise 0.3, just below",
     steps=(
         Step("idea", "LeNet", lambda ask: ask(LeNet())),
         Step("any network", "layers in blocks", lambda ask: ask(ResNet8(width=2))),
         Step("any network", "VGG", lambda ask: ask(VGG(width=2))),
+        Step("any network", "a linear layer first", lambda ask: ask(_linear_first())),
     ),
     mistakes={
         "you forget the linear layers": lambda model: _names_of(model, nn.Conv2d),
@@ -138,6 +150,13 @@ check_layer_names = _lab.exercise(
         "BatchNorm has a weight too; ask for the two types by isinstance()": (
             lambda model: [n for n, m in model.named_modules() if hasattr(m, "weight")]
         ),
+        "the order is the network's, not by type": lambda model: [
+            *_names_of(model, nn.Conv2d),
+            *_names_of(model, nn.Linear),
+        ],
+        "+= on a list adds a name letter by letter; use append()": lambda model: [
+            *"".join(layer_names(model))
+        ],
         "a name is the whole path from the network down": lambda model: [
             name.split(".")[-1] for name in layer_names(model)
         ],

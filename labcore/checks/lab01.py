@@ -105,9 +105,13 @@ check_get_sparsity = _lab.exercise(
     get_sparsity,
     parameters=("tensor",),
     groups={"idea": 2, "any tensor": 2},
-    read="Hint 1 of exercise 1.1, just above",
+    read="Hint 1 of exercise 1.1, just below",
     steps=(
-        Step("idea", "four values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2]))),
+        Step(
+            "idea",
+            "seven values",
+            lambda ask: ask(torch.tensor([0.5, 0, -1, 2, 0, 3, 4])),
+        ),
         Step("idea", "no zeros", lambda ask: ask(torch.tensor([1.0, -2.0, 3.0]))),
         Step("idea", "all zeros", lambda ask: ask(torch.zeros(3))),
         Step("any tensor", "a matrix", lambda ask: ask(torch.eye(3))),
@@ -121,7 +125,7 @@ check_get_sparsity = _lab.exercise(
             "a bool mask",
             lambda ask: ask(torch.tensor([True, False, True, True])),
         ),
-        Step("any tensor", "random weights, transposed", _random_weights),
+        Step("any tensor", "transposed random weights", _random_weights),
     ),
     mistakes={
         DENSITY: lambda t: 1 - get_sparsity(t),
@@ -137,6 +141,9 @@ check_get_sparsity = _lab.exercise(
             lambda t: _zeros([t]) / len(t)
         ),
         POSITIONS: lambda t: 1 - t.nonzero().numel() / t.numel(),
+        "you divide by the nonzeros; divide by all values": lambda t: (
+            _zeros([t]) / t.count_nonzero()
+        ),
         "whole-number division // loses the fraction": lambda t: (
             _zeros([t]) // t.numel()
         ),
@@ -163,7 +170,7 @@ check_get_model_sparsity = _lab.exercise(
     get_model_sparsity,
     parameters=("model",),
     groups={"idea": 2, "any network": 2},
-    read="Hint 2 of exercise 1.2, just above",
+    read="Hint 1 of exercise 1.2, just below",
     steps=(
         Step("idea", "one layer", lambda ask: ask(_linear([0.0, 0.5, 1.0, 2.0]))),
         Step("idea", "layers of different size", lambda ask: ask(_unequal())),
@@ -208,14 +215,14 @@ check_get_num_parameters = _lab.exercise(
     get_num_parameters,
     parameters=("model", "count_nonzero_only"),
     groups={"idea": 2, "nonzeros": 2},
-    read="Hint 2 of exercise 1.3, just above",
+    read="Hint 1 of exercise 1.3, just below",
     steps=(
-        Step("idea", "weights and a bias", lambda ask: ask(MLP(3, (2,), 1))),
+        Step("idea", "weights and a bias", lambda ask: ask(MLP(4, (2,), 1))),
         Step("idea", "BatchNorm", lambda ask: ask(_conv_and_norm())),
         Step("idea", "zeros count too", lambda ask: ask(_unequal())),
         Step("idea", "frozen parameters", lambda ask: ask(_half_frozen())),
         Step("nonzeros", "only nonzeros", lambda ask: ask(_unequal(), True)),
-        Step("nonzeros", "both ways, random zeros", _both_ways),
+        Step("nonzeros", "random zeros both ways", _both_ways),
     ),
     mistakes={
         UNASKED: lambda model, _: _number(model.parameters(), True),
@@ -230,6 +237,9 @@ check_get_num_parameters = _lab.exercise(
             lambda model, _: len(list(model.parameters()))
         ),
         FIRST: lambda model, _: next(model.parameters()).numel(),
+        "len(p) is the length of the first axis; numel() counts all values": (
+            lambda model, _: sum(len(p) for p in model.parameters())
+        ),
         TWICE: lambda model, nonzero: _number(_of_each_module(model), nonzero),
         POSITIONS: lambda model, nonzero: sum(
             p.nonzero().numel() if nonzero else p.numel() for p in model.parameters()
@@ -245,8 +255,8 @@ def get_model_size(
 
 
 def _any_width(ask: Trial) -> None:
-    for data_width in (4, 16, 32):
-        model = _zeroed(MLP(6, (5, 4), 3), ask)
+    models = _zeroed(MLP(6, (5, 4), 3), ask), _conv_and_norm(), _half_frozen()
+    for data_width, model in zip((4, 16, 32), models, strict=True):
         ask(model, data_width, True)
         ask(model, data_width, False)
 
@@ -256,7 +266,7 @@ check_get_model_size = _lab.exercise(
     get_model_size,
     parameters=("model", "data_width", "count_nonzero_only"),
     groups={"idea": 2, "any width": 2},
-    read="Hint 1 of exercise 1.4, just above",
+    read="Hint 1 of exercise 1.4, just below",
     steps=(
         Step("idea", "32 bits each", lambda ask: ask(nn.Linear(3, 2))),
         Step("idea", "zeros take space", lambda ask: ask(_unequal())),
@@ -266,7 +276,7 @@ check_get_model_size = _lab.exercise(
             lambda ask: ask(_unequal(), count_nonzero_only=True),
         ),
         Step("any width", "8 bits", lambda ask: ask(nn.Linear(3, 2), data_width=8)),
-        Step("any width", "random zeros, any width", _any_width),
+        Step("any width", "random zeros at any width", _any_width),
     ),
     mistakes={
         "that is in bytes; asked are bits": (
@@ -280,6 +290,12 @@ check_get_model_size = _lab.exercise(
         ),
         "data_width makes no difference": (
             lambda model, _, nonzero: get_model_size(model, 32, nonzero)
+        ),
+        BUFFERS: lambda model, width, nonzero: (
+            _number(model.state_dict().values(), nonzero) * width
+        ),
+        FROZEN: lambda model, width, nonzero: (
+            _number(_trainable(model), nonzero) * width
         ),
         IGNORED: lambda model, width, _: get_model_size(model, width),
         UNASKED: lambda model, width, _: get_model_size(model, width, True),
@@ -336,7 +352,7 @@ check_layer_statistics = _lab.exercise(
     layer_statistics,
     parameters=("model",),
     groups={"idea": 2, "any network": 2},
-    read="Hint 2 of exercise 1.5, just above",
+    read="Hint 1 of exercise 1.5, just below",
     steps=(
         Step(
             "idea",
@@ -351,7 +367,7 @@ check_layer_statistics = _lab.exercise(
         ),
         Step(
             "any network",
-            "layers in blocks, random zeros",
+            "random zeros in blocks",
             lambda ask: ask(_zeroed(VGG(width=2), ask)),
         ),
     ),
@@ -368,6 +384,19 @@ check_layer_statistics = _lab.exercise(
         "'mean' is the mean of the weights, not of their magnitudes": _with_other(
             "mean", lambda w: w.abs().mean()
         ),
+        "abs() is for 'largest' only; mean and std are of the weights themselves": (
+            lambda model: {
+                name: _describe(module.weight.abs())
+                for name, module in model.named_modules()
+                if isinstance(module, nn.Conv2d | nn.Linear)
+            }
+        ),
+        "all layers hold the last one's numbers; make a new inner table each time": (
+            lambda model: dict.fromkeys(
+                layer_statistics(model), [*layer_statistics(model).values()][-1]
+            )
+        ),
+        FIRST: lambda model: dict([next(iter(layer_statistics(model).items()))]),
         "BatchNorm's weights are scales; asked are Conv2d and Linear": _every_weight,
         "you forget the linear layers": lambda model: _rows_of(model, nn.Conv2d),
         "you forget the convolutions": lambda model: _rows_of(model, nn.Linear),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from labcore.checks.compare import clone, difference, same, show
+from labcore.checks.compare import clone, common_cause, difference, same, show
 from labcore.checks.picture import mask_picture
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class Trial:
         expected = self.exercise.spec(*spec_args, **spec_kwargs)
         got = self.call(*args, **kwargs)
         if not same(expected, got):
-            likely = "the function ends without return" if got is None else ""
             expected_text, got_text = difference(expected, got)
             self.wrong(
                 given=given,
                 expected=expected_text,
                 got=got_text,
-                likely=likely or self.known_mistake(before, kwargs, got),
+                likely=self.known_mistake(before, kwargs, got)
+                or common_cause(expected, got),
                 picture=mask_picture(expected, got),
             )
         if not same(spec_args, args):
@@ -184,7 +184,13 @@ class Trial:
             return f"its arguments are ({self._signature()}), in this order"
         if not own or not own[-1].line:
             return ""
-        return f"the error comes from line {own[-1].lineno}: {own[-1].line}"
+        mine = [f for f in own if f.name == self.exercise.name] or own
+        if mine[-1] is own[-1]:
+            return f"the error comes from line {own[-1].lineno}: {own[-1].line}"
+        return (
+            f"the error comes from line {own[-1].lineno} of {own[-1].name}, which was "
+            f"called from line {mine[-1].lineno}: {mine[-1].line}"
+        )
 
     def _unwritten(self, error: NotImplementedError) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1].name
