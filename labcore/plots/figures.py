@@ -120,7 +120,7 @@ def tails(weight, title: str = "") -> Axes:
     """A layer's histogram on a log axis beside the normal curve of the same spread."""
     values = np.asarray(weight).ravel()
     mean, std = values.mean(), values.std()
-    _, ax = plt.subplots(figsize=(5, 3.2), dpi=DPI)
+    _, ax = plt.subplots(figsize=(7.5, 3.2), dpi=DPI)
     ax.hist(values, 80, density=True, color=REMOVED, label="weights")
     x = np.linspace(values.min(), values.max(), 200)
     normal = np.exp(-(((x - mean) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
@@ -128,7 +128,7 @@ def tails(weight, title: str = "") -> Axes:
     floor = 0.5 / (len(values) * np.ptp(values) / 80)  # half a weight a bin
     ax.set(yscale="log", xlabel="weight value", ylabel="density", ylim=(floor, None))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     _finished(ax.figure, title)
     return ax
 
