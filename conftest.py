@@ -9,12 +9,15 @@ import socket
 import matplotlib
 import pytest
 
+from labcore.runtime import let_threads_sleep
+
 NOBODY = "http://127.0.0.1:9"  # the discard port: a download ends at once, refused
 
 os.environ["LABCORE_STRICT"] = "1"
 os.environ.update(
     {"http_proxy": NOBODY, "https_proxy": NOBODY, "no_proxy": "127.0.0.1"}
 )
+let_threads_sleep()
 if "MPLBACKEND" not in os.environ:
     matplotlib.use("agg")  # here only: kernels draw into their notebooks
 

@@ -145,8 +145,9 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    from .runtime import LabError
+    from .runtime import LabError, let_threads_sleep
 
+    let_threads_sleep()
     argv = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(argv)
     args.argv = argv

@@ -38,7 +38,7 @@ def mask_by_rank(values, mask, title: str = "") -> Figure:
     _cells(left, values, mask, f"{(~mask).sum()} of {mask.size} removed")
     order = np.abs(values).ravel().argsort(kind="stable")
     colours = [KEPT if keep else REMOVED for keep in mask.ravel()[order]]
-    right.bar(range(mask.size), np.abs(values).ravel()[order], color=colours)
+    right.bar(range(1, mask.size + 1), np.abs(values).ravel()[order], color=colours)
     right.set(xlabel="rank of the weight", ylabel="magnitude")
     right.set_title("dark: kept, light: removed", fontsize=10)
     right.spines[["top", "right"]].set_visible(False)
@@ -112,9 +112,9 @@ def order_curves(
         ax.fill_between(sparsities, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.axhline(dense, color="grey", linestyle="--", linewidth=1)
     ax.axhline(chance, color="grey", linestyle=":", linewidth=1)
-    for height, name in ((dense, "dense"), (chance, "guessing")):
-        style = {"fontsize": 8, "color": "grey"}
-        ax.annotate(name, (1, height), ha="right", va="bottom", **style)
+    style = {"fontsize": 8, "color": "grey", "ha": "right"}
+    ax.annotate("dense", (1, dense), va="bottom", **style)
+    ax.annotate("guessing", (1, chance - 1), va="top", **style)
     ax.set(xlim=(0, 1), ylim=(0, 102))
     ax.set(xlabel="share of each layer's weights removed", ylabel="accuracy on val, %")
     return _with_legend(ax, title)
