@@ -7,6 +7,7 @@ from torch import nn
 
 from labcore.checks import lab02, trial
 from labcore.checks.core import CheckFailed
+from labcore.checks.picture import mask_picture
 from labcore.nets import MLP
 
 PRUNER = "FineGrainedPruner"
@@ -544,6 +545,14 @@ def test_a_failing_check_draws_which_weights_went_wrong():
     assert heads.split() == ["expected", "yours", "difference"]
     assert first.split() == [*"#.#..", *".##..", *"!!==="]
     assert second.split() == [*"#..#.", *"#..#.", *"====="]
+
+
+@pytest.mark.parametrize(
+    "got", [torch.ones(9, 9).bool(), torch.ones(4).bool(), torch.ones(2, 2), None]
+)
+def test_only_small_masks_of_one_shape_are_drawn(got):
+    assert mask_picture(torch.eye(2).bool(), torch.ones(2, 2).bool())
+    assert mask_picture(torch.eye(2).bool(), got) == []
 
 
 @pytest.mark.parametrize("answer", [None, 3, print, lambda: 1, type, nn.Linear])
