@@ -170,7 +170,7 @@ check_fine_grained_prune = _lab.exercise(
     fine_grained_prune,
     parameters=("tensor", "sparsity"),
     groups={"idea": 4, "exactly": 4},
-    read="Hint 2 of exercise 2.1, just above",
+    read="Hint 1 of exercise 2.1, just below",
     steps=(
         Step(
             "idea",
@@ -235,7 +235,7 @@ check_sparsity_leaving = _lab.exercise(
     sparsity_leaving,
     parameters=("tensor", "nonzeros"),
     groups={"idea": 1, "any tensor": 1},
-    read="Hint 1 of exercise 2.2, just above",
+    read="Hint 1 of exercise 2.2, just below",
     steps=(
         Step("idea", "ten of 25", lambda ask: ask(MATRIX.clone(), 10)),
         Step("idea", "three of eight", lambda ask: ask(_distinct(ask, 2, 4), 3)),
@@ -435,7 +435,7 @@ check_FineGrainedPruner = _lab.exercise(
     FineGrainedPruner,
     parameters=("model", "sparsity_dict"),
     groups={"prunes": 3, "holds": 3},
-    read="Hint 2 of exercise 2.3, just above",
+    read="Hint 1 of exercise 2.3, just below",
     steps=(
         Step(
             "prunes",
@@ -548,7 +548,7 @@ check_still_zero = _lab.exercise(
     still_zero,
     parameters=("model", "masks"),
     groups={"idea": 2, "any network": 2},
-    read="Hint 2 of exercise 2.4, just above",
+    read="Hint 1 of exercise 2.4, just below",
     steps=(
         Step("idea", "one of five is back", lambda ask: ask(*_one_back())),
         Step("idea", "layers of different size", lambda ask: ask(*_two_layers())),
