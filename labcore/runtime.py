@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 
 __all__ = [
@@ -191,4 +191,15 @@ def progress(
     """A tqdm bar that appears only on work of over two seconds and then vanishes."""
     from tqdm.auto import tqdm  # here: in notebooks this imports ipywidgets
 
-    return tqdm(items, total=total, desc=what, delay=2, leave=False)
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    bar = tqdm(total=total, desc=what, delay=2, leave=False)
+    return bar if items is None else _counted(items, bar)
+
+
+def _counted(items: Iterable, bar) -> Iterator:
+    """The items. tqdm's own loop, left by an exception, shows a bar and a traceback."""
+    with bar:
+        for item in items:
+            yield item
+            bar.update()

@@ -182,3 +182,16 @@ def test_progress_hands_on_the_items():
 
 def test_a_user_mistake_is_shown_as_its_sentence():
     assert LabError("one sentence")._render_traceback_() == ["one sentence"]
+
+
+def test_a_loop_left_by_an_exception_shows_no_bar_of_its_own(monkeypatch):
+    """tqdm's own notebook loop displays a bar then, and an error with it."""
+    notebook = pytest.importorskip("tqdm.notebook")
+    shown = []
+    monkeypatch.setattr("tqdm.auto.tqdm", notebook.tqdm)
+    monkeypatch.setattr(notebook, "display", shown.append)
+    with pytest.raises(ZeroDivisionError):
+        for item in runtime.progress(range(3)):
+            item / 0
+    assert list(runtime.progress(iter("abc"))) == ["a", "b", "c"]
+    assert shown == []
