@@ -67,7 +67,7 @@ def test_there_is_one_histogram_a_layer(count):
     drawn = [ax for ax in figure.axes if ax.axison]
     assert len(drawn) == count
     for ax, (name, weight) in zip(drawn, weights.items(), strict=True):
-        assert ax.get_title() == f"{name}   {weight.numel():,} weights"
+        assert ax.get_title() == f"{name.split('.')[-1]}: {weight.numel():,} weights"
         assert sum(bar.get_height() for bar in ax.patches) == weight.numel()
 
 

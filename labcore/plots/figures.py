@@ -70,7 +70,7 @@ def weight_histograms(
         bins = min(100, int(len(values) ** 0.5) * 2)
         edge = np.abs(values).max() or 1.0
         ax.hist(values, bins, range=(-edge, edge), color=KEPT)
-        panel = f"{name}   {len(values):,} weights"
+        panel = f"{name.split('.')[-1]}: {len(values):,} weights"
         if threshold:
             small = values[np.abs(values) < threshold]
             ax.hist(small, bins, range=(-edge, edge), color=REMOVED)
