@@ -68,11 +68,12 @@ def sensitivity_scan(
     labels: Tensor,
     prune: Prune,
     sparsities: Iterable[float],
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> Scan:
     """Accuracy with one layer pruned and all others dense, by layer and sparsity.
 
-    prune   called with a clone of the layer's weight and a sparsity; its mask counts
+    prune        gets a clone of the layer's weight and a sparsity; its mask counts
+    batch_size   by default what a CPU's caches hold, or what fills a GPU
     The model is read, never changed. Any model that torch.fx can trace will do.
     """
     runtime.use_threads()
@@ -83,6 +84,7 @@ def sensitivity_scan(
             "pass as many labels as images, and at least one."
         )
     device = runtime.device()
+    batch_size = batch_size or (64 if device.type == "cpu" else 512)
     dtype = torch.bfloat16 if runtime.precision() == "bf16" else torch.float32
     with torch.no_grad():
         replay = Replay(model, images[:8].to(device, torch.float32))
@@ -102,7 +104,10 @@ def sensitivity_scan(
                         counts[name][level] += _right(scores, right)
                     replay.leave(name)
                     bar.update(len(row))
-    return Scan(len(images), int(dense), counts)
+    numbers = {
+        name: {k: int(n) for k, n in row.items()} for name, row in counts.items()
+    }
+    return Scan(len(images), int(dense), numbers)
 
 
 def _levels(sparsities: Iterable[float]) -> list[float]:
@@ -129,7 +134,7 @@ def _masks(replay: Replay, prune: Prune, levels: list[float]) -> Masks:
         elif mask.shape != weight.shape:
             got = f"shape {tuple(mask.shape)}"
         else:
-            masks[name][level] = channels_last(mask.to(weight.device))
+            masks[name][level] = channels_last(mask.to(weight.device).clone())
             continue
         raise LabError(
             f"For {name} at sparsity {level} prune returned {got}, but the scan needs "
@@ -138,5 +143,5 @@ def _masks(replay: Replay, prune: Prune, levels: list[float]) -> Masks:
     return masks
 
 
-def _right(scores: Tensor, labels: Tensor) -> int:
-    return (scores.argmax(dim=1) == labels).sum().item()
+def _right(scores: Tensor, labels: Tensor) -> Tensor:
+    return (scores.argmax(dim=1) == labels).sum()  # a number would wait for the GPU

@@ -122,7 +122,7 @@ def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Ten
 
 
 @torch.no_grad()  # not inference_mode: a model moved in it could not be trained again
-def predict(model: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
+def predict(model: nn.Module, images: Tensor, batch_size: int = 125) -> Tensor:
     """Class scores (logits) of all images, in float32; the model is left as it was."""
     runtime.use_threads()
     device = runtime.device()
@@ -138,7 +138,7 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
 
 
 def evaluate(
-    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 250
+    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 125
 ) -> float:
     """Share of images whose best score is at their label, in percent."""
     best = predict(model, images, batch_size).argmax(dim=1)
