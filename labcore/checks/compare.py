@@ -185,7 +185,9 @@ def _show(value) -> str:
         if count <= 30:
             parts = [f"{name} {_show(p.tolist())}" for name, p in parameters.items()]
             return f"{type(value).__name__}({', '.join(parts)})"
-        return f"{type(value).__name__} with {count:,} parameters"
+        channels = [m.out_channels for m in value.modules() if isinstance(m, nn.Conv2d)]
+        layers = f", channels {channels}" if channels else ""
+        return f"{type(value).__name__} with {count:,} parameters{layers}"
     if isinstance(value, Tensor):
         if value.numel() <= 30:
             return _show(value.tolist())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-__all__ = ["mask_picture"]
+from labcore.checks.compare import same
+
+__all__ = ["bars_picture", "mask_picture"]
 
 LARGEST = 8  # rows and columns
+LONGEST = 16  # letters of a bar
 
 
 def mask_picture(expected, got) -> list[str]:
@@ -30,6 +35,38 @@ def mask_picture(expected, got) -> list[str]:
         )
         lines.append(_side_by_side(map(" ".join, marks), width))
     return lines
+
+
+def bars_picture(expected, got) -> list[str]:
+    """The first rows of numbers that differ, as bars side by side; only if small."""
+    if not (isinstance(expected, Mapping) and isinstance(got, Mapping)):
+        return []
+    for key, row in expected.items():
+        other = got.get(key)
+        if same(row, other):
+            continue
+        if not (_is_small_row(row) and _is_small_row(other)) or len(row) != len(other):
+            return []
+        largest = max(row.abs().max().item(), other.abs().max().item(), 1e-9)
+        lines = [
+            f"  picture   {key}: longer = larger, ! differs",
+            _side_by_side(("expected", "yours"), LONGEST + 3),
+        ]
+        for pair in zip(row.tolist(), other.tolist(), strict=True):
+            bars = ["#" * round(LONGEST * abs(value) / largest) for value in pair]
+            differs = [] if same(*pair) else ["!"]
+            lines.append(_side_by_side([*bars, *differs], LONGEST + 3))
+        return lines
+    return []
+
+
+def _is_small_row(value) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.dim() == 1
+        and 0 < len(value) <= LARGEST
+    )
 
 
 def _is_small_mask(value) -> bool:

@@ -7,7 +7,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from labcore.checks.compare import clone, common_cause, difference, same, show
-from labcore.checks.picture import mask_picture
+from labcore.checks.picture import bars_picture, mask_picture
 
 if TYPE_CHECKING:
     from labcore.checks.core import Exercise
@@ -52,7 +52,8 @@ class Trial:
     answer: object
     rng: torch.Generator
     bench: object = None
-    history: list[tuple] = field(default_factory=list)  # what was answered rightly
+    # what was answered rightly: (how to ask a known mistake the same, the answer)
+    history: list[tuple[Callable, object]] = field(default_factory=list)
 
     def __call__(self, *args, **kwargs) -> object:
         """Ask, and hold the result and the inputs afterwards against the spec's."""
@@ -82,7 +83,7 @@ class Trial:
                 if untouched
                 else self.known_mistake(before, kwargs, got, after=args),
             )
-        self.history.append((before, kwargs, got))
+        self.history.append((lambda f: self._outcome(f, before, kwargs)[0], got))
         return got
 
     def call(self, *args, **kwargs):
@@ -90,28 +91,32 @@ class Trial:
         given = self._given(args, kwargs)
         return self._guarded(lambda watch: watch(self.answer, *args, **kwargs), given)
 
-    def through(self, scenario: Callable, *args) -> None:
-        """Compare what `scenario(answer, *args)` returns: for an answer with methods.
+    def through(self, scenario: Callable, *args, oracle: Callable | None = None):
+        """Compare what `scenario(answer, *args)` returns: for an answer with methods,
+        or of whose result only a part matters.
 
         Its docstring tells the reader what it does, before the arguments.
+        oracle   what the answer is held against, where that is not the spec
         """
-        expected = scenario(self.exercise.spec, *clone(args))
+        expected = scenario(oracle or self.exercise.spec, *clone(args))
         before, given = clone(args), f"{scenario.__doc__}; {self._given(args, {})}"
+
+        def played(answer: Callable):
+            return scenario(answer, *clone(before))
+
         got = self._guarded(
             lambda watch: scenario(_Watched(self.answer, watch), *args), given
         )
         if not same(expected, got):
-            outcomes = {
-                sentence: functools.partial(scenario, mistaken, *clone(before))
-                for sentence, mistaken in self.exercise.mistakes.items()
-            }
             expected_text, got_text = difference(expected, got)
             self.wrong(
                 given=given,
                 expected=expected_text,
                 got=got_text,
-                likely=_first_like(got, outcomes),
+                likely=self._first_like(got, played),
+                picture=bars_picture(expected, got),
             )
+        self.history.append((played, got))
 
     def _guarded(self, ask: Callable[[Callable], object], given: str):
         """`ask(watch)`, which calls the answer by `watch(answer, ...)` only."""
@@ -155,18 +160,23 @@ class Trial:
 
         It must explain what was right until then, too.
         """
-        outcomes = {
-            sentence: functools.partial(self._explain, mistaken, args, kwargs, after)
-            for sentence, mistaken in self.exercise.mistakes.items()
-        }
-        return _first_like(got if after is None else (got, after), outcomes)
 
-    def _explain(self, mistaken: Callable, args, kwargs, after):
-        for *asked, right in self.history:
-            if not same(right, self._outcome(mistaken, *asked)[0]):
-                raise ValueError("this mistake would have been found before")
-        result, inputs = self._outcome(mistaken, args, kwargs)
-        return result if after is None else (result, inputs[: len(after)])
+        def asked(mistaken: Callable):
+            result, inputs = self._outcome(mistaken, args, kwargs)
+            return result if after is None else (result, inputs[: len(after)])
+
+        return self._first_like(got if after is None else (got, after), asked)
+
+    def _first_like(self, got, ask: Callable[[Callable], object]) -> str:
+        """The sentence of the first mistake that explains `got` and what was right."""
+        tried = [*self.history, (ask, got)]
+        for sentence, mistaken in self.exercise.mistakes.items():
+            try:
+                if all(same(outcome(mistaken), seen) for outcome, seen in tried):
+                    return sentence
+            except Exception:  # it cannot even be asked, so it is another mistake
+                continue
+        return ""
 
     def _outcome(self, mistaken: Callable, args, kwargs) -> tuple:
         """Its result and its arguments afterwards."""
@@ -207,26 +217,16 @@ class Trial:
         return ", ".join(sorted(shown.values(), key=len))  # what is long may be cut
 
 
-def _first_like(got, outcomes: Mapping[str, Callable[[], object]]) -> str:
-    """The sentence of the first mistake whose outcome is that of the answer."""
-    for sentence, outcome in outcomes.items():
-        try:
-            mistaken = outcome()
-        except Exception:
-            continue
-        if same(mistaken, got):
-            return sentence
-    return ""
-
-
 class _Watched:
-    """An answer that is a class: calls of it and of its instance's methods."""
+    """An answer: calls of it, and of its instance's methods where it is a class."""
 
     def __init__(self, inner, watch: Callable) -> None:
         self._inner, self._watch = inner, watch
 
     def __call__(self, *args):
-        return _Watched(self._watch(self._inner, *args), self._watch)
+        made = self._watch(self._inner, *args)
+        is_class = isinstance(self._inner, type)
+        return _Watched(made, self._watch) if is_class else made
 
     def __getattr__(self, name: str):
         value = getattr(self._inner, name)

@@ -1,0 +1,697 @@
+"""Checks of Lab 04, channel pruning: copies of a network, smaller or reordered."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from labcore.checks.compare import show
+from labcore.checks.core import Lab, Step
+from labcore.checks.trial import Trial
+from labcore.nets import VGG
+
+__all__ = ["EXERCISES", "lend"]
+
+_lab = Lab()
+EXERCISES, lend = _lab.exercises, _lab.lend
+
+NO_RETURN = "the function ends without return"
+IN_PLACE = "the network handed over is changed; begin with copy.deepcopy(model)"
+STALE = (
+    "the layers still report their old sizes: set out_channels, num_features and "
+    "in_channels too"
+)
+
+
+def get_num_channels_to_keep(channels: int, prune_ratio: float) -> int:
+    return round(channels * (1 - prune_ratio))
+
+
+def _some_sizes(ask: Trial) -> None:
+    for _ in range(8):
+        channels = torch.randint(1, 513, (), generator=ask.rng).item()
+        ask(channels, torch.randint(0, 17, (), generator=ask.rng).item() / 16)
+
+
+def _halves(ask: Trial) -> None:
+    for channels, ratio in ((7, 0.5), (5, 0.5), (2, 0.25), (6, 0.25), (13, 0.5)):
+        ask(channels, ratio)
+
+
+check_get_num_channels_to_keep = _lab.exercise(
+    "4.1",
+    get_num_channels_to_keep,
+    parameters=("channels", "prune_ratio"),
+    groups={"idea": 1, "rounding": 1},
+    read="Hint 1 of exercise 4.1, just below",
+    steps=(
+        Step("idea", "30 % of 10", lambda ask: ask(10, 0.3)),
+        Step("idea", "all stay", lambda ask: ask(16, 0.0)),
+        Step("rounding", "30 % of 64", lambda ask: ask(64, 0.3)),
+        Step("rounding", "30 % of 256", lambda ask: ask(256, 0.3)),
+        Step("rounding", "halves", _halves),
+        Step("rounding", "any size", _some_sizes),
+    ),
+    mistakes={
+        "that is how many go; asked is how many stay": lambda c, r: round(c * r),
+        "int() and // cut off; the rule is round()": lambda c, r: int(c * (1 - r)),
+        "channels are whole: round the product": lambda c, r: c * (1 - r),
+        "round what stays, not what goes: round(channels * (1 - prune_ratio))": (
+            lambda c, r: c - round(c * r)
+        ),
+        "halves go to the even number: use Python's round()": lambda c, r: int(
+            c * (1 - r) + 0.5
+        ),
+        "math.ceil() rounds up; the rule is round()": lambda c, r: math.ceil(
+            c * (1 - r)
+        ),
+        "that is a share; multiply by the number of channels": lambda c, r: 1 - r,
+    },
+).check
+
+
+def select_channels(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    model = copy.deepcopy(model)
+    conv, norm, following = (
+        model.get_submodule(f"backbone.{name}")
+        for name in (f"conv{i}", f"bn{i}", f"conv{i + 1}")
+    )
+    conv.weight = nn.Parameter(conv.weight[index])
+    norm.weight = nn.Parameter(norm.weight[index])
+    norm.bias = nn.Parameter(norm.bias[index])
+    norm.running_mean = norm.running_mean[index]
+    norm.running_var = norm.running_var[index]
+    following.weight = nn.Parameter(following.weight[:, index])
+    conv.out_channels = norm.num_features = following.in_channels = len(index)
+    return model
+
+
+def _net(ask: Trial, *channels: int) -> VGG:
+    """A network of these channels in which every number is drawn, statistics too."""
+    model = VGG(in_channels=1, classes=3, channels=channels)
+    for name, values in model.state_dict().items():
+        if name.endswith(("running_var", "weight")) and values.dim() == 1:
+            values.copy_(0.5 + torch.rand(values.shape, generator=ask.rng))
+        elif values.is_floating_point():
+            values.copy_(torch.randn(values.shape, generator=ask.rng))
+    return model.eval()
+
+
+def _any_net(ask: Trial) -> VGG:
+    return _net(ask, *torch.randint(3, 7, (8,), generator=ask.rng).tolist())
+
+
+def _convs(model: nn.Module) -> list[nn.Conv2d]:
+    return [m for m in model.backbone if isinstance(m, nn.Conv2d)]
+
+
+def _index(ask: Trial, channels: int) -> Tensor:
+    """Two or more of the channels, in any order."""
+    keep = torch.randint(2, channels + 1, (), generator=ask.rng).item()
+    return torch.randperm(channels, generator=ask.rng)[:keep]
+
+
+def _of_network(read: Callable[[nn.Module], dict]) -> Callable:
+    """A scenario: what `read` says of the network that an answer returns."""
+
+    @functools.wraps(read)
+    def scenario(answer, *args):
+        made = answer(*args)
+        if not isinstance(made, nn.Module):
+            return {"result": show(made)}
+        return {"result": "a network"} | read(made)
+
+    return scenario
+
+
+@_of_network
+def _shapes(made):
+    """the shapes in the new network"""
+    return {name: list(values.shape) for name, values in made.state_dict().items()}
+
+
+@_of_network
+def _values(made):
+    """the new network's numbers"""
+    return {name: values.detach() for name, values in made.state_dict().items()}
+
+
+@_of_network
+def _layers(made):
+    """the new network's layers, printed"""
+    kinds = nn.Conv2d | nn.BatchNorm2d
+    printed = {n: repr(m) for n, m in made.named_modules() if isinstance(m, kinds)}
+    learns = all(parameter.requires_grad for parameter in made.parameters())
+    return printed | {"parameters require grad": learns, "training": made.training}
+
+
+@_of_network
+def _scores(made):
+    """the new network's class scores of two images"""
+    state = made.state_dict()
+    weights = [w for name, w in state.items() if w.dim() == 4]
+    rebuilt = VGG(
+        in_channels=weights[0].shape[1],
+        classes=len(state["classifier.bias"]),
+        channels=[len(w) for w in weights],
+    )
+    rebuilt.load_state_dict(state)
+    images = torch.randn(
+        (2, weights[0].shape[1], 32, 32), generator=torch.Generator().manual_seed(4)
+    )
+    with torch.no_grad():  # in double precision: sums in another order agree
+        return {"scores": rebuilt.double().eval()(images.double())}
+
+
+def _input_afterwards(answer, model, *args):
+    """the network handed over, after the new one's parameters were set to 0"""
+    made = answer(model, *args)
+    if isinstance(made, nn.Module):
+        for parameter in made.parameters():
+            parameter.detach().zero_()
+    return {name: values.detach() for name, values in model.state_dict().items()}
+
+
+def _some_channels(ask: Trial) -> None:
+    for i in range(7):
+        model = _any_net(ask)
+        index = _index(ask, _convs(model)[i].out_channels)
+        for scenario in (_shapes, _values, _layers):
+            ask.through(scenario, model, i, index)
+        ask.through(_scores, model, i, index, oracle=_select_masked)
+
+
+def _masked(model: nn.Module, kept: list[Tensor]) -> nn.Module:
+    """The dense network in which no next layer listens to a removed channel.
+
+    kept   for each convolution but the last the channels that stay
+    """
+    masked = copy.deepcopy(model)
+    for index, following in zip(kept, _convs(masked)[1:], strict=True):
+        removed = torch.ones(following.in_channels, dtype=torch.bool)
+        removed[index] = False
+        following.weight.detach()[:, removed] = 0
+    return masked
+
+
+def _all_channels(model: nn.Module) -> list[Tensor]:
+    return [torch.arange(conv.out_channels) for conv in _convs(model)[:-1]]
+
+
+def _select_masked(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    kept = _all_channels(model)
+    kept[i] = index
+    return _masked(model, kept)
+
+
+FIRST_TWO = torch.tensor([0, 1])
+OUTER_TWO = torch.tensor([0, 2])
+
+
+def _but(change: Callable) -> Callable:
+    """The right selection, in which `change(made, model, i, index)` spoils a part."""
+
+    def mistaken(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+        made = select_channels(model, i, index)
+        change(made.backbone, model.backbone, f"{i}", index)
+        return made
+
+    return mistaken
+
+
+def _layer(backbone: nn.Module, kind: str, i: int | str) -> nn.Module:
+    return backbone.get_submodule(f"{kind}{i}")
+
+
+def _keep_norm(made, old, i, index):
+    setattr(made, f"bn{i}", copy.deepcopy(_layer(old, "bn", i)))
+
+
+def _keep_statistics(made, old, i, index):
+    for name in ("running_mean", "running_var"):
+        setattr(_layer(made, "bn", i), name, getattr(_layer(old, "bn", i), name))
+
+
+def _fresh_norm(made, old, i, index):
+    setattr(made, f"bn{i}", nn.BatchNorm2d(len(index)).eval())
+
+
+def _keep_following(made, old, i, index):
+    _layer(made, "conv", int(i) + 1).weight = _layer(old, "conv", int(i) + 1).weight
+
+
+def _cut_rows(made, old, i, index):
+    weight = _layer(old, "conv", int(i) + 1).weight
+    _layer(made, "conv", int(i) + 1).weight = nn.Parameter(weight[index])
+
+
+def _stale(made, old, i, index):
+    size = _layer(old, "conv", i).out_channels
+    _layer(made, "conv", i).out_channels = size
+    _layer(made, "bn", i).num_features = size
+    _layer(made, "conv", int(i) + 1).in_channels = size
+
+
+def _stale_norm(made, old, i, index):
+    _layer(made, "bn", i).num_features = _layer(old, "bn", i).num_features
+
+
+def _stale_following(made, old, i, index):
+    _layer(made, "conv", int(i) + 1).in_channels = _layer(old, "conv", i).out_channels
+
+
+def _frozen(made, old, i, index):
+    made.requires_grad_(False)
+
+
+def _select_first(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    return select_channels(model, i, torch.arange(len(index)))
+
+
+def _select_in_old_order(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    return select_channels(model, i, index.sort().values)
+
+
+def _select_others(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    stays = torch.ones(_convs(model)[i].out_channels, dtype=torch.bool)
+    stays[index] = False
+    return select_channels(model, i, stays.nonzero().flatten())
+
+
+def _put_back(answer: Callable) -> Callable:
+    """Change the network handed over itself."""
+
+    def in_place(model: nn.Module, *args) -> nn.Module:
+        made = answer(model, *args)
+        model.backbone, model.classifier = made.backbone, made.classifier
+        return model
+
+    return in_place
+
+
+check_select_channels = _lab.exercise(
+    "4.2",
+    select_channels,
+    parameters=("model", "i", "index"),
+    groups={"three places": 3, "any channels": 3},
+    read="Hint 1 of exercise 4.2, just below",
+    steps=(
+        Step(
+            "three places",
+            "shapes",
+            lambda ask: ask.through(_shapes, _net(ask, 3, 4), 0, OUTER_TWO),
+        ),
+        Step(
+            "three places",
+            "the channels that stay",
+            lambda ask: ask.through(_values, _net(ask, 3, 4), 0, OUTER_TWO),
+        ),
+        Step(
+            "any channels",
+            "what the layers report",
+            lambda ask: ask.through(_layers, _net(ask, 3, 4), 0, OUTER_TWO),
+        ),
+        Step(
+            "any channels",
+            "another order",
+            lambda ask: ask.through(
+                _values, _net(ask, 3, 4), 0, torch.tensor([2, 0, 1])
+            ),
+        ),
+        Step(
+            "any channels",
+            "a copy",
+            lambda ask: ask.through(
+                _input_afterwards, _net(ask, 3, 4), 0, torch.tensor([0, 1, 2])
+            ),
+        ),
+        Step("any channels", "any convolution", _some_channels),
+    ),
+    mistakes={
+        NO_RETURN: lambda model, i, index: None,
+        "BatchNorm keeps an entry for each channel: cut its four tensors too": (
+            _but(_keep_norm)
+        ),
+        "running_mean and running_var have one entry a channel: cut them too": (
+            _but(_keep_statistics)
+        ),
+        "the BatchNorm is a new one: keep the old one's entries and statistics": (
+            _but(_fresh_norm)
+        ),
+        "the next convolution still expects the old channels: cut its columns "
+        "[:, index]": _but(_keep_following),
+        "weight[index] cuts rows; the next convolution's inputs are its columns, "
+        "weight[:, index]": _but(_cut_rows),
+        "index lists what stays; you keep the others": _select_others,
+        "you keep the first len(index) channels; keep those in index": _select_first,
+        "the order counts: index says which old channel comes first": (
+            _select_in_old_order
+        ),
+        "the channels are zero, but still there": _select_masked,
+        STALE: _but(_stale),
+        "num_features of the BatchNorm is the old one": _but(_stale_norm),
+        "in_channels of the next convolution is the old one": _but(_stale_following),
+        "the parameters cannot be trained: wrap them by nn.Parameter": _but(_frozen),
+        IN_PLACE: _put_back(select_channels),
+    },
+).check
+
+
+def channel_prune(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
+    convs = [m for m in model.backbone if isinstance(m, nn.Conv2d)][:-1]
+    if not isinstance(prune_ratio, list):
+        prune_ratio = [prune_ratio] * len(convs)
+    for i, (conv, ratio) in enumerate(zip(convs, prune_ratio, strict=True)):
+        keep = get_num_channels_to_keep(conv.out_channels, ratio)
+        model = select_channels(model, i, torch.arange(keep))
+    return model
+
+
+def _prune_masked(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
+    every = _all_channels(model)
+    if not isinstance(prune_ratio, list):
+        prune_ratio = [prune_ratio] * len(every)
+    counts = [
+        get_num_channels_to_keep(len(channels), ratio)
+        for channels, ratio in zip(every, prune_ratio, strict=True)
+    ]
+    return _masked(model, [c[:n] for c, n in zip(every, counts, strict=True)])
+
+
+def _pruning(
+    count: Callable = get_num_channels_to_keep,
+    select: Callable = select_channels,
+    first: Callable = lambda channels, keep: torch.arange(keep),
+    ratios: Callable = lambda given: given,
+) -> Callable:
+    """Pruning in which one part is another one."""
+
+    def mistaken(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
+        convs = _convs(model)[:-1]
+        each = prune_ratio
+        if not isinstance(prune_ratio, list):
+            each = [prune_ratio] * len(convs)
+        for i, (conv, ratio) in enumerate(zip(convs, ratios(each), strict=False)):
+            keep = count(conv.out_channels, ratio)
+            model = select(model, i, first(conv.out_channels, keep))
+        return model
+
+    return mistaken
+
+
+def _prune_the_last_too(model: nn.Module, prune_ratio: float | list[float]):
+    made = channel_prune(model, prune_ratio)
+    ratio = prune_ratio[-1] if isinstance(prune_ratio, list) else prune_ratio
+    last, norm = (
+        _convs(made)[-1],
+        made.backbone.get_submodule(f"bn{len(_convs(made)) - 1}"),
+    )
+    keep = get_num_channels_to_keep(last.out_channels, ratio)
+    last.weight = nn.Parameter(last.weight[:keep])
+    for name in ("weight", "bias"):
+        setattr(norm, name, nn.Parameter(getattr(norm, name)[:keep]))
+    for name in ("running_mean", "running_var"):
+        setattr(norm, name, getattr(norm, name)[:keep])
+    made.classifier.weight = nn.Parameter(made.classifier.weight[:, :keep])
+    last.out_channels = norm.num_features = made.classifier.in_features = keep
+    return made
+
+
+def _as_masked(ask: Trial) -> None:
+    for ratio in (0.3, [0.5, 0.0, 0.25, 0.4, 0.6, 0.1, 0.3]):
+        model = _any_net(ask)
+        ask.through(_shapes, model, ratio)
+        ask.through(_scores, model, ratio, oracle=_prune_masked)
+        ask.through(_layers, model, ratio)
+
+
+check_channel_prune = _lab.exercise(
+    "4.3",
+    channel_prune,
+    parameters=("model", "prune_ratio"),
+    groups={"one ratio": 2, "any network": 2},
+    read="Hint 1 of exercise 4.3, just below",
+    steps=(
+        Step(
+            "one ratio",
+            "shapes",
+            lambda ask: ask.through(_shapes, _net(ask, 4, 6, 2), 0.5),
+        ),
+        Step(
+            "one ratio",
+            "outputs of the masked dense network",
+            lambda ask: ask.through(
+                _scores, _net(ask, 4, 6, 2), 0.5, oracle=_prune_masked
+            ),
+        ),
+        Step(
+            "any network",
+            "what the layers report",
+            lambda ask: ask.through(_layers, _net(ask, 4, 6, 2), 0.5),
+        ),
+        Step(
+            "any network",
+            "rounding",
+            lambda ask: ask.through(_shapes, _net(ask, 5, 9, 7, 2), 0.3),
+        ),
+        Step(
+            "any network",
+            "a ratio for each",
+            lambda ask: ask.through(_shapes, _net(ask, 4, 6, 2), [0.25, 0.5]),
+        ),
+        Step(
+            "any network",
+            "a copy",
+            lambda ask: ask.through(_input_afterwards, _net(ask, 4, 6, 2), 0.5),
+        ),
+        Step("any network", "eight convolutions", _as_masked),
+    ),
+    mistakes={
+        NO_RETURN: lambda model, ratio: None,
+        "prune_ratio is the share that goes": _pruning(
+            count=lambda channels, ratio: round(channels * ratio)
+        ),
+        "the last convolution keeps all its channels": _prune_the_last_too,
+        "only the first convolution is pruned; return after the loop": _pruning(
+            ratios=lambda given: given[:1]
+        ),
+        "only the last pair is pruned: go on with the pruned network in the loop": (
+            _pruning(ratios=lambda given: [0.0] * (len(given) - 1) + given[-1:])
+        ),
+        "the first channels stay; you keep the last": _pruning(
+            first=lambda channels, keep: torch.arange(channels)[channels - keep :]
+        ),
+        "int() cuts off; the rule is round()": _pruning(
+            count=lambda channels, ratio: int(channels * (1 - ratio))
+        ),
+        "BatchNorm keeps an entry for each channel: cut its four tensors too": (
+            _pruning(select=_but(_keep_norm))
+        ),
+        "running_mean and running_var have one entry a channel: cut them too": (
+            _pruning(select=_but(_keep_statistics))
+        ),
+        "the BatchNorm is a new one: keep the old one's entries and statistics": (
+            _pruning(select=_but(_fresh_norm))
+        ),
+        "the channels are still there: zeros take the same space": _prune_masked,
+        STALE: _pruning(select=_but(_stale)),
+        "every convolution has its own ratio; you take the first for all": _pruning(
+            ratios=lambda given: given[:1] * len(given)
+        ),
+        IN_PLACE: _put_back(channel_prune),
+    },
+).check
+
+
+def get_input_channel_importance(weight: Tensor) -> Tensor:
+    inputs = range(weight.shape[1])
+    squares = [sum(v * v for v in weight[:, i].flatten().tolist()) for i in inputs]
+    return torch.tensor([total**0.5 for total in squares])
+
+
+def _some_weights(ask: Trial) -> None:
+    for _ in range(4):
+        shape = torch.randint(1, 6, (4,), generator=ask.rng).tolist()
+        ask(torch.randn(shape, generator=ask.rng))
+
+
+def _reduced(reduce: Callable[[Tensor], Tensor]) -> Callable:
+    """Another number for each input channel."""
+    return lambda w: torch.stack([reduce(w[:, i].detach()) for i in range(w.shape[1])])
+
+
+TWO_BY_THREE = torch.tensor([[3.0, 0.0, -1.0], [4.0, -2.0, 1.0]])[:, :, None, None]
+
+check_get_input_channel_importance = _lab.exercise(
+    "4.4",
+    get_input_channel_importance,
+    parameters=("weight",),
+    groups={"idea": 1, "any kernel": 2},
+    read="Hint 1 of exercise 4.4, just below",
+    steps=(
+        Step("idea", "three input channels", lambda ask: ask(TWO_BY_THREE.clone())),
+        Step(
+            "any kernel",
+            "3x3 kernels",
+            lambda ask: ask(torch.randn((2, 3, 3, 3), generator=ask.rng)),
+        ),
+        Step(
+            "any kernel",
+            "a parameter",
+            lambda ask: ask(torch.randn((4, 2, 3, 3), generator=ask.rng)),
+        ),
+        Step("any kernel", "any shape", _some_weights),
+    ),
+    mistakes={
+        "that is one number for each output channel; the inputs are the second axis": (
+            lambda w: get_input_channel_importance(w.transpose(0, 1))
+        ),
+        "that is one number for the whole weight; asked is one an input channel": (
+            lambda w: w.detach().norm()
+        ),
+        "the root is missing: the norm is the root of the sum of squares": _reduced(
+            lambda part: part.square().sum()
+        ),
+        "that is the sum of magnitudes; the Frobenius norm squares them": _reduced(
+            lambda part: part.abs().sum()
+        ),
+        "that is the mean of the magnitudes; the Frobenius norm squares them": _reduced(
+            lambda part: part.abs().mean()
+        ),
+        "that is the largest magnitude; the Frobenius norm takes all of them": _reduced(
+            lambda part: part.abs().max()
+        ),
+        "that is a plain sum, in which +1 and -1 cancel; square first": _reduced(
+            lambda part: part.sum()
+        ),
+        "that is a mean; the Frobenius norm is the root of the sum": _reduced(
+            lambda part: part.square().mean().sqrt()
+        ),
+        "that is a norm for each kernel; put those of an input channel together": (
+            lambda w: torch.linalg.vector_norm(w.detach(), dim=(2, 3))
+        ),
+    },
+).check
+
+
+def apply_channel_sorting(model: nn.Module) -> nn.Module:
+    convs = [m for m in model.backbone if isinstance(m, nn.Conv2d)]
+    for i, following in enumerate(convs[1:]):
+        importance = get_input_channel_importance(following.weight)
+        model = select_channels(model, i, importance.argsort(descending=True))
+    return model
+
+
+@_of_network
+def _importances(made):
+    """the importance of each convolution's input channels, in their new order"""
+    return {
+        f"conv{i + 1}": get_input_channel_importance(conv.weight)
+        for i, conv in enumerate(_convs(made)[1:])
+    }
+
+
+def _sorting(
+    importance: Callable = lambda conv, following: get_input_channel_importance(
+        following.weight
+    ),
+    descending: bool = True,
+    select: Callable = select_channels,
+    layers: slice = slice(None),
+) -> Callable:
+    """Sorting in which one part is another one."""
+
+    def mistaken(model: nn.Module) -> nn.Module:
+        convs = _convs(model)
+        pairs = list(enumerate(zip(convs, convs[1:], strict=False)))
+        for i, (conv, following) in pairs[layers]:
+            values = importance(conv, following)
+            model = select(model, i, values.argsort(descending=descending))
+        return model
+
+    return mistaken
+
+
+def _of_the_layer_itself(conv: nn.Conv2d, following: nn.Conv2d) -> Tensor:
+    return get_input_channel_importance(conv.weight.transpose(0, 1))
+
+
+def _inverse(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    return select_channels(model, i, index.argsort())
+
+
+def _all_sorted(ask: Trial) -> None:
+    model = _any_net(ask)
+    ask.through(_scores, model, oracle=copy.deepcopy)
+    ask.through(_importances, model)
+    ask.through(_layers, model)
+
+
+check_apply_channel_sorting = _lab.exercise(
+    "4.5",
+    apply_channel_sorting,
+    parameters=("model",),
+    groups={"the same outputs": 2, "the right order": 3},
+    read="Hint 1 of exercise 4.5, just below",
+    steps=(
+        Step(
+            "the same outputs",
+            "shapes",
+            lambda ask: ask.through(_shapes, _net(ask, 4, 5, 3)),
+        ),
+        Step(
+            "the same outputs",
+            "outputs",
+            lambda ask: ask.through(_scores, _net(ask, 4, 5, 3), oracle=copy.deepcopy),
+        ),
+        Step(
+            "the right order",
+            "one pair",
+            lambda ask: ask.through(_importances, _net(ask, 4, 3)),
+        ),
+        Step(
+            "the right order",
+            "every pair",
+            lambda ask: ask.through(_importances, _net(ask, 4, 5, 3)),
+        ),
+        Step(
+            "the right order",
+            "a copy",
+            lambda ask: ask.through(_input_afterwards, _net(ask, 4, 5, 3)),
+        ),
+        Step("the right order", "eight convolutions", _all_sorted),
+    ),
+    mistakes={
+        NO_RETURN: lambda model: None,
+        "nothing is sorted: the order is the old one": copy.deepcopy,
+        "the least important comes first; sort in descending order": _sorting(
+            descending=False
+        ),
+        "BatchNorm has one entry for each channel: reorder its four tensors too": (
+            _sorting(select=_but(_keep_norm))
+        ),
+        "running_mean and running_var have one entry a channel: reorder them too": (
+            _sorting(select=_but(_keep_statistics))
+        ),
+        "the next convolution does not know the new order: reorder its columns": (
+            _sorting(select=_but(_keep_following))
+        ),
+        "that sorts by the layer's own rows; asked is the norm of the next layer's "
+        "columns": _sorting(importance=_of_the_layer_itself),
+        "you invert the permutation: new channel k is old channel index[k]": _sorting(
+            select=_inverse
+        ),
+        "only the first pair is sorted; return after the loop": _sorting(
+            layers=slice(0, 1)
+        ),
+        "only the last pair is sorted: go on with the sorted network in the loop": (
+            _sorting(layers=slice(-1, None))
+        ),
+        IN_PLACE: _put_back(apply_channel_sorting),
+    },
+).check
