@@ -91,15 +91,23 @@ class Trial:
         given = self._given(args, kwargs)
         return self._guarded(lambda watch: watch(self.answer, *args, **kwargs), given)
 
-    def through(self, scenario: Callable, *args, oracle: Callable | None = None):
+    def through(
+        self,
+        scenario: Callable,
+        *args,
+        oracle: Callable | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
         """Compare what `scenario(answer, *args)` returns: for an answer with methods,
         or of whose result only a part matters.
 
         Its docstring tells the reader what it does, before the arguments.
         oracle   what the answer is held against, where that is not the spec
+        names    of the arguments, where these are not the answer's
         """
         expected = scenario(oracle or self.exercise.spec, *clone(args))
-        before, given = clone(args), f"{scenario.__doc__}; {self._given(args, {})}"
+        before, given = clone(args), self._given(args, {}, names)
+        given = f"{scenario.__doc__}; {given}"
 
         def played(answer: Callable):
             return scenario(answer, *clone(before))
@@ -211,8 +219,9 @@ class Trial:
     def _signature(self) -> str:
         return ", ".join(self.exercise.parameters)
 
-    def _given(self, args, kwargs) -> str:
-        named = dict(zip(self.exercise.parameters, args, strict=False)) | kwargs
+    def _given(self, args, kwargs, names: Sequence[str] = ()) -> str:
+        names = names or self.exercise.parameters
+        named = dict(zip(names, args, strict=False)) | kwargs
         shown = {name: f"{name} = {show(value, 160)}" for name, value in named.items()}
         return ", ".join(sorted(shown.values(), key=len))  # what is long may be cut
 

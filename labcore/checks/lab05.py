@@ -1,0 +1,630 @@
+"""Checks of Lab 05, latency and MACs: counting, timing, the square law, a choice."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from labcore.checks import machine
+from labcore.checks.core import REFUSED, Lab, Step
+from labcore.checks.devices import CANDIDATES, DEVICES
+from labcore.checks.trial import Trial
+from labcore.nets import VGG, LeNet, ResNet8
+
+__all__ = ["CANDIDATES", "DEVICES", "EXERCISES", "lend"]
+
+_lab = Lab()
+EXERCISES, lend = _lab.exercises, _lab.lend
+
+
+def get_model_macs(model: nn.Module, inputs: Tensor) -> int:
+    return _counted(model, inputs, _macs_of)
+
+
+def _counted(
+    model: nn.Module,
+    inputs: Tensor,
+    count: Callable[[nn.Module, Tensor, Tensor], int],
+    layers: Callable[[nn.Module], list] = lambda model: list(model.modules()),
+) -> int:
+    """The sum of count(layer, what goes in, what comes out) over all calls."""
+    total = 0
+
+    def hook(layer, given, output):
+        nonlocal total
+        total += count(layer, given[0], output)
+
+    handles = [layer.register_forward_hook(hook) for layer in layers(model)]
+    try:
+        with torch.no_grad():
+            model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total
+
+
+def _macs_of(layer: nn.Module, given: Tensor, output: Tensor) -> int:
+    if not isinstance(layer, nn.Conv2d | nn.Linear):
+        return 0
+    return output.numel() * layer.weight[0].numel()  # the weights of one output
+
+
+def _conv(*args, **kwargs) -> tuple[nn.Module, Tensor]:
+    """A convolution and an image for it."""
+    conv = nn.Conv2d(*args, **kwargs)
+    return nn.Sequential(conv).eval(), torch.zeros(1, conv.in_channels, 8, 6)
+
+
+def _blocks() -> tuple[nn.Module, Tensor]:
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+    return model.eval(), torch.zeros(1, 2, 5, 5)
+
+
+def _called_twice() -> tuple[nn.Module, Tensor]:
+    layer = nn.Linear(4, 4)
+    return nn.Sequential(layer, nn.ReLU(), layer, nn.Linear(4, 2)), torch.zeros(1, 4)
+
+
+def _with_zeros() -> tuple[nn.Module, Tensor]:
+    layer = nn.Linear(6, 4)
+    layer.weight.data[:, :3] = 0
+    return nn.Sequential(layer), torch.zeros(1, 6)
+
+
+def _any_conv(ask: Trial) -> None:
+    def some(low: int, high: int) -> int:
+        return torch.randint(low, high, (), generator=ask.rng).item()
+
+    for _ in range(5):
+        groups = some(1, 4)
+        model = nn.Conv2d(
+            groups * some(1, 4),
+            groups * some(1, 4),
+            (some(1, 4), some(1, 4)),
+            stride=some(1, 4),
+            padding=some(0, 3),
+            groups=groups,
+            bias=bool(some(0, 2)),
+        )
+        ask(model.eval(), torch.zeros(1, model.in_channels, 9, 7))
+
+
+def _networks(ask: Trial) -> None:
+    for model in (VGG(2, in_channels=1), LeNet(), ResNet8(width=2)):
+        ask(model.eval(), torch.zeros(1, 1, 32, 32))
+
+
+def _no_hooks(ask: Trial) -> None:
+    model, x = _blocks()
+    ask.call(model, x)
+    left = sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()
+    )
+    if left:
+        ask.wrong(
+            given="a network of two layers",
+            expected="no hook left on it afterwards",
+            got=f"{left} left",
+            likely="keep what register_forward_hook() returns, and call .remove()",
+        )
+
+
+def _mistaken_macs(count: Callable[[nn.Module, Tensor, Tensor], float]) -> Callable:
+    """A count that is right for whatever is neither convolution nor linear layer."""
+
+    def of_layer(layer: nn.Module, given: Tensor, output: Tensor) -> float:
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            return 0
+        return count(layer, given, output)
+
+    return lambda model, inputs: _counted(model, inputs, of_layer)
+
+
+def _all_channels(layer, given, output):
+    return _macs_of(layer, given, output) * getattr(layer, "groups", 1)
+
+
+def _positions_of_input(layer, given, output):
+    values = given[0, 0].numel() * output.shape[1] if given.dim() == 4 else output[0]
+    per_image = values if isinstance(values, int) else values.numel()
+    return per_image * len(output) * layer.weight[0].numel()
+
+
+def _with_bias(layer, given, output):
+    bias = output.numel() if layer.bias is not None else 0
+    return _macs_of(layer, given, output) + bias
+
+
+def _last_call(model: nn.Module, inputs: Tensor) -> int:
+    by_layer: dict[nn.Module, int] = {}
+
+    def note(layer, given, output):
+        by_layer[layer] = _macs_of(layer, given, output)
+        return 0
+
+    _counted(model, inputs, note)
+    return sum(by_layer.values())
+
+
+check_get_model_macs = _lab.exercise(
+    "5.1",
+    get_model_macs,
+    parameters=("model", "inputs"),
+    groups={"idea": 3, "any layer": 2},
+    read="Hint 1 of exercise 5.1, just below",
+    refused=(*REFUSED, "torch.utils.flop_counter"),
+    steps=(
+        Step("idea", "one linear layer", lambda ask: ask(*_with_zeros())),
+        Step("idea", "one convolution", lambda ask: ask(*_conv(2, 3, 3, padding=1))),
+        Step("idea", "layers in blocks", lambda ask: ask(*_blocks())),
+        Step("idea", "hooks removed", _no_hooks),
+        Step("any layer", "no padding", lambda ask: ask(*_conv(2, 3, 3))),
+        Step("any layer", "stride", lambda ask: ask(*_conv(2, 3, 3, 2, padding=1))),
+        Step("any layer", "groups", lambda ask: ask(*_conv(4, 6, 3, groups=2))),
+        Step("any layer", "a layer called twice", lambda ask: ask(*_called_twice())),
+        Step(
+            "any layer",
+            "three images",
+            lambda ask: ask(_blocks()[0], torch.zeros(3, 2, 5, 5)),
+        ),
+        Step("any layer", "any convolution", _any_conv),
+        Step("any layer", "whole networks", _networks),
+    ),
+    mistakes={
+        "that counts each weight once; a convolution uses it at every position": (
+            _mistaken_macs(lambda layer, given, output: layer.weight.numel())
+        ),
+        "a multiply-add is one MAC; two operations would be FLOPs": (
+            _mistaken_macs(lambda *call: 2 * _macs_of(*call))
+        ),
+        "the bias is added, not multiplied": _mistaken_macs(_with_bias),
+        "a dense kernel multiplies by zeros too: count all weights": _mistaken_macs(
+            lambda layer, given, output: (
+                output[0, 0].numel() * layer.weight.count_nonzero().item()
+            )
+        ),
+        "that counts outputs; each one costs as many MACs as it has weights": (
+            _mistaken_macs(lambda layer, given, output: output.numel())
+        ),
+        "conventions differ: here convolutions and linear layers count, "
+        "BatchNorm and the rest do not": lambda model, inputs: _counted(
+            model,
+            inputs,
+            lambda layer, given, output: (
+                output.numel()
+                if isinstance(layer, nn.BatchNorm2d)
+                else _macs_of(layer, given, output)
+            ),
+        ),
+        "children() stops at the first level; modules() goes into blocks": (
+            lambda model, inputs: _counted(
+                model, inputs, _macs_of, lambda m: list(m.children())
+            )
+        ),
+        "count the positions of the output; stride and padding change them": (
+            _mistaken_macs(_positions_of_input)
+        ),
+        "with groups an output sees only in_channels / groups channels": (
+            _mistaken_macs(_all_channels)
+        ),
+        "a layer that is called twice counts twice: add up, do not overwrite": (
+            _last_call
+        ),
+        "every image of the batch counts": _mistaken_macs(
+            lambda layer, given, output: _macs_of(layer, given, output) // len(output)
+        ),
+    },
+).check
+
+
+def measure_latency(models, dummy_input, n_warmup, n_test, clock):
+    times: dict[str, list[float]] = {name: [] for name in models}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        for number in range(n_warmup + n_test):
+            for name, model in models.items():
+                model.eval()
+                start = clock()
+                model(dummy_input)
+                seconds = clock() - start
+                if number >= n_warmup:
+                    times[name].append(seconds)
+    torch.set_num_threads(before)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def _mistaken_latency(
+    summary: Callable = statistics.median,
+    warm_up: bool = True,
+    count_all: bool = False,
+    in_turns: bool = True,
+    eval_mode: bool = True,
+    gradients: bool = False,
+    one_thread: bool = True,
+    threads_back: bool = True,
+) -> Callable:
+    """A measurement that is right but for what is said here."""
+
+    def mistaken(models, dummy_input, n_warmup, n_test, clock):
+        n_warmup = n_warmup if warm_up else 0
+        rounds = range(n_warmup + n_test)
+        order = [name for _ in rounds for name in models]
+        if not in_turns:
+            order = [name for name in models for _ in rounds]
+        times: dict[str, list[float]] = {name: [] for name in models}
+        before = torch.get_num_threads()
+        torch.set_num_threads(1 if one_thread else before)
+        with torch.set_grad_enabled(gradients):
+            for name in order:
+                models[name].train(not eval_mode)
+                start = clock()
+                models[name](dummy_input)
+                times[name].append(clock() - start)
+        torch.set_num_threads(before if threads_back else 1)
+        first = 0 if count_all else n_warmup
+        return {name: summary(t[first:]) for name, t in times.items()}
+
+    return mistaken
+
+
+def _of_medians(change: Callable[[dict], dict]) -> Callable:
+    """The right medians, changed."""
+    return lambda *arguments: change(measure_latency(*arguments))
+
+
+SLOW_START = {"a": [9.0, 9.0, 9.0, 7.0, 2.0], "b": [8.0, 8.0, 9.0, 8.0, 3.0]}
+INTERRUPTED = {"a": [2.0, 2.5, 60.0, 1.5, 2.0], "b": [3.0, 1.0, 3.5, 4.0, 90.0]}
+ROUNDS = ("seconds", "n_warmup", "n_test")
+
+
+def _pretend(seconds: Mapping[str, Sequence[float]], n_warmup: int, n_test: int):
+    return lambda ask: ask.through(
+        machine.medians, seconds, n_warmup, n_test, names=ROUNDS
+    )
+
+
+def _noted(scenario: Callable, *counts: int) -> Callable[[Trial], None]:
+    names = ("n_warmup", "n_test", "threads before")
+    return lambda ask: ask.through(scenario, *counts, names=names)
+
+
+def _random_durations(ask: Trial) -> None:
+    for _ in range(3):
+        n_warmup, half = torch.randint(1, 4, (2,), generator=ask.rng).tolist()
+        n_test = 2 * half + 1
+        draws = torch.randint(1, 30, (2, n_warmup + n_test), generator=ask.rng)
+        seconds = dict(zip("ab", (draws / 4).tolist(), strict=True))
+        _pretend(seconds, n_warmup, n_test)(ask)
+
+
+def _in_turns(ask: Trial) -> None:
+    names = ("seconds", "n_test", "slow from call")
+    ask.through(machine.busy, {"a": [2.0], "b": [3.0]}, 9, 8, names=names)
+
+
+check_measure_latency = _lab.exercise(
+    "5.2",
+    measure_latency,
+    parameters=("models", "dummy_input", "n_warmup", "n_test", "clock"),
+    groups={"idea": 2, "fair": 3},
+    read="Hint 1 of exercise 5.2, just below",
+    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
+    steps=(
+        Step("idea", "calls", _noted(machine.clock_read, 2, 3)),
+        Step("idea", "always as fast", _pretend({"a": [2.0], "b": [3.0]}, 0, 3)),
+        Step("idea", "warm-up left out", _pretend(SLOW_START, 4, 3)),
+        Step("idea", "interruptions", _pretend(INTERRUPTED, 0, 5)),
+        Step("idea", "random durations", _random_durations),
+        Step("fair", "eval mode", _noted(machine.modes, 2, 3)),
+        Step("fair", "no gradients", _noted(machine.gradients, 2, 3)),
+        Step("fair", "one thread", _noted(machine.threads, 2, 3, 2)),
+        Step("fair", "in turns", _in_turns),
+    ),
+    mistakes={
+        "n_warmup calls of each model come first": _mistaken_latency(warm_up=False),
+        "the first n_warmup calls are not to be counted": _mistaken_latency(
+            count_all=True
+        ),
+        "the time comes from the argument: clock()": (
+            lambda models, dummy_input, n_warmup, n_test, clock: measure_latency(
+                models, dummy_input, n_warmup, n_test, lambda: 0.0
+            )
+        ),
+        "the mean follows one interrupted call; take the median": _mistaken_latency(
+            statistics.mean
+        ),
+        "the fastest call is not the typical one; take the median": (
+            _mistaken_latency(min)
+        ),
+        "that is the sum of all calls": _mistaken_latency(sum),
+        "read the clock before and after each single call, not around a round": (
+            _of_medians(lambda t: dict.fromkeys(t, sum(t.values())))
+        ),
+        "asked is seconds, as the clock gives them": _of_medians(
+            lambda t: {name: 1000 * seconds for name, seconds in t.items()}
+        ),
+        "model.eval() is missing": _mistaken_latency(eval_mode=False),
+        "with torch.no_grad(): is missing": _mistaken_latency(gradients=True),
+        "torch.set_num_threads(1) is missing": _mistaken_latency(one_thread=False),
+        "the number of threads has to be put back afterwards": _mistaken_latency(
+            threads_back=False
+        ),
+        "one model after the other: a busy moment hits only one of them. In each "
+        "round call every model once": _mistaken_latency(in_turns=False),
+    },
+).check
+
+
+def predicted_share(macs: Sequence[int], prune_ratio: float) -> float:
+    *convs, classifier = macs
+    left = float(classifier)
+    for i, count in enumerate(convs):
+        if i > 0:  # fewer inputs, unless they are the image's
+            count *= 1 - prune_ratio
+        if i < len(convs) - 1:  # fewer outputs, unless the classifier reads them
+            count *= 1 - prune_ratio
+        left += count
+    return left / sum(macs)
+
+
+def _weighted(exponents: Callable[[int], list[int]]) -> Callable:
+    """Share left if layer i scaled with (1 - ratio) to the i-th exponent."""
+
+    def mistaken(macs: Sequence[int], prune_ratio: float) -> float:
+        powers = exponents(len(macs))
+        left = (m * (1 - prune_ratio) ** e for m, e in zip(macs, powers, strict=True))
+        return sum(left) / sum(macs)
+
+    return mistaken
+
+
+def _random_macs(ask: Trial) -> None:
+    for _ in range(5):
+        layers = torch.randint(3, 10, (), generator=ask.rng).item()
+        macs = torch.randint(1, 1000, (layers,), generator=ask.rng).tolist()
+        ask(macs, torch.rand((), generator=ask.rng).item())
+
+
+check_predicted_share = _lab.exercise(
+    "5.3",
+    predicted_share,
+    parameters=("macs", "prune_ratio"),
+    groups={"idea": 2, "any network": 1},
+    read="Hint 1 of exercise 5.3, just below",
+    steps=(
+        Step("idea", "four layers", lambda ask: ask([120, 400, 200, 30], 0.25)),
+        Step("idea", "nothing removed", lambda ask: ask([120, 400, 200, 30], 0.0)),
+        Step("idea", "random layers", _random_macs),
+        Step("any network", "two convolutions", lambda ask: ask([300, 700, 10], 0.3)),
+        Step("any network", "one convolution", lambda ask: ask([300, 10], 0.3)),
+    ),
+    mistakes={
+        "that is the share that goes; asked is what is left": lambda m, p: (
+            1 - predicted_share(m, p)
+        ),
+        "those are MACs; divide by all MACs": lambda m, p: (
+            predicted_share(m, p) * sum(m)
+        ),
+        "not every layer loses inputs and outputs: look at the first, the last "
+        "convolution and the classifier": lambda m, p: (1 - p) ** 2,
+        "each layer between two convolutions loses inputs and outputs: a square": (
+            lambda m, p: 1 - p
+        ),
+        "the first convolution still reads the whole image": _weighted(
+            lambda n: [2] * (n - 2) + [1, 0]
+        ),
+        "the last convolution keeps its outputs, for the classifier": _weighted(
+            lambda n: [1] + [2] * (n - 2) + [0]
+        ),
+        "the classifier loses nothing": _weighted(
+            lambda n: [1] + [2] * (n - 3) + [1, 1]
+        ),
+        "the last convolution loses inputs, the classifier nothing": _weighted(
+            lambda n: [1] + [2] * (n - 2) + [1]
+        ),
+        "a share p goes, so 1 - p is left": lambda m, p: predicted_share(m, 1 - p),
+        "one convolution alone is the first and the last: it keeps both": _weighted(
+            lambda n: [1] + [2] * (n - 3) + [1, 0] if n > 2 else [1, 0]
+        ),
+    },
+).check
+
+
+def break_even(speedups: Mapping[float, float]) -> float | None:
+    found = None
+    for sparsity in sorted(speedups, reverse=True):
+        if speedups[sparsity] < 1:
+            break
+        found = sparsity
+    return found
+
+
+def _first_at_least_one(speedups: Mapping[float, float]) -> float | None:
+    return min((s for s, gain in speedups.items() if gain >= 1), default=None)
+
+
+def _last_below_one(speedups: Mapping[float, float]) -> float | None:
+    return max((s for s, gain in speedups.items() if gain < 1), default=None)
+
+
+def _in_the_given_order(speedups: Mapping[float, float]) -> float | None:
+    found = None
+    for sparsity, gain in speedups.items():
+        found = (found or sparsity) if gain >= 1 else None
+    return found
+
+
+def _instead_of_none(value: float) -> Callable:
+    def mistaken(speedups: Mapping[float, float]) -> float:
+        found = break_even(speedups)
+        return value if found is None else found
+
+    return mistaken
+
+
+def _random_curves(ask: Trial) -> None:
+    for _ in range(6):
+        gains = (0.4 + torch.rand(6, generator=ask.rng).cumsum(0) / 2).tolist()
+        ask({(i + 1) / 10: gain for i, gain in enumerate(gains)})
+
+
+check_break_even = _lab.exercise(
+    "5.4",
+    break_even,
+    parameters=("speedups",),
+    groups={"idea": 1, "any curve": 1},
+    read="Hint 1 of exercise 5.4, just below",
+    steps=(
+        Step("idea", "a rising curve", lambda ask: ask({0.5: 0.3, 0.8: 0.9, 0.9: 1.6})),
+        Step("idea", "random curves", _random_curves),
+        Step("any curve", "exactly 1", lambda ask: ask({0.5: 0.5, 0.8: 1.0, 0.9: 2.0})),
+        Step("any curve", "never", lambda ask: ask({0.5: 0.2, 0.8: 0.4, 0.9: 0.8})),
+        Step(
+            "any curve",
+            "a dip",
+            lambda ask: ask({0.5: 0.8, 0.6: 1.1, 0.7: 0.9, 0.8: 1.2, 0.9: 2.0}),
+        ),
+        Step("any curve", "always", lambda ask: ask({0.5: 1.7, 0.8: 2.4})),
+        Step("any curve", "any order", lambda ask: ask({0.5: 0.4, 0.9: 3.0, 0.8: 1.2})),
+    ),
+    mistakes={
+        "that is the speed-up; asked is the sparsity": lambda gains: gains[
+            break_even(gains)
+        ],
+        "there it is still slower; the next one is asked": _last_below_one,
+        "a speed-up of exactly 1 counts: >= and not >": lambda gains: break_even(
+            {s: gain if gain > 1 else 0.0 for s, gain in gains.items()}
+        ),
+        "it falls below 1 again later; from there on it has to stay": (
+            _first_at_least_one
+        ),
+        "where it never pays, the answer is None": _instead_of_none(1.0),
+        "where it never pays, the answer is None, not 0": _instead_of_none(0.0),
+        "the dictionary may be in any order: sort the sparsities": _in_the_given_order,
+    },
+).check
+
+
+Row = Mapping[str, float]
+
+
+def choose(device: Row, candidates: Mapping[str, Row]) -> str | None:
+    best = None
+    for name, network in candidates.items():
+        size, milliseconds = _on(device, network)
+        in_time = milliseconds <= device["deadline_ms"]
+        fits = size <= device["flash_kib"] * 1024
+        if in_time and fits:
+            if best is None or network["accuracy"] > candidates[best]["accuracy"]:
+                best = name
+    return best
+
+
+def _on(device: Row, network: Row) -> tuple[float, float]:
+    """(bytes, milliseconds) of a network on a device."""
+    skips = device["skips_zeros"] or (device["skips_groups"] and network["groups"])
+    if skips and network["kept"] < 1:
+        size = device["bytes_per_nonzero"] * network["parameters"] * network["kept"]
+        macs = device["nonzero_cost"] * network["macs"] * network["kept"]
+    else:
+        size = 4 * network["parameters"]
+        macs = network["macs"]
+    return size, macs / device["macs_per_ms"]
+
+
+def _with_device(**changes) -> Callable:
+    """The right choice for a device that differs in these figures."""
+    return lambda device, candidates: choose({**device, **changes}, candidates)
+
+
+def _least(cost: Callable[[Row, Row], float]) -> Callable:
+    """Of the networks that fit and are in time, the one with the least cost."""
+
+    def mistaken(device: Row, candidates: Mapping[str, Row]) -> str | None:
+        possible = [n for n in candidates if choose(device, {n: candidates[n]})]
+        return min(possible, key=lambda n: cost(device, candidates[n]), default=None)
+
+    return mistaken
+
+
+def _shuffled(ask: Trial, rows: Mapping[str, Row]) -> dict[str, dict]:
+    order = torch.randperm(len(rows), generator=ask.rng).tolist()
+    names = list(rows)
+    return {names[i]: dict(rows[names[i]]) for i in order}
+
+
+def _on_device(name: str) -> Callable[[Trial], object]:
+    return lambda ask: ask(dict(DEVICES[name]), _shuffled(ask, CANDIDATES))
+
+
+def _other_tables(ask: Trial) -> None:
+    """Devices between and beyond the three, networks under other names."""
+    for number in range(24):
+        base = list(DEVICES.values())[number % 3]
+        draw = torch.rand(8, generator=ask.rng).tolist()
+        device = base | {
+            "flash_kib": 16 * 2 ** (10 * draw[0]),
+            "deadline_ms": base["deadline_ms"] * 4 ** (2 * draw[1] - 1),
+            "skips_zeros": draw[2] < 0.4,
+            "skips_groups": draw[3] < 0.5,
+            "nonzero_cost": 1 + 9 * draw[4],
+            "bytes_per_nonzero": 4 + 4 * draw[5],
+        }
+        rows = list(_shuffled(ask, CANDIDATES).values())
+        for row in rows:
+            row["accuracy"] += 4 * torch.rand((), generator=ask.rng).item()
+        ask(device, {f"network {i + 1}": row for i, row in enumerate(rows)})
+
+
+def _nothing(ask: Trial) -> None:
+    ask(dict(DEVICES["microcontroller"]) | {"flash_kib": 8}, _shuffled(ask, CANDIDATES))
+
+
+check_choose = _lab.exercise(
+    "5.5",
+    choose,
+    parameters=("device", "candidates"),
+    groups={"idea": 2, "any table": 3},
+    read="Hint 1 of exercise 5.5, just below",
+    steps=(
+        Step("idea", "the microcontroller", _on_device("microcontroller")),
+        Step("idea", "the phone", _on_device("phone CPU")),
+        Step("idea", "the accelerator", _on_device("accelerator")),
+        Step("any table", "nothing fits", _nothing),
+        Step("any table", "other tables", _other_tables),
+    ),
+    mistakes={
+        "this device skips no zeros: it stores and multiplies every parameter": (
+            _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0)
+        ),
+        "the size is compared with flash_kib * 1024": _with_device(flash_kib=1e12),
+        "the deadline counts too": _with_device(deadline_ms=1e12),
+        "a nonzero takes nonzero_cost dense multiply-adds": _with_device(
+            nonzero_cost=1.0
+        ),
+        "this device's kernels skip zeros; then only nonzeros cost": _with_device(
+            skips_zeros=False, skips_groups=False
+        ),
+        "kernels for groups skip only zeros that come in groups": (
+            lambda device, candidates: choose(
+                device
+                | {"skips_zeros": device["skips_zeros"] or device["skips_groups"]},
+                candidates,
+            )
+        ),
+        "of those that fit and are in time, the most accurate is asked, "
+        "not the fastest": _least(lambda d, n: _on(d, n)[1]),
+        "of those that fit and are in time, the most accurate is asked, "
+        "not the smallest": _least(lambda d, n: _on(d, n)[0]),
+    },
+).check
