@@ -29,16 +29,18 @@ def table(answers: Mapping[str, Sequence[tuple]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(names, rows)
 
 
-def assert_passes(exercise: Exercise, answer: Callable) -> None:
+def assert_passes(exercise: Exercise, answer: Callable, bench=None) -> None:
     for seed in SEEDS:
-        verdict = exercise.run(answer, seed=seed)
+        verdict = exercise.run(answer, seed=seed, bench=bench)
         assert verdict.status == "passed", verdict.message
         assert verdict.points == exercise.points
 
 
-def assert_fails(exercise, answer: Callable, title: str, likely: str | None) -> None:
+def assert_fails(
+    exercise: Exercise, answer: Callable, title: str, likely: str | None, bench=None
+) -> None:
     for seed in SEEDS:
-        verdict = exercise.run(answer, seed=seed)
+        verdict = exercise.run(answer, seed=seed, bench=bench)
         head, *lines = verdict.message.splitlines()
         assert head.endswith(f": {title}"), verdict.message
         said = " ".join(" ".join(lines).split("  likely    ")[1:]).split("  read   ")[0]

@@ -121,7 +121,7 @@ class Trial:
                 given=given,
                 expected=expected_text,
                 got=got_text,
-                likely=self._first_like(got, played),
+                likely=self._first_like(got, played) or common_cause(expected, got),
                 picture=bars_picture(expected, got),
             )
         self.history.append((played, got))

@@ -1,0 +1,579 @@
+"""Checks of Lab 03: one layer's scan, the plan, the choice, pruning in rounds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from labcore.checks.compare import common_cause, show
+from labcore.checks.core import Lab, Step
+from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
+from labcore.checks.rehearsal import Rehearsal
+from labcore.checks.trial import Trial
+from labcore.nets import MLP, VGG
+
+__all__ = ["EXERCISES", "lend"]
+
+_lab = Lab()
+EXERCISES, lend = _lab.exercises, _lab.lend
+
+Shares = Mapping[str, float]  # layer -> sparsity
+
+
+def scan_layer(
+    model: nn.Module,
+    name: str,
+    sparsities: list[float],
+    images: Tensor,
+    labels: Tensor,
+) -> dict[float, float]:
+    accuracy = {}
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        fine_grained_prune(pruned.get_submodule(name).weight, sparsity)
+        accuracy[sparsity] = _percent_right(pruned, images, labels)
+    return accuracy
+
+
+@torch.no_grad()
+def _percent_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    return 100 * (model(images).argmax(dim=1) == labels).double().mean().item()
+
+
+def _whole_weights(ask: Trial, model: nn.Module) -> nn.Module:
+    """Whole numbers, no two of a layer with the same magnitude, none zero."""
+    for parameter in model.parameters():
+        sizes = 1 + torch.randperm(parameter.numel(), generator=ask.rng)
+        signs = 2 * torch.randint(2, sizes.shape, generator=ask.rng) - 1
+        parameter.detach().copy_((signs * sizes).view(parameter.shape))
+    return model.eval()
+
+
+@torch.no_grad()
+def _clear(ask: Trial, model: nn.Module, layers: list[str], levels: list[float]):
+    """Images on which the best score stands out, dense and at each of the levels.
+
+    So an answer may compute in bfloat16. Half of the labels are the dense answer.
+    """
+    first = next(p for p in model.parameters())
+    shape = (3, 32, 32) if first.dim() == 4 else first.shape[1:]
+    images = torch.randint(-4, 5, (80, *shape), generator=ask.rng).float()
+    nets = [model]
+    for name in layers:
+        for level in levels:
+            nets.append(copy.deepcopy(model))
+            fine_grained_prune(nets[-1].get_submodule(name).weight, level)
+    scores = torch.stack([net(images) for net in nets])  # (nets, images, classes)
+    best = scores.topk(2, dim=2).values
+    stands_out = best[..., 0] - best[..., 1] > 0.1 * scores.abs().amax(dim=2)
+    images = images[stands_out.all(dim=0)][:12]
+    labels = model(images).argmax(dim=1)
+    other = torch.randint(scores.shape[2], labels.shape, generator=ask.rng)
+    return images, torch.where(torch.arange(len(labels)) % 2 == 0, labels, other)
+
+
+def _case(ask: Trial, levels: list[float]) -> tuple:
+    """A small network whose accuracy differs at each level, so that mix-ups show."""
+    confused = (scan_layer, _every_layer, _of_dense, _loss_of_accuracy, _wrong_answers)
+    while True:
+        model = _whole_weights(ask, MLP(3, (4,), 3))
+        images, labels = _clear(ask, model, ["fc1"], levels)
+        if len(images) < 12:
+            continue
+        case = (model, "fc1", levels, images, labels)
+        results = [
+            tuple(round(value, 2) for value in each(*case).values())
+            for each in confused
+        ]
+        if len(set(results)) == len(confused) and len(set(results[0])) == len(levels):
+            return case
+
+
+def _accuracies(scan, *case):
+    """the accuracies"""
+    return scan(*case)
+
+
+def _numbers_alone(ask: Trial, levels: list[float]) -> None:
+    """Whatever became of the network: that is asked in later steps."""
+    ask.through(_accuracies, *_case(ask, levels))
+
+
+def _other_layers(ask: Trial) -> None:
+    model = _whole_weights(ask, MLP(3, (4, 3), 3))
+    images, labels = _clear(ask, model, ["fc1", "fc2", "fc3"], [0.5])
+    for name in ("fc3", "fc2"):
+        ask(model, name, [0.5], images, labels)
+
+
+def _blocks(ask: Trial) -> None:
+    # channels-last as on a bench: evaluate() would replace the weight's memory else
+    model = VGG(width=2).eval().to(memory_format=torch.channels_last)
+    images, labels = _clear(ask, model, ["backbone.conv2"], [0.9, 0.3])
+    ask(model, "backbone.conv2", [0.9, 0.3], images, labels)
+
+
+def _one_after_the_other(model, name, sparsities, images, labels):
+    model, found = copy.deepcopy(model), {}
+    for sparsity in sparsities:
+        found |= scan_layer(model, name, [sparsity], images, labels)
+        fine_grained_prune(model.get_submodule(name).weight, sparsity)
+    return found
+
+
+def _every_layer(model, name, sparsities, images, labels):
+    found = {}
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        for parameter in pruned.parameters():
+            if parameter.dim() > 1:
+                fine_grained_prune(parameter, sparsity)
+        found[sparsity] = _percent_right(pruned, images, labels)
+    return found
+
+
+def _mapped(change: Callable[[float], float]) -> Callable:
+    """The right accuracies, each of them changed."""
+
+    def mistaken(*case):
+        return {level: change(value) for level, value in scan_layer(*case).items()}
+
+    return mistaken
+
+
+_wrong_answers = _mapped(lambda value: 100 - value)
+
+
+def _of_dense(model, name, sparsities, images, labels):
+    return dict.fromkeys(sparsities, _percent_right(model, images, labels))
+
+
+def _loss_of_accuracy(*case):
+    dense, found = _of_dense(*case), scan_layer(*case)
+    return {level: dense[level] - value for level, value in found.items()}
+
+
+def _kept_instead(model, name, sparsities, images, labels):
+    found = scan_layer(model, name, [1 - s for s in sparsities], images, labels)
+    return dict(zip(sparsities, found.values(), strict=True))
+
+
+check_scan_layer = _lab.exercise(
+    "3.1",
+    scan_layer,
+    parameters=("model", "name", "sparsities", "images", "labels"),
+    groups={"idea": 3, "leaves no trace": 3},
+    read="Hint 1 of exercise 3.1, just below",
+    steps=(
+        Step("idea", "one sparsity", lambda ask: _numbers_alone(ask, [0.5])),
+        Step(
+            "idea", "three sparsities", lambda ask: _numbers_alone(ask, [0.2, 0.5, 1.0])
+        ),
+        Step(
+            "leaves no trace",
+            "falling order",
+            lambda ask: ask(*_case(ask, [0.75, 0.25])),
+        ),
+        Step("leaves no trace", "other layers", _other_layers),
+        Step("leaves no trace", "a layer in a block", _blocks),
+    ),
+    mistakes={
+        "each sparsity needs the dense weight again; yours finds it already pruned": (
+            _one_after_the_other
+        ),
+        "you prune every layer; only the named one is to be pruned": _every_layer,
+        "that is a share; asked is percent": _mapped(lambda value: value / 100),
+        "that is the dense network's accuracy each time: prune, and then evaluate": (
+            _of_dense
+        ),
+        "that is what is lost; asked is the accuracy": _loss_of_accuracy,
+        "you keep the share that has to go": _kept_instead,
+        "that is the share of wrong answers": _wrong_answers,
+    },
+).check
+
+
+def planned_bytes(model: nn.Module, sparsity_dict: Shares) -> int:
+    kept = sum(parameter.numel() for parameter in model.parameters())
+    for name, sparsity in sparsity_dict.items():
+        kept -= round(sparsity * model.get_submodule(name).weight.numel())
+    return 4 * kept
+
+
+def _random_plans(ask: Trial) -> None:
+    names = ["classifier", *(f"backbone.conv{i}" for i in range(8))]
+    for _ in range(3):
+        shares = torch.rand(len(names), generator=ask.rng).tolist()
+        some = torch.randint(1, len(names), (), generator=ask.rng).item()
+        ask(VGG(width=2), dict(list(zip(names, shares, strict=True))[:some]))
+
+
+def _named_only(model, sparsity_dict):
+    weights = {n: model.get_submodule(n).weight.numel() for n in sparsity_dict}
+    return 4 * sum(n - round(sparsity_dict[name] * n) for name, n in weights.items())
+
+
+def _removed_bytes(model, sparsity_dict):
+    return planned_bytes(model, {}) - planned_bytes(model, sparsity_dict)
+
+
+def _biases_too(model, sparsity_dict):
+    kept = planned_bytes(model, {}) // 4
+    for name, sparsity in sparsity_dict.items():
+        for parameter in model.get_submodule(name).parameters():
+            kept -= round(sparsity * parameter.numel())
+    return 4 * kept
+
+
+def _cut_off(model, sparsity_dict):
+    kept = planned_bytes(model, {}) // 4
+    for name, sparsity in sparsity_dict.items():
+        kept -= int(sparsity * model.get_submodule(name).weight.numel())
+    return 4 * kept
+
+
+check_planned_bytes = _lab.exercise(
+    "3.2",
+    planned_bytes,
+    parameters=("model", "sparsity_dict"),
+    groups={"idea": 1, "any network": 1},
+    read="Hint 1 of exercise 3.2, just below",
+    steps=(
+        Step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 2), {"fc1": 0.75})),
+        Step(
+            "idea",
+            "two layers",
+            lambda ask: ask(MLP(4, (2,), 2), {"fc1": 0.25, "fc2": 0.75}),
+        ),
+        Step("any network", "rounding", lambda ask: ask(MLP(7, (1,), 3), {"fc1": 0.4})),
+        Step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {})),
+        Step("any network", "layers in blocks", _random_plans),
+    ),
+    mistakes={
+        "you count the named layers' weights only; all other parameters stay": (
+            _named_only
+        ),
+        "those are the bytes that go; asked are those that stay": _removed_bytes,
+        "that is a number of values; each takes 4 bytes": lambda model, plan: (
+            planned_bytes(model, plan) // 4
+        ),
+        "those are bits; a byte has 8": lambda model, plan: (
+            8 * planned_bytes(model, plan)
+        ),
+        "biases are not pruned; they stay in full": _biases_too,
+        "int() cuts off; the rule is round()": _cut_off,
+        "those are the dense network's bytes": lambda model, plan: planned_bytes(
+            model, {}
+        ),
+    },
+).check
+
+
+Scanned = Mapping[str, Mapping[float, float]]  # layer -> sparsity -> accuracy
+
+
+def predicted_accuracy(dense: float, accuracy: Scanned, sparsity_dict: Shares) -> float:
+    predicted = dense
+    for name, sparsity in sparsity_dict.items():
+        if sparsity > 0:
+            predicted -= dense - accuracy[name][sparsity]
+    return predicted
+
+
+SCANNED = {
+    "conv0": {0.25: 93.0, 0.5: 88.0, 0.75: 60.0},
+    "conv1": {0.25: 94.0, 0.5: 92.0, 0.75: 85.0},
+    "conv2": {0.25: 94.5, 0.5: 93.5, 0.75: 91.0},
+}
+
+TWO = {"conv0": 0.75, "conv1": 0.5}
+
+
+def _random_scan(ask: Trial) -> None:
+    for _ in range(3):
+        values = (95 * torch.rand(5, 3, generator=ask.rng)).tolist()
+        scanned = {
+            f"layer{i}": dict(zip((0.2, 0.5, 0.9), row, strict=True))
+            for i, row in enumerate(values)
+        }
+        picks = torch.randint(4, (5,), generator=ask.rng).tolist()
+        plan = {n: (0.0, 0.2, 0.5, 0.9)[k] for n, k in zip(scanned, picks, strict=True)}
+        ask(94.0, scanned, plan)
+
+
+def _each_accuracy(dense, accuracy, plan) -> list[float]:
+    return [accuracy[n][s] if s else dense for n, s in plan.items()]
+
+
+check_predicted_accuracy = _lab.exercise(
+    "3.3",
+    predicted_accuracy,
+    parameters=("dense", "accuracy", "sparsity_dict"),
+    groups={"idea": 1, "any plan": 1},
+    read="Hint 1 of exercise 3.3, just below",
+    steps=(
+        Step("idea", "two layers", lambda ask: ask(94.0, SCANNED, TWO)),
+        Step(
+            "idea", "three layers", lambda ask: ask(94.0, SCANNED, TWO | {"conv2": 0.5})
+        ),
+        Step(
+            "any plan",
+            "a layer left dense",
+            lambda ask: ask(94.0, SCANNED, {"conv0": 0.0, "conv2": 0.75}),
+        ),
+        Step(
+            "any plan",
+            "a layer that gains",
+            lambda ask: ask(94.0, SCANNED, {"conv2": 0.25, "conv1": 0.75}),
+        ),
+        Step("any plan", "nothing pruned", lambda ask: ask(94.0, SCANNED, {})),
+        Step("any plan", "random scans", _random_scan),
+    ),
+    mistakes={
+        "you subtract the accuracy; subtract what is lost, dense - accuracy": (
+            lambda dense, *scan: dense - sum(_each_accuracy(dense, *scan))
+        ),
+        "that is the sum of what is lost; asked is dense minus it": (
+            lambda dense, *scan: dense - predicted_accuracy(dense, *scan)
+        ),
+        "that is the lowest of the accuracies; the losses add up": (
+            lambda *case: min(_each_accuracy(*case))
+        ),
+        "that is the average accuracy; the losses add up": (
+            lambda *case: sum(_each_accuracy(*case)) / len(case[2])
+        ),
+        "that keeps only the last layer's loss; add them up": (
+            lambda *case: _each_accuracy(*case)[-1]
+        ),
+        "a layer may gain: let its loss be negative": (
+            lambda dense, *scan: (
+                dense - sum(max(0, dense - a) for a in _each_accuracy(dense, *scan))
+            )
+        ),
+    },
+).check
+
+
+SIZE = 0.25  # of the dense network's bytes
+MARGIN = 15.0  # points of accuracy on val above the uniform choice
+
+
+def choose_sparsities() -> dict[str, float]:
+    return {
+        "backbone.conv1": 0.2,
+        "backbone.conv2": 0.45,
+        "backbone.conv3": 0.6,
+        "backbone.conv4": 0.73,
+        "backbone.conv5": 0.78,
+        "backbone.conv6": 0.77,
+        "backbone.conv7": 0.82,
+    }
+
+
+def _layers(model: nn.Module) -> dict[str, int]:
+    """The number of weights of each layer that can be pruned."""
+    return {
+        name.removesuffix(".weight"): parameter.numel()
+        for name, parameter in model.named_parameters()
+        if parameter.dim() > 1
+    }
+
+
+def _chosen(ask: Trial) -> dict:
+    """The dictionary, if it is one from layers to shares."""
+    chosen, layers = ask.call(), _layers(ask.bench.dense())
+    if not isinstance(chosen, Mapping):
+        ask.wrong(
+            expected="a dictionary from layers to sparsities",
+            got=show(chosen),
+            likely=common_cause({}, chosen),
+        )
+    for name, share in chosen.items():
+        if name not in layers:
+            full = next((n for n in layers if n.split(".")[-1] == name), "")
+            ask.wrong(
+                expected=f"names of layers: {', '.join(layers)}",
+                got=show(name),
+                likely=f"the full name is {full!r}" if full else "",
+            )
+        is_number = isinstance(share, int | float) and not isinstance(share, bool)
+        if not is_number or not 0 <= share <= 1:
+            percent = is_number and 1 < share <= 100
+            ask.wrong(
+                expected=f"a sparsity between 0 and 1 for {name}",
+                got=show(share),
+                likely=f"{share:g} % is {share / 100:g}" if percent else "",
+            )
+    return dict(chosen)
+
+
+def _small_enough(ask: Trial) -> None:
+    chosen, model = _chosen(ask), ask.bench.dense()
+    dense = planned_bytes(model, {})
+    size = planned_bytes(model, chosen) / dense
+    if size <= SIZE:
+        return
+    layers = _layers(model)
+    kept = {n: k - round(chosen.get(n, 0) * k) for n, k in layers.items()}
+    largest = max(kept, key=kept.get)
+    turned = {name: 1 - chosen.get(name, 0) for name in layers}
+    share_that_stays = planned_bytes(model, turned) / dense <= SIZE
+    ask.wrong(
+        expected=f"at most {SIZE:.0%} of the dense size",
+        got=f"{size:.2%}; most of it in {largest}: {4 * kept[largest] / dense:.2%}",
+        likely="these look like the shares that stay; asked are those that go"
+        if share_that_stays
+        else "",
+    )
+
+
+def _better_than_uniform(ask: Trial) -> None:
+    model = ask.bench.dense()
+    layers = _layers(model)
+    weights = sum(layers.values())
+    left = SIZE * planned_bytes(model, {}) / 4 - (
+        planned_bytes(model, {}) / 4 - weights
+    )
+    uniform = _accuracy(ask.bench, dict.fromkeys(layers, 1 - left / weights))
+    got = _accuracy(ask.bench, _chosen(ask))
+    if got < uniform + MARGIN:
+        ask.wrong(
+            expected=f"at least {MARGIN:g} points above the uniform choice, "
+            f"which reaches {uniform:.1f} %",
+            got=f"{got:.1f} % on val before fine-tuning",
+        )
+
+
+def _accuracy(bench, shares: Shares) -> float:
+    model = bench.dense()
+    FineGrainedPruner(model, shares)
+    return bench.accuracy(model, "val")
+
+
+check_choose_sparsities = _lab.exercise(
+    "3.4",
+    choose_sparsities,
+    parameters=(),
+    groups={"fits": 2, "beats uniform": 4},
+    read="Hint 1 of exercise 3.4, just below",
+    steps=(
+        Step("fits", "a share for each layer", _chosen),
+        Step("fits", "at most a quarter", _small_enough),
+        Step("beats uniform", "better than uniform", _better_than_uniform),
+    ),
+).check
+
+
+Finetune = Callable[[nn.Module, Callable], object]
+
+
+def prune_in_rounds(
+    model: nn.Module, sparsity_dict: Shares, rounds: int, finetune: Finetune
+) -> None:
+    for done in range(1, rounds + 1):
+        now = {n: 1 - (1 - s) ** (done / rounds) for n, s in sparsity_dict.items()}
+        pruner = FineGrainedPruner(model, now)
+        finetune(model, pruner.apply)
+
+
+def _handed(loop, model, plan, rounds):
+    """zeros each time finetune is called"""
+    finetune = Rehearsal()
+    loop(model, plan, rounds, finetune)
+    return finetune.handed
+
+
+def _held(loop, model, plan, rounds):
+    """zeros after a step of each fine-tuning"""
+    finetune = Rehearsal()
+    loop(model, plan, rounds, finetune)
+    return finetune.after
+
+
+def _in_the_end(loop, model, plan, rounds):
+    """the weights in the end"""
+    loop(model, plan, rounds, Rehearsal())
+    return {name: p.detach() for name, p in model.named_parameters() if p.dim() > 1}
+
+
+def _rounds(scenario: Callable, rounds: int, **plan: float) -> Callable:
+    def run(ask: Trial) -> None:
+        ask.through(scenario, _whole_weights(ask, MLP(8, (3,), 2)), plan, rounds)
+
+    return run
+
+
+def _rounds_of_a_vgg(ask: Trial) -> None:
+    plan = {"backbone.conv1": 0.5, "backbone.conv6": 0.9, "classifier": 0.2}
+    for scenario in (_handed, _in_the_end):
+        ask.through(scenario, _whole_weights(ask, VGG(width=2)), plan, 4)
+
+
+def _loop(
+    share: Callable[[float, int, int], float],
+    hold: bool = True,
+    on_a_copy: bool = False,
+) -> Callable:
+    """Pruning in rounds, with another share in round `done` of `rounds`."""
+
+    def mistaken(model, plan, rounds, finetune):
+        if on_a_copy:
+            model = copy.deepcopy(model)
+        for done in range(1, rounds + 1):
+            now = {name: share(s, done, rounds) for name, s in plan.items()}
+            pruner = FineGrainedPruner(model, now)
+            finetune(model, pruner.apply if hold else lambda model: None)
+
+    return mistaken
+
+
+def _geometric(s: float, done: int, rounds: int) -> float:
+    return 1 - (1 - s) ** (done / rounds)
+
+
+def _train_first(model, plan, rounds, finetune):
+    after_step = FineGrainedPruner(model, {}).apply
+    for done in range(1, rounds + 1):
+        finetune(model, after_step)
+        now = {name: _geometric(s, done, rounds) for name, s in plan.items()}
+        after_step = FineGrainedPruner(model, now).apply
+
+
+check_prune_in_rounds = _lab.exercise(
+    "3.5",
+    prune_in_rounds,
+    parameters=("model", "sparsity_dict", "rounds", "finetune"),
+    groups={"rounds": 2, "holds": 2},
+    read="Hint 1 of exercise 3.5, just below",
+    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
+    steps=(
+        Step("rounds", "one round", _rounds(_handed, 1, fc1=0.5)),
+        Step("rounds", "three rounds", _rounds(_handed, 3, fc1=0.875)),
+        Step("rounds", "two layers", _rounds(_handed, 3, fc1=0.875, fc2=0.5)),
+        Step("holds", "zeros while training", _rounds(_held, 3, fc1=0.875, fc2=0.5)),
+        Step("holds", "the same network", _rounds(_in_the_end, 2, fc1=0.75)),
+        Step("holds", "layers in blocks", _rounds_of_a_vgg),
+    ),
+    mistakes={
+        "you prune to the final share in every round": _loop(lambda s, done, n: s),
+        "the share grows by the same amount each round; it is what stays that is "
+        "multiplied by the same factor": _loop(lambda s, done, n: s * done / n),
+        "the first call of finetune gets the unpruned network: prune before it, and "
+        "count the rounds from 1": _train_first,
+        "you divide the share by the number of rounds, so it never grows": _loop(
+            lambda s, done, n: s / n
+        ),
+        "finetune is called once only, after the last round": lambda m, plan, n, tune: (
+            _loop(_geometric)(m, plan, 1, tune)
+        ),
+        "the zeros are not held: hand the pruner's apply to finetune": _loop(
+            _geometric, hold=False
+        ),
+        "you work on a copy; the network that is handed over has to change": _loop(
+            _geometric, on_a_copy=True
+        ),
+    },
+).check

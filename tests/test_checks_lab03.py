@@ -1,0 +1,530 @@
+"""Lab 03's checks, held against right and wrong answers."""
+
+import copy
+
+import pytest
+import torch
+from answers import assert_complete, assert_fails, assert_passes, table
+from torch import nn
+
+from labcore.checks import lab03
+from labcore.checks.core import CheckFailed
+from labcore.checks.rehearsal import Rehearsal, zeros
+from labcore.nets import MLP
+from labcore.training import evaluate
+
+
+@torch.no_grad()
+def prune(tensor, sparsity):
+    mask = torch.ones(tensor.numel(), dtype=torch.bool)
+    mask[tensor.abs().flatten().argsort()[: round(sparsity * tensor.numel())]] = False
+    mask = mask.view(tensor.shape)
+    tensor[~mask] = 0
+    return mask
+
+
+class Pruner:
+    def __init__(self, model, sparsity_dict):
+        self.masks = {
+            name: prune(model.get_submodule(name).weight, sparsity)
+            for name, sparsity in sparsity_dict.items()
+        }
+
+    @torch.no_grad()
+    def apply(self, model):
+        for name, mask in self.masks.items():
+            model.get_submodule(name).weight[~mask] = 0
+
+
+def scan_a_copy(model, name, sparsities, images, labels):
+    found = {}
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        prune(pruned.get_submodule(name).weight, sparsity)
+        found[sparsity] = evaluate(pruned, images, labels)
+    return found
+
+
+def scan_and_restore(model, name, sparsities, images, labels):
+    weight = model.get_submodule(name).weight.data
+    dense, found = weight.clone(), {}
+    for sparsity in sparsities:
+        prune(weight, sparsity)
+        found[sparsity] = evaluate(model, images, labels)
+        weight.copy_(dense)
+    return found
+
+
+def scan_by_hand(model, name, sparsities, images, labels):
+    pruned = copy.deepcopy(model).eval()
+    dense = dict(model.named_parameters())[f"{name}.weight"].detach()
+
+    def right(sparsity):
+        weight = dense.clone()
+        prune(weight, sparsity)
+        pruned.get_submodule(name).weight.data = weight
+        best = pruned(images).max(dim=1).indices
+        return 100.0 * (best == labels).sum() / len(labels)
+
+    return {sparsity: right(sparsity) for sparsity in sparsities}
+
+
+def scan_in_place(model, name, sparsities, images, labels):
+    return {
+        sparsity: (
+            prune(model.get_submodule(name).weight, sparsity),
+            evaluate(model, images, labels),
+        )[1]
+        for sparsity in sparsities
+    }
+
+
+def scan_one_copy(model, name, sparsities, images, labels):
+    return scan_in_place(copy.deepcopy(model), name, sparsities, images, labels)
+
+
+def scan_all_layers(model, name, sparsities, images, labels):
+    found = {}
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        for layer in [m for m in pruned.modules() if isinstance(m, nn.Linear)]:
+            prune(layer.weight, sparsity)
+        found[sparsity] = evaluate(pruned, images, labels)
+    return found
+
+
+def scan_the_dense(model, name, sparsities, images, labels):
+    return {sparsity: evaluate(model, images, labels) for sparsity in sparsities}
+
+
+def scan_the_kept(model, name, sparsities, images, labels):
+    found = scan_a_copy(model, name, [1 - s for s in sparsities], images, labels)
+    return {sparsity: found[1 - sparsity] for sparsity in sparsities}
+
+
+def scan_the_losses(model, name, sparsities, images, labels):
+    dense = evaluate(model, images, labels)
+    found = scan_a_copy(model, name, sparsities, images, labels)
+    return {sparsity: dense - value for sparsity, value in found.items()}
+
+
+def each(change):
+    def answer(*case):
+        return {level: change(value) for level, value in scan_a_copy(*case).items()}
+
+    return answer
+
+
+def bytes_by_layer(model, sparsity_dict):
+    total = 0
+    for name, parameter in model.named_parameters():
+        layer = name.removesuffix(".weight")
+        share = sparsity_dict.get(layer, 0) if name.endswith("weight") else 0
+        total += 4 * (parameter.numel() - round(share * parameter.numel()))
+    return total
+
+
+def bytes_on_a_copy(model, sparsity_dict):
+    pruned = copy.deepcopy(model)
+    for parameter in pruned.parameters():
+        parameter.data.fill_(1)
+    Pruner(pruned, sparsity_dict)
+    return 4 * sum(int(p.count_nonzero()) for p in pruned.parameters())
+
+
+def bytes_minus(model, sparsity_dict, rounding=round):
+    kept = sum(p.numel() for p in model.parameters())
+    for name, sparsity in sparsity_dict.items():
+        kept = kept - rounding(sparsity * model.get_submodule(name).weight.numel())
+    return 4 * kept
+
+
+def bytes_of_named(model, sparsity_dict):
+    total = 0
+    for name, sparsity in sparsity_dict.items():
+        n = model.get_submodule(name).weight.numel()
+        total += 4 * (n - round(sparsity * n))
+    return total
+
+
+def bytes_without_biases(model, sparsity_dict):
+    layers = {p for n in sparsity_dict for p in model.get_submodule(n).parameters()}
+    total = sum(p.numel() for p in model.parameters() if p not in layers)
+    for name, sparsity in sparsity_dict.items():
+        for p in model.get_submodule(name).parameters():
+            total += p.numel() - round(sparsity * p.numel())
+    return 4 * total
+
+
+def prune_and_count(model, sparsity_dict):
+    Pruner(model, sparsity_dict)
+    return 4 * sum(int((p != 0).sum()) for p in model.parameters())
+
+
+def losses(dense, accuracy, plan):
+    return [dense - accuracy[n][s] if s else 0.0 for n, s in plan.items()]
+
+
+def predict(dense, accuracy, plan):
+    return dense - sum(losses(dense, accuracy, plan))
+
+
+def predict_by_gains(dense, accuracy, plan):
+    gains = (accuracy[name].get(share, dense) - dense for name, share in plan.items())
+    return dense + sum(gains)
+
+
+def predict_step_by_step(dense, accuracy, plan):
+    now = dense
+    for name in plan:
+        if plan[name] != 0:
+            now = now + accuracy[name][plan[name]] - dense
+    return now
+
+
+def predict_without_zero(dense, accuracy, plan):
+    return dense - sum(dense - accuracy[n][s] for n, s in plan.items())
+
+
+def rounds_of(share, after_step=None, times=lambda n: range(1, n + 1)):
+    def answer(model, sparsity_dict, rounds, finetune):
+        for done in times(rounds):
+            now = {n: share(s, done, rounds) for n, s in sparsity_dict.items()}
+            pruner = Pruner(model, now)
+            finetune(model, after_step or pruner.apply)
+
+    return answer
+
+
+def geometric(s, done, rounds):
+    return 1 - (1 - s) ** (done / rounds)
+
+
+def rounds_by_densities(model, sparsity_dict, rounds, finetune):
+    factor = {name: (1 - s) ** (1 / rounds) for name, s in sparsity_dict.items()}
+    density = dict.fromkeys(sparsity_dict, 1.0)
+    for _ in range(rounds):
+        density = {name: d * factor[name] for name, d in density.items()}
+        pruner = Pruner(model, {name: 1 - d for name, d in density.items()})
+        finetune(model, after_step=pruner.apply)
+
+
+def rounds_with_own_masks(model, sparsity_dict, rounds, finetune):
+    done = 0
+    while done < rounds:
+        done += 1
+        masks = {
+            name: prune(
+                model.get_submodule(name).weight.data, geometric(s, done, rounds)
+            )
+            for name, s in sparsity_dict.items()
+        }
+
+        def hold(model, masks=masks):
+            for name, mask in masks.items():
+                model.get_submodule(name).weight.data *= mask
+
+        finetune(model, hold)
+
+
+def rounds_on_a_copy(model, sparsity_dict, rounds, finetune):
+    rounds_of(geometric)(copy.deepcopy(model), sparsity_dict, rounds, finetune)
+
+
+def rounds_tuned_first(model, sparsity_dict, rounds, finetune):
+    pruner = Pruner(model, {})
+    for done in range(1, rounds + 1):
+        finetune(model, pruner.apply)
+        pruner = Pruner(
+            model, {n: geometric(s, done, rounds) for n, s in sparsity_dict.items()}
+        )
+
+
+def rounds_tuned_once(model, sparsity_dict, rounds, finetune):
+    finetune(model, Pruner(model, sparsity_dict).apply)
+
+
+def rounds_pruned_in_one_go(model, sparsity_dict, rounds, finetune):
+    for done in range(1, rounds + 1):
+        now = {n: geometric(s, done, rounds) for n, s in sparsity_dict.items()}
+        pruner = Pruner(model, now)
+    finetune(model, pruner.apply)
+
+
+class Bench:
+    """Two layers, of which the small one matters most; nothing is computed on images.
+
+    Its accuracy is the share of squares kept, the small layer's counting ninefold.
+    """
+
+    def dense(self):
+        model = MLP(20, (4,), 10)  # 80 and 40 weights, 14 biases
+        for parameter in model.parameters():
+            size = torch.arange(1.0, 1 + parameter.numel()) / parameter.numel()
+            parameter.data = size.view(parameter.shape)
+        return model
+
+    def accuracy(self, model, split):
+        assert split == "val"
+        dense = self.dense()
+        kept = [
+            (
+                model.get_submodule(name).weight.norm()
+                / dense.get_submodule(name).weight.norm()
+            )
+            .square()
+            .item()
+            for name in ("fc1", "fc2")
+        ]
+        return 100 * (0.1 * kept[0] + 0.9 * kept[1])
+
+
+def choice(**shares):
+    return lambda: shares
+
+
+RIGHT = {
+    "scan_layer": [
+        ("a copy each time", scan_a_copy),
+        ("the weight put back", scan_and_restore),
+        ("one copy and new weights", scan_by_hand),
+    ],
+    "planned_bytes": [
+        ("layer by layer", bytes_by_layer),
+        ("all minus what goes", bytes_minus),
+        ("counted on a copy", bytes_on_a_copy),
+    ],
+    "predicted_accuracy": [
+        ("losses", predict),
+        ("gains", predict_by_gains),
+        ("step by step", predict_step_by_step),
+    ],
+    "choose_sparsities": [
+        ("small layer dense", choice(fc1=0.98, fc2=0.57)),
+        ("not all named", choice(fc1=1.0, fc2=0.53)),
+        ("a tensor's numbers", choice(fc1=0.99, fc2=torch.tensor(0.55).item())),
+    ],
+    "prune_in_rounds": [
+        ("by the formula", rounds_of(geometric)),
+        ("densities multiplied", rounds_by_densities),
+        ("own masks", rounds_with_own_masks),
+    ],
+}
+
+FALLING, ONE, THREE = "falling order", "one sparsity", "three sparsities"
+WRONG = {
+    "scan_layer": [
+        ("in place", scan_in_place, FALLING, "each sparsity needs the dense weight"),
+        ("one copy", scan_one_copy, FALLING, "each sparsity needs the dense weight"),
+        ("every layer", scan_all_layers, ONE, "you prune every layer"),
+        ("shares", each(lambda a: a / 100), ONE, "that is a share; asked is percent"),
+        ("dense", scan_the_dense, ONE, "that is the dense network's accuracy"),
+        ("losses", scan_the_losses, ONE, "that is what is lost"),
+        ("errors", each(lambda a: 100 - a), ONE, "that is the share of wrong answers"),
+        ("kept", scan_the_kept, THREE, "you keep the share that has to go"),
+        (
+            "a list",
+            lambda *case: list(scan_a_copy(*case).values()),
+            ONE,
+            "that is a list; asked is a dictionary",
+        ),
+        ("no return", lambda *case: None, ONE, "the function ends without return"),
+    ],
+    "planned_bytes": [
+        ("named only", bytes_of_named, "one layer", "you count the named layers'"),
+        (
+            "what goes",
+            lambda m, p: bytes_minus(m, {}) - bytes_minus(m, p),
+            "one layer",
+            "those are the bytes that go",
+        ),
+        (
+            "values",
+            lambda m, p: bytes_minus(m, p) // 4,
+            "one layer",
+            "that is a number",
+        ),
+        ("bits", lambda m, p: bytes_minus(m, p) * 8, "one layer", "those are bits"),
+        ("dense", lambda m, p: bytes_minus(m, {}), "one layer", "those are the dense"),
+        ("biases", bytes_without_biases, "one layer", "biases are not pruned"),
+        (
+            "cut off",
+            lambda m, p: bytes_minus(m, p, int),
+            "rounding",
+            "int() cuts off",
+        ),
+        ("pruned", prune_and_count, "one layer", "an operation in place"),
+    ],
+    "predicted_accuracy": [
+        (
+            "accuracies",
+            lambda d, a, p: d - sum(a[n].get(s, d) for n, s in p.items()),
+            "two layers",
+            "you subtract the accuracy",
+        ),
+        (
+            "sum of losses",
+            lambda *case: sum(losses(*case)),
+            "two layers",
+            "that is the sum of what is lost",
+        ),
+        (
+            "lowest",
+            lambda d, a, p: min(a[n].get(s, d) for n, s in p.items()),
+            "two layers",
+            "that is the lowest",
+        ),
+        (
+            "average",
+            lambda d, a, p: sum(a[n].get(s, d) for n, s in p.items()) / len(p),
+            "two layers",
+            "that is the average",
+        ),
+        (
+            "last",
+            lambda d, a, p: [d - loss for loss in losses(d, a, p)][-1],
+            "two layers",
+            "that keeps only the last",
+        ),
+        (
+            "no gains",
+            lambda *case: case[0] - sum(max(0, loss) for loss in losses(*case)),
+            "a layer that gains",
+            "a layer may gain",
+        ),
+        ("no 0.0", predict_without_zero, "a layer left dense", "the error comes from"),
+    ],
+    "choose_sparsities": [
+        ("uniform", choice(fc1=0.86, fc2=0.86), "better than uniform", None),
+        ("worse", choice(fc1=0.81, fc2=0.95), "better than uniform", None),
+        ("too large", choice(fc1=0.5, fc2=0.2), "at most a quarter", None),
+        ("just too large", choice(fc1=0.85, fc2=0.8), "at most a quarter", None),
+        (
+            "what stays",
+            choice(fc1=0.1, fc2=0.1),
+            "at most a quarter",
+            "these look like the shares that stay",
+        ),
+        (
+            "percent",
+            choice(fc1=95, fc2=0.5),
+            "a share for each layer",
+            "95 % is 0.95",
+        ),
+        ("below zero", choice(fc1=-0.5), "a share for each layer", None),
+        ("text", choice(fc1="0.5"), "a share for each layer", None),
+        ("unknown layer", choice(fc3=0.5), "a share for each layer", None),
+        (
+            "no return",
+            lambda: None,
+            "a share for each layer",
+            "the function ends without return",
+        ),
+    ],
+    "prune_in_rounds": [
+        ("at once", rounds_of(lambda s, k, n: s), "three rounds", "you prune to the"),
+        (
+            "equal steps",
+            rounds_of(lambda s, k, n: s * k / n),
+            "three rounds",
+            "the share grows by the same amount",
+        ),
+        ("from 0", rounds_of(geometric, times=range), "one round", "the first call"),
+        (
+            "divided",
+            rounds_of(lambda s, k, n: s / n),
+            "three rounds",
+            "you divide the share",
+        ),
+        ("tuned first", rounds_tuned_first, "one round", "the first call"),
+        ("tuned once", rounds_tuned_once, "three rounds", "finetune is called once"),
+        (
+            "tuned last",
+            rounds_pruned_in_one_go,
+            "three rounds",
+            "finetune is called once",
+        ),
+        (
+            "not held",
+            rounds_of(geometric, after_step=lambda model: None),
+            "zeros while training",
+            "the zeros are not held",
+        ),
+        ("a copy", rounds_on_a_copy, "the same network", "you work on a copy"),
+        (
+            "a pruner, not its apply",
+            lambda model, plan, n, tune: tune(model, Pruner(model, plan)),
+            "one round",
+            "the error comes from",
+        ),
+    ],
+}
+
+
+def bench_for(exercise):
+    return Bench() if exercise == "choose_sparsities" else None
+
+
+@table(RIGHT)
+def test_right_answers_pass(exercise, answer):
+    assert_passes(lab03.EXERCISES[exercise], answer, bench_for(exercise))
+
+
+@table(WRONG)
+def test_wrong_answers_fail_at_the_intended_step(exercise, answer, title, likely):
+    assert_fails(lab03.EXERCISES[exercise], answer, title, likely, bench_for(exercise))
+
+
+def test_every_exercise_has_answers_of_both_kinds():
+    assert_complete(lab03.EXERCISES, RIGHT, WRONG)
+
+
+@pytest.mark.parametrize("name", lab03.EXERCISES)
+def test_the_reference_passes_and_earns_nothing(name):
+    exercise = lab03.EXERCISES[name]
+    scope = {"lab03": lab03}
+    exec(f"lab03.lend({name!r})", scope)
+    verdict = exercise.run(scope[name], bench=bench_for(name))
+    assert (verdict.status, verdict.points) == ("lent", 0)
+
+
+def test_a_scan_that_leaves_the_network_pruned_earns_the_idea():
+    verdict = lab03.EXERCISES["scan_layer"].run(scan_in_place)
+    assert (verdict.status, verdict.points) == ("partial", 3)
+
+
+def test_a_choice_that_is_small_but_no_better_earns_the_size():
+    exercise = lab03.EXERCISES["choose_sparsities"]
+    verdict = exercise.run(choice(fc1=0.86, fc2=0.86), bench=Bench())
+    assert (verdict.status, verdict.points) == ("partial", 2)
+    assert "at least 15 points above the uniform choice" in verdict.message
+
+
+def test_a_choice_too_large_says_where_the_bytes_are():
+    with pytest.raises(CheckFailed, match="most of it in fc1: 29.85%"):
+        lab03.check_choose_sparsities(choice(fc1=0.5, fc2=0.5), bench=Bench())
+
+
+def test_a_short_name_is_answered_with_the_full_one():
+    class Vgg:
+        def dense(self):
+            return nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
+
+    class Named(Vgg):
+        def dense(self):
+            return nn.ModuleDict(
+                {"backbone": nn.ModuleDict({"conv0": nn.Linear(2, 2)})}
+            )
+
+    with pytest.raises(CheckFailed, match="the full name is 'backbone.conv0'"):
+        lab03.check_choose_sparsities(choice(conv0=0.5), bench=Named())
+
+
+def test_rehearsals_move_every_weight_and_turn_the_order_round():
+    model = MLP(2, (2,), 1)
+    model.fc1.weight.data = torch.tensor([[1.0, -2.0], [0.0, 4.0]])
+    finetune = Rehearsal()
+    finetune(model, lambda model: None)
+    assert model.fc1.weight.tolist() == [[4, -3], [5, 1]]
+    assert (finetune.handed[0]["fc1"], finetune.after[0]["fc1"]) == (1, 0)
+    assert zeros(model) == {"fc1": 0, "fc2": 0}
