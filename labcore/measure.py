@@ -21,6 +21,7 @@ __all__ = [
     "StoredBytes",
     "latency",
     "macs",
+    "macs_by_layer",
     "margin",
     "parameters",
     "sparsity",
@@ -92,6 +93,21 @@ def _deflated_bytes(model: nn.Module) -> int:
 
 def macs(model: nn.Module, example: Tensor) -> int:
     """Multiply-adds of convolutions and matrix products, by torch's own counter."""
+    return _counted(model, example).get_total_flops() // 2  # a multiply-add is two
+
+
+def macs_by_layer(model: nn.Module, example: Tensor) -> dict[str, int]:
+    """The same for each convolution and linear layer, by its name."""
+    counts = _counted(model, example).get_flop_counts()
+    return {
+        name: sum(counts[f"{type(model).__name__}.{name}"].values()) // 2
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def _counted(model: nn.Module, example: Tensor) -> FlopCounterMode:
+    """The counter after one call; the model is left as it was."""
     was_training = model.training
     model.eval()  # else a BatchNorm would learn from the example
     try:
@@ -99,7 +115,7 @@ def macs(model: nn.Module, example: Tensor) -> int:
             model(example)
     finally:
         model.train(was_training)
-    return counter.get_total_flops() // 2  # it counts a multiply-add as two
+    return counter
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,15 @@ def test_macs_of_a_linear_layer_and_a_convolution():
     assert measure.macs(conv, torch.zeros(1, 2, 8, 8)) == 4 * 2 * 9 * 64
 
 
+def test_macs_by_layer_add_up_to_all_macs():
+    model, example = VGG(width=2), torch.zeros(1, 3, 32, 32)
+    counts = measure.macs_by_layer(model, example)
+    assert list(counts)[0] == "backbone.conv0" and list(counts)[-1] == "classifier"
+    assert counts["backbone.conv0"] == 2 * 3 * 9 * 32 * 32
+    assert counts["classifier"] == 16 * 10
+    assert sum(counts.values()) == measure.macs(model, example)
+
+
 def test_counting_macs_leaves_the_model_as_it_was():
     model = VGG(width=2).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-__all__ = ["explore"]
+__all__ = ["explore", "explore_each"]
 
 REST_SECONDS = 0.5
 
@@ -30,21 +30,61 @@ def explore(
     """
     import ipywidgets as widgets
 
+    digits = 0 if step >= 1 else 3 if step < 0.01 else 2
     slider = widgets.FloatSlider(
         value,
         min=start,
         max=stop,
         step=step,
         description=name,
-        readout_format=".3f" if step < 0.01 else ".2f",
+        readout_format=f".{digits}f",
         style={"description_width": "initial"},
         layout={"width": "60%"},
     )
+    picture = _following([slider], lambda exact: draw(slider.value, exact))
+    return widgets.VBox([slider, picture])
+
+
+def explore_each(
+    draw: Callable[[dict[str, float], bool], Figure],
+    *,
+    values: Mapping[str, float],
+    options: Sequence[float],
+):
+    """A slider for each name above the picture `draw({name: value}, exact)`.
+
+    Each takes one of the options; exact means the same as in `explore`.
+    """
+    import ipywidgets as widgets
+
+    sliders = {
+        name: widgets.SelectionSlider(
+            options=options,
+            value=value,
+            description=name.split(".")[-1],
+            layout={"width": "32%"},
+        )
+        for name, value in values.items()
+    }
+
+    def shown(exact: bool) -> Figure:
+        return draw({name: slider.value for name, slider in sliders.items()}, exact)
+
+    rows = widgets.Box(
+        list(sliders.values()), layout={"display": "flex", "flex_flow": "row wrap"}
+    )
+    return widgets.VBox([rows, _following(list(sliders.values()), shown)])
+
+
+def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
+    """The picture `draw(exact)`, drawn anew when one of the sliders is moved."""
+    import ipywidgets as widgets
+
     picture = widgets.Image(format="png", layout={"max_width": "100%"})
     resting: list[asyncio.TimerHandle] = []
 
     def show(exact: bool) -> None:
-        picture.value = _png(draw(slider.value, exact))
+        picture.value = _png(draw(exact))
 
     def moved(_change) -> None:
         while resting:
@@ -57,9 +97,10 @@ def explore(
         show(exact=False)
         resting.append(loop.call_later(REST_SECONDS, show, True))
 
-    slider.observe(moved, names="value")
+    for slider in sliders:
+        slider.observe(moved, names="value")
     show(exact=True)
-    return widgets.VBox([slider, picture])
+    return picture
 
 
 def _png(figure: Figure) -> bytes:

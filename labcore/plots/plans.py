@@ -1,0 +1,196 @@
+"""Figures of a plan: how layers bear pruning, what a choice costs, what is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from labcore.plots.figures import DPI, KEPT, LINE, REMOVED, _finished
+
+__all__ = ["layer_curves", "pareto", "plan_picture", "prediction_errors", "size_curves"]
+
+GREEN = "#6f8f4e"
+SERIES = (
+    *(("o", KEPT, "-"), ("s", LINE, "--"), ("^", GREEN, ":")),
+    *(("D", "#7a5c8e", "-."), ("v", "#8a8a8a", "-")),
+)
+Curves = Mapping[str, Mapping[float, float]]  # layer -> sparsity -> accuracy
+Intervals = Mapping[str, Mapping[float, tuple[float, float]]]
+
+
+def layer_curves(
+    accuracy: Curves,
+    interval: Intervals,
+    dense: float,
+    shares: Mapping[str, Mapping[str, float]],
+    title: str = "",
+) -> Figure:
+    """A panel a layer: its curve with 95 % intervals, the others in grey behind it.
+
+    shares   what is shared out -> layer -> share, drawn as bars on the right
+    """
+    figure = plt.figure(figsize=(11, 5.2), dpi=DPI)
+    left, right = figure.subfigures(1, 2, width_ratios=(2.4, 1))
+    rows = -(-len(accuracy) // 3)
+    panels = left.subplots(rows, 3, sharex=True, sharey=True, squeeze=False).flat
+    for ax, name in zip(panels, accuracy, strict=False):
+        for row in accuracy.values():
+            ax.plot(list(row), list(row.values()), color=REMOVED, linewidth=0.8)
+        levels = list(accuracy[name])
+        low, high = zip(*interval[name].values(), strict=True)
+        ax.fill_between(levels, low, high, color=LINE, alpha=0.35, linewidth=0)
+        values = list(accuracy[name].values())
+        ax.plot(levels, values, color=KEPT, marker="o", markersize=3)
+        ax.axhline(dense, color="grey", linestyle="--", linewidth=1)
+        ax.set_title(name.split(".")[-1], fontsize=9)
+        ax.set(xlim=(0, 1), ylim=(0, 100))
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in list(panels):
+        ax.axis("off")
+    left.supxlabel("sparsity of this layer alone", fontsize=9)
+    left.supylabel("accuracy on val, %", fontsize=9)
+    left.subplots_adjust(0.1, 0.12, 0.98, 0.86, hspace=0.4)
+    _share_bars(right.subplots(), shares)
+    right.subplots_adjust(0.2, 0.12, 0.95, 0.86)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _share_bars(ax: Axes, shares: Mapping[str, Mapping[str, float]]) -> None:
+    """Two bars a layer, the first layer on top, with their values in percent."""
+    height = 0.8 / len(shares)
+    for number, (label, row) in enumerate(shares.items()):
+        places = np.arange(len(row)) + number * height
+        percent = 100 * np.array(list(row.values()))
+        style = {"color": (KEPT, REMOVED)[number % 2], "edgecolor": KEPT}
+        bars = ax.barh(places, percent, height, label=label, linewidth=0.5, **style)
+        ax.bar_label(bars, [f"{p:.2g}" for p in percent], fontsize=7, padding=2)
+        names = [name.split(".")[-1] for name in row]
+    ax.set_yticks(np.arange(len(names)) + height / 2, names, fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlabel("share of the network, %", fontsize=9)
+    ax.margins(x=0.15)
+    ax.tick_params(labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=8, loc="upper right")
+
+
+def plan_picture(
+    kept: Mapping[str, float],
+    dense: Mapping[str, float],
+    limit: float,
+    predicted: float,
+    measured: float,
+    interval: float,
+) -> Figure:
+    """A plan for all layers: the KiB that stay; accuracy as predicted and as measured.
+
+    kept, dense   layer -> KiB with and without pruning
+    limit         KiB that all may take together
+    interval      half of the 95 % interval of `measured`, points
+    """
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 3.4), dpi=DPI, width_ratios=(2.2, 1)
+    )
+    names = [name.split(".")[-1] for name in dense]
+    left.barh(names, list(dense.values()), color=REMOVED, label="removed")
+    left.barh(names, list(kept.values()), color=KEPT, label="kept")
+    left.invert_yaxis()
+    total = sum(kept.values())
+    verdict = "fits" if total <= limit else "too large"
+    left.set_title(f"{total:,.0f} KiB of at most {limit:,.0f}: {verdict}", fontsize=10)
+    left.set_xlabel("KiB")
+    left.legend(frameon=False, fontsize=9)
+    bars = right.bar(
+        ["predicted", "measured"], [max(predicted, 0), measured], width=0.6
+    )
+    for bar, colour, hatch in zip(bars, (REMOVED, KEPT), ("//", ""), strict=True):
+        bar.set(facecolor=colour, hatch=hatch, edgecolor="white")
+    right.errorbar(1, measured, interval, color=LINE, capsize=4)
+    right.bar_label(bars, [f"{predicted:.1f}", f"{measured:.1f}"], padding=4)
+    right.set(ylim=(0, 112), ylabel="accuracy on val, %")
+    error = f"{predicted - measured:+.1f}".replace("-", "\N{MINUS SIGN}")
+    right.set_title(f"prediction off by {error}", fontsize=10)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+    return _finished(figure, "")
+
+
+def prediction_errors(
+    predicted: Sequence[float], measured: Sequence[float], title: str = ""
+) -> Axes:
+    """Each plan as a point; on the line the prediction would be right."""
+    _, ax = plt.subplots(figsize=(5.2, 4.2), dpi=DPI)
+    low = min(0, *predicted)
+    ax.plot([low, 100], [low, 100], color="grey", linestyle="--", linewidth=1)
+    ax.annotate("right", (97, 99), fontsize=8, color="grey", ha="right")
+    ax.plot(predicted, measured, "o", color=KEPT)
+    ax.set(xlabel="predicted: dense minus all losses, %", ylabel="measured, %")
+    ax.set(xlim=(low - 2, 102), ylim=(0, 102))
+    ax.spines[["top", "right"]].set_visible(False)
+    _finished(ax.figure, title)
+    return ax
+
+
+def size_curves(
+    sparsities: Sequence[float],
+    sizes: Mapping[str, Sequence[float]],
+    limit: float,
+    dense: float,
+    title: str = "",
+) -> Axes:
+    """KiB by sparsity for several ways to store a network, and the device's limit."""
+    _, ax = plt.subplots(figsize=(7, 3.8), dpi=DPI)
+    for (name, values), (marker, colour, line) in zip(
+        sizes.items(), SERIES, strict=False
+    ):
+        ax.plot(sparsities, values, line, marker=marker, color=colour, label=name)
+    for y, text in ((limit, f"{limit:g} KiB"), (dense, "dense")):
+        ax.axhline(y, color="grey", linestyle="--", linewidth=1)
+        ax.annotate(text, (0, y), fontsize=8, color="grey", va="bottom")
+    ax.set(yscale="log", xlabel="sparsity", ylabel="size, KiB")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, fontsize=9, loc="lower left")
+    _finished(ax.figure, title)
+    return ax
+
+
+Point = tuple[float, float]  # (KiB, accuracy)
+
+
+def pareto(
+    panels: Mapping[str, Mapping[str, Sequence[Point]]],
+    dense: Point,
+    interval: float,
+    limit: float,
+    title: str = "",
+) -> Figure:
+    """Size against accuracy, a panel each for several stages of the same networks.
+
+    interval   half of the 95 % interval of an accuracy, drawn around the dense one
+    """
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5 * len(panels), 3.9), dpi=DPI, squeeze=False
+    )
+    for ax, (stage, series) in zip(axes.flat, panels.items(), strict=True):
+        low, high = dense[1] - interval, dense[1] + interval
+        ax.axhspan(low, high, color=REMOVED, alpha=0.5, linewidth=0)
+        ax.axhline(dense[1], color="grey", linestyle="--", linewidth=1)
+        ax.axvline(limit, color="grey", linestyle=":", linewidth=1)
+        for (name, points), (marker, colour, line) in zip(
+            series.items(), SERIES, strict=False
+        ):
+            kib, accuracy = zip(*sorted(points), strict=True)
+            style = {"marker": marker, "color": colour, "markersize": 7}
+            ax.plot(kib, accuracy, line, label=name, linewidth=1, **style)
+        ax.set_xscale("log")
+        ax.set(xlabel="size by the formula, KiB", ylabel="accuracy on val, %")
+        ax.set_title(stage, fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(frameon=False, fontsize=8)
+    return _finished(figure, title)
