@@ -1,0 +1,65 @@
+"""Grading from Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labcore.environment import ROOT
+from labcore.grading import workers
+from labcore.grading.assignment import read_assignment
+from labcore.grading.batch import SEEDS, result_of
+from labcore.grading.jobs import Terms, job_of, read_work
+from labcore.grading.reading import find_submissions
+from labcore.runtime import LabError
+
+__all__ = ["Result", "Row", "grade"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One exercise, or one free text, whose points are None until it is read."""
+
+    exercise: str
+    points: float | None
+    of: float
+    status: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Result:
+    student: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def points(self) -> float:
+        return sum(row.points or 0 for row in self.rows)
+
+    @property
+    def of(self) -> float:
+        return sum(row.of for row in self.rows)
+
+
+def grade(
+    path: Path | str, lab: str, *, terms: Terms | None = None, root: Path = ROOT
+) -> Result:
+    """The Result of one notebook for a lab named by its two digits."""
+    path = Path(path)
+    if not path.is_file():
+        raise LabError(f"There is no notebook {path}: name one file.")
+    assignment = read_assignment(lab, root)
+    submission = find_submissions(path, assignment.stem)[0]
+    work = read_work(submission, assignment)
+    terms = terms or Terms(seeds=tuple(range(SEEDS)))
+    try:
+        answer = workers.examined(job_of(work, assignment, terms, assignment.tasks))
+    finally:
+        workers.stop()
+    found = result_of(work, assignment, assignment.tasks, answer)
+    rows = [
+        Row(*(row[name] for name in ("exercise", "points", "of", "status", "message")))
+        for row in (*found["rows"], *found["texts"])
+    ]
+    return Result(work.student, tuple(rows), tuple(work.notes))

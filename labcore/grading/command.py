@@ -1,0 +1,51 @@
+"""`labcore grade`: the arguments held against one another, then what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from labcore.grading.batch import Options, grade_class, merge_only, regrade
+from labcore.grading.jobs import Terms
+from labcore.runtime import LabError
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace, root: Path) -> None:
+    if not hasattr(os, "fork"):
+        raise LabError(
+            "Grading needs Linux or macOS: on Windows run it in WSL, where the sandbox "
+            "works too."
+        )
+    if args.merge:
+        merge_only(args.out, root)
+        return
+    if args.submissions is None or args.lab is None:
+        raise LabError(
+            "Name the submissions and the lab: labcore grade SUBMISSIONS --lab 02 "
+            "--out GRADES."
+        )
+    for name, value in (("jobs", args.jobs), ("timeout", args.timeout)):
+        if value is not None and value <= 0:
+            raise LabError(f"--{name} is {value:g}, but it must be more than 0.")
+    if args.memory < 1:
+        raise LabError(
+            f"--memory is {args.memory:g} GB, but torch alone needs nearly 1: allow 2."
+        )
+    terms = Terms((), args.timeout, args.memory, not args.no_sandbox)
+    options = Options(
+        submissions=args.submissions,
+        number=args.lab,
+        out=args.out,
+        root=root,
+        terms=terms,
+        jobs=args.jobs,
+        dask=args.dask,
+        resume=args.resume,
+    )
+    if args.regrade:
+        regrade(options, args.regrade, args.lower)
+    else:
+        grade_class(options)

@@ -1,0 +1,65 @@
+"""A student's page: their cells, the verdicts, the comments. No script, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+__all__ = ["SENTENCES", "page"]
+
+SENTENCES = {
+    "passed": "Right: every step of the check passes.",
+    "partial": "Partly right: what comes before the first fault earns its points.",
+    "failed": "Not right yet: the check says where it first differs.",
+    "error": "The cell, or the process that ran it, ended with an error.",
+    "todo": "Not written yet.",
+    "timeout": "It took longer than it may: is there a loop without end?",
+    "memory": "It wanted more memory than it may have.",
+    "missing": "The answer's cell, or the notebook, was not handed in.",
+    "damaged": "The file, or the cell, cannot be read.",
+    "lent": "The reference stood in for it, which helps but earns no points.",
+    "review": "It waits to be read by your instructor.",
+}
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+STYLE = """
+body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif }
+pre { background: #f4f4f4; padding: .7rem; overflow-x: auto; white-space: pre-wrap }
+table { border-collapse: collapse } td, th { padding: .2rem 1rem 0 0; text-align: left }
+"""
+
+
+def page(lab: str, rows: Sequence[dict], notes: Sequence[str]) -> str:
+    """HTML of one student; everything that anyone wrote is text in it."""
+    points, of = sum(row["points"] or 0 for row in rows), sum(row["of"] for row in rows)
+    overview = "".join(
+        f"<tr><td>{escape(row['exercise'])} {escape(row['title'])}</td>"
+        f"<td>{escape(_points(row))}</td><td>{escape(row['status'])}</td></tr>\n"
+        for row in rows
+    )
+    remarks = "".join(f"<p>{escape(note)}.</p>\n" for note in notes)
+    parts = "".join(map(_part, rows))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<title>Lab {escape(lab)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>Lab {escape(lab)}: {points:g} of {of:g} points</h1>\n{remarks}"
+        f"<table>\n<tr><th>exercise</th><th>points</th><th>status</th></tr>\n{overview}"
+        f"</table>\n{parts}</body>\n</html>\n"
+    )
+
+
+def _points(row: dict) -> str:
+    earned = "?" if row["points"] is None else f"{row['points']:g}"
+    return f"{earned} of {row['of']:g}"
+
+
+def _part(row: dict) -> str:
+    title = f"{row['exercise']} {row['title']}: {_points(row)}"
+    lines = [f"<h2>{escape(title)}</h2>", f"<p>{SENTENCES[row['status']]}</p>"]
+    if row["message"] and row["status"] != "review":
+        lines.append(f"<pre>{escape(row['message'])}</pre>")
+    if row.get("comment"):
+        lines.append(f"<p><b>Comment:</b> {escape(row['comment'])}</p>")
+    if row["source"].strip():
+        lines.append(f"<pre>{escape(row['source'])}</pre>")
+    return "\n".join(lines) + "\n"

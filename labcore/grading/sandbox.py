@@ -1,0 +1,242 @@
+"""Where answers run: bubblewrap without network, without files, with limits."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from labcore.environment import ROOT
+from labcore.runtime import LabError
+
+__all__ = ["Room", "kind_of_sandbox"]
+
+LABCORE = Path(__file__).parents[1]
+COURSE = "/course"  # where labcore stands inside, without what follows
+MASKED = ("authoring", "checks", "grading", "submit")
+INSIDE = ("__init__", "answering", "cellcode", "shapes", "values", "wire")
+SYSTEM = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
+PROCESSES, FILE_BYTES, SCRATCH_BYTES = 40, 50_000_000, 200_000_000
+START_SECONDS = 180
+INSTALL = (
+    "install it with 'apt install bubblewrap' (Debian, Ubuntu) or 'dnf install "
+    "bubblewrap' (Fedora), or grade with --no-sandbox if you trust every notebook"
+)
+KINDS = {
+    # as root: no user namespace, but another user, so that limits count
+    "user": ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts"),
+    "namespace": ("--unshare-all", "--unshare-user", "--cap-drop", "ALL"),
+}
+
+
+@functools.cache
+def kind_of_sandbox() -> str:
+    """Which kind works here; LabError with what to do where none does."""
+    if not (bwrap := shutil.which("bwrap")):
+        raise LabError(
+            "Answers run in a sandbox, and bubblewrap is not installed here: "
+            f"{INSTALL}."
+        )
+    said = ""
+    for kind in KINDS:
+        if kind == "user" and os.geteuid() != 0:
+            continue
+        tried = subprocess.run(
+            _command(bwrap, kind, ["/usr/bin/true"]), capture_output=True, text=True
+        )
+        if tried.returncode == 0:
+            return kind
+        said = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
+    raise LabError(
+        f"bubblewrap is installed but not permitted here ({said}): allow unprivileged "
+        "user namespaces (on Ubuntu an AppArmor profile for bwrap), or grade with "
+        "--no-sandbox if you trust every notebook."
+    )
+
+
+def _command(bwrap: str, kind: str, argv: Sequence[str]) -> list[str]:
+    """bubblewrap around `argv`: system and Python read-only, nothing else in reach."""
+    prefixes = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
+    prefixes = [p for p in prefixes if not p.is_relative_to("/usr")]
+    command = [bwrap, "--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "lib", "lib64"):
+        if Path("/", name).is_symlink():
+            command += ["--symlink", f"usr/{name}", f"/{name}"]
+        elif Path("/", name).is_dir():
+            command += ["--ro-bind", f"/{name}", f"/{name}"]
+    for name in SYSTEM:
+        command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    command += ["--size", str(SCRATCH_BYTES), "--perms", "1777", "--tmpfs", "/tmp"]
+    parents = {parent for prefix in prefixes for parent in prefix.parents}
+    for parent in sorted(parents - {Path("/"), Path("/usr"), Path("/tmp")}):
+        command += ["--perms", "0755", "--dir", str(parent)]
+    for prefix in prefixes:
+        command += ["--ro-bind", str(prefix), str(prefix)]
+    command += ["--perms", "0755", "--dir", COURSE]
+    command += ["--ro-bind", str(LABCORE), f"{COURSE}/labcore"]
+    masked = [Path(COURSE, "labcore", n) for n in MASKED if (LABCORE / n).is_dir()]
+    for prefix in (Path("/usr"), *prefixes):
+        masked += _secrets_below(prefix)
+    for place in masked:
+        command += ["--perms", "0755", "--tmpfs", str(place)]
+    for name in INSIDE:
+        file = f"grading/{name}.py"
+        command += ["--ro-bind", str(LABCORE / file), f"{COURSE}/labcore/{file}"]
+    for place in (*masked, "/dev", "/"):
+        command += ["--remount-ro", str(place)]
+    command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
+    command += ["--clearenv"]
+    for name, value in _environment(f"{COURSE}", "/tmp").items():
+        command += ["--setenv", name, value]
+    return [*command, "--", *(_as_nobody() if kind == "user" else []), *argv]
+
+
+def _secrets_below(prefix: Path) -> list[Path]:
+    """Folders with answers that lie inside a folder that is shown."""
+    folders = [ROOT / name for name in ("solutions", "tests", "work")]
+    folders += [LABCORE / name for name in MASKED]
+    return [f for f in folders if f.is_relative_to(prefix) and f.is_dir()]
+
+
+def _as_nobody() -> list[str]:
+    user = 64000 + os.getpid() % 1000  # one of its own: a user's processes are counted
+    drop = ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *drop]
+
+
+def _environment(course: str, home: str) -> dict[str, str]:
+    return {
+        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+        "PYTHONPATH": course,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+        "LABCORE_STRICT": "1",
+        "LABCORE_DEVICE": "cpu",
+        "LABCORE_PRECISION": "fp32",
+        "LABCORE_THREADS": "1",
+        "LABCORE_CACHE": f"{home}/cache",
+    }
+
+
+class Room:
+    """A running answer process for one submission, with a socket for each exercise."""
+
+    def __init__(
+        self,
+        *,
+        sandbox: bool,
+        exercises: int,
+        setup: Sequence[str],
+        hidden: Sequence[str],
+        memory: int,
+        seconds: float,
+    ) -> None:
+        pairs = [socket.socketpair() for _ in range(exercises)]
+        self.channels = [ours for ours, _ in pairs]
+        theirs = [end.fileno() for _, end in pairs]
+        argv = [sys.executable, "-m", "labcore.grading.answering"]
+        if sandbox:
+            command = _command(shutil.which("bwrap"), kind_of_sandbox(), argv)
+            environment = {}
+        else:
+            command = argv
+            environment = _environment(str(LABCORE.parent), os.environ.get("HOME", "."))
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=theirs,
+            env=environment,
+            start_new_session=True,
+        )
+        for _, end in pairs:
+            end.close()
+        processes = PROCESSES if _own_user(sandbox) else PROCESSES + _threads_of_user()
+        self._numbers = theirs
+        self._order(
+            {
+                "channels": theirs,
+                "setup": list(setup),
+                "hidden": list(hidden),
+                "sealed": sandbox,
+                "limits": {
+                    "DATA": memory,
+                    "FSIZE": FILE_BYTES,
+                    "NPROC": processes,
+                    "CPU": int(10 * seconds) + 60,
+                    "CORE": 0,
+                },
+            }
+        )
+        if self._told(START_SECONDS) != "ready":
+            self.close()
+            raise LabError(
+                "The process for the answers does not start: run 'labcore doctor', "
+                "and see whether the lab's setup cells run."
+            )
+
+    def run(self, number: int) -> socket.socket:
+        """Start the process of this exercise; returns the socket to speak with it."""
+        self._order({"run": self._numbers[number]})
+        return self.channels[number]
+
+    def end_of_last(self) -> int | None:
+        """Exit code of the process last started, minus its signal; None if unknown."""
+        self._order({"why": True})
+        found = self._told(2)
+        return found if type(found) is int else None
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        for channel in self.channels:
+            channel.close()
+
+    def _order(self, order: dict) -> None:
+        try:
+            self.process.stdin.write(json.dumps(order).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass  # it is dead: waiting for its answer says so
+
+    def _told(self, seconds: float) -> object:
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        line = self.process.stdout.readline(1000) if ready else b""
+        try:
+            return json.loads(line)
+        except ValueError:
+            return None
+
+
+def _own_user(sandbox: bool) -> bool:
+    """Whether the answers' user has no other processes."""
+    return sandbox and kind_of_sandbox() == "user"
+
+
+def _threads_of_user() -> int:
+    """Where processes are counted by user, those that run already count too."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid == os.getuid():
+                count += len(list((folder / "task").iterdir()))
+        except OSError:
+            continue
+    return count

@@ -1,0 +1,201 @@
+"""Tensors and networks as plain data, and back: nothing is pickled or imported.
+
+A state is JSON beside its bytes. What a hostile state says is checked before it is
+used: known types, sizes that fit their bytes, classes of torch.nn and labcore.nets.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+import labcore.nets
+
+__all__ = [
+    "class_named",
+    "fill_module",
+    "fill_tensor",
+    "is_plain_tensor",
+    "module_state",
+    "name_of_class",
+    "new_module",
+    "new_tensor",
+    "tensor_state",
+]
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.complex64, torch.complex128),
+    )
+}
+OWN = set(vars(nn.Module()))  # what every network has, its parameters and its hooks
+NETS = (labcore.nets.__name__, "torch.nn.modules.")
+MOST_GAPS = 8  # memory of an odd layout, as a multiple of its values
+
+
+def name_of_class(kind: type) -> str:
+    """Its full name, empty where it is none of torch.nn or labcore.nets."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return name if _found(name) is kind else ""
+
+
+def class_named(name: str) -> type[nn.Module]:
+    if not (found := _found(name)):
+        raise ValueError(f"{name[:80]!r} is no network of torch.nn or labcore.nets")
+    return found
+
+
+def _found(name: str) -> type[nn.Module] | None:
+    module, _, kind = name.rpartition(".")
+    if not (module == NETS[0] or module.startswith(NETS[1])):
+        return None
+    found = getattr(sys.modules.get(module), kind, None)
+    return found if isinstance(found, type) and issubclass(found, nn.Module) else None
+
+
+def is_plain_tensor(value: object) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and str(value.dtype).removeprefix("torch.") in DTYPES
+    )
+
+
+def tensor_state(tensor: Tensor, blobs: list[bytes]) -> dict:
+    """Values, layout, whether it learns, and its gradient; bytes go into `blobs`."""
+    plain = tensor.detach().as_subclass(Tensor).resolve_conj().resolve_neg()
+    values = plain
+    for axis, (size, stride) in enumerate(
+        zip(plain.shape, plain.stride(), strict=True)
+    ):
+        if stride == 0 and size > 1:
+            values = values.narrow(axis, 0, 1)
+    blobs.append(values.reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    grad = tensor.grad if tensor.is_leaf else None
+    return {
+        "dtype": str(plain.dtype).removeprefix("torch."),
+        "size": list(plain.shape),
+        "stride": list(plain.stride()),
+        "blob": len(blobs) - 1,
+        "learns": tensor.requires_grad,
+        "parameter": isinstance(tensor, nn.Parameter),
+        "grad": tensor_state(grad, blobs) if is_plain_tensor(grad) else None,
+    }
+
+
+def new_tensor(state: dict, blobs: list[bytearray], deep: bool = True) -> Tensor:
+    """A tensor of its own, in the layout described."""
+    dtype, blob = DTYPES[state["dtype"]], blobs[state["blob"]]
+    size, stride = state["size"], state["stride"]
+    for number in (*size, *stride):
+        if type(number) is not int or number < 0:
+            raise ValueError("sizes and strides are whole numbers from 0")
+    axes = list(zip(size, stride, strict=True))
+    stored = [1 if stride == 0 and size > 1 else size for size, stride in axes]
+    if math.prod(stored) * dtype.itemsize != len(blob):
+        raise ValueError("the bytes do not fit the size")
+    if math.prod(size) > 1_000_000_000 or len(size) > 16:
+        raise ValueError("that is too large")
+    span = 1 + sum((size - 1) * stride for size, stride in axes if size)
+    if span > MOST_GAPS * math.prod(stored) + 1024:
+        raise ValueError("that layout is mostly gaps")
+    made = torch.empty_strided(stored, stride, dtype=dtype)
+    if blob:
+        read = torch.uint8 if dtype is torch.bool else dtype
+        flat = torch.frombuffer(blob, dtype=read).reshape(stored)
+        made.copy_(flat != 0 if dtype is torch.bool else flat)
+    made = made.expand(size)
+    learns = bool(state["learns"]) and (dtype.is_floating_point or dtype.is_complex)
+    if state["parameter"]:
+        made = nn.Parameter(made, requires_grad=learns)
+    elif learns:
+        made.requires_grad_()
+    if deep and state["grad"] is not None:
+        made.grad = new_tensor(state["grad"], blobs, deep=False)
+    return made
+
+
+def fill_tensor(tensor: Tensor, state: dict, blobs: list[bytearray]) -> None:
+    """Make this very object what the state says."""
+    made = new_tensor(state, blobs)
+    plain = tensor.detach()
+    alike = (plain.dtype, plain.shape, plain.stride())
+    if alike == (made.dtype, made.shape, made.stride()) and 0 not in made.stride():
+        plain.copy_(made.detach())
+    else:
+        tensor.data = made.detach()
+    if tensor.is_leaf:
+        if tensor.requires_grad != made.requires_grad:
+            tensor.requires_grad_(made.requires_grad)
+        tensor.grad = made.grad
+
+
+def module_state(module: nn.Module, refer: Callable[[object], object]) -> dict:
+    """What a network is made of; `refer` turns tensors, networks and data into JSON."""
+    data = {}
+    for name, value in sorted(vars(module).items()):
+        if name not in OWN:
+            try:
+                data[name] = refer(value)
+            except TypeError:  # a function it carries along: its class brings its own
+                continue
+    return {
+        "class": name_of_class(type(module)),
+        "training": module.training,
+        "data": data,
+        "parameters": [[n, refer(v)] for n, v in module._parameters.items()],
+        "buffers": [
+            [n, refer(v), n not in module._non_persistent_buffers_set]
+            for n, v in module._buffers.items()
+        ],
+        "modules": [[n, refer(v)] for n, v in module._modules.items()],
+    }
+
+
+def new_module(state: dict) -> nn.Module:
+    """An empty one of the class; `fill_module` gives it its parts."""
+    kind = class_named(state["class"])
+    made = kind.__new__(kind)
+    nn.Module.__init__(made)
+    return made
+
+
+def fill_module(
+    module: nn.Module, state: dict, resolve: Callable[[object], object]
+) -> None:
+    """Make this very object what the state says; `resolve` is the inverse of refer."""
+    kind = type(module)
+    data = {name: resolve(value) for name, value in state["data"].items()}
+    for name in data:
+        if name in OWN or callable(getattr(kind, name, None)) or name[:2] == "__":
+            raise ValueError(f"a network's {name[:80]!r} cannot be set")
+    parts = {
+        "_parameters": (nn.Parameter, [row[:2] for row in state["parameters"]]),
+        "_buffers": (Tensor, [row[:2] for row in state["buffers"]]),
+        "_modules": (nn.Module, state["modules"]),
+    }
+    for place, (wanted, rows) in parts.items():
+        table = {}
+        for name, reference in rows:
+            value = resolve(reference)
+            if type(name) is not str or not isinstance(value, wanted | None):
+                raise ValueError(f"a network's part {name!r} is of a wrong type")
+            table[name] = value
+        held = getattr(module, place)
+        held.clear()
+        held.update(table)
+    module._non_persistent_buffers_set = {
+        name for name, _, persistent in state["buffers"] if not persistent
+    }
+    for name in set(vars(module)) - OWN - set(data):
+        del vars(module)[name]
+    vars(module).update(data)
+    vars(module)["training"] = state["training"] is True

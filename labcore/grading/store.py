@@ -1,0 +1,125 @@
+"""The folder of grades: one result a student, a log that only grows, one grader."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from labcore.authoring.notebooks import write_bytes
+from labcore.runtime import LabError
+
+__all__ = ["Store", "read_table", "table_text"]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
+
+
+class Store:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Ours alone; a grader that was killed holds nothing."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("a+")
+        except OSError as error:
+            raise LabError(
+                f"{self.folder} cannot be written ({error.strerror}): "
+                "name another folder with --out."
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                raise LabError(
+                    f"Another grader ({lock.read().strip()}) works on {self.folder}: "
+                    "wait for it, or name another folder with --out."
+                ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {os.uname().nodename}")
+            lock.flush()
+            yield
+
+    def run(self) -> dict:
+        """What this folder was begun with: lab, version, seeds; empty if new."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def begin(self, run: dict) -> None:
+        self._write("run.json", json.dumps(run, indent=1))
+
+    def results(self) -> dict[str, dict]:
+        """Every stored result by its student."""
+        found = {}
+        for path in sorted((self.folder / "results").glob("*.json")):
+            result = json.loads(path.read_text(encoding="utf-8"))
+            found[result["student"]] = result
+        return dict(sorted(found.items()))
+
+    def save(self, result: dict) -> None:
+        name = hashlib.sha256(_bytes(result["student"])).hexdigest()[:20]
+        self._write(f"results/{name}.json", json.dumps(result, indent=1))
+
+    def log(self, what: str, **facts) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = json.dumps({"time": stamp, "what": what, **facts}) + "\n"
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def write_table(self, name: str, header: Sequence[str], rows: Iterable) -> None:
+        self._write(name, table_text(header, rows))
+
+    def write_page(self, name: str, text: str) -> None:
+        self._write(f"feedback/{name}", text)
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        path = self.folder / name
+        return read_table(path) if path.exists() else []
+
+    def _write(self, name: str, text: str) -> None:
+        write_bytes(self.folder / name, _bytes(text))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="surrogateescape")  # odd names of files
+
+
+def table_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """CSV of which no cell is a formula."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([_harmless(cell) for cell in row])
+    return file.getvalue()
+
+
+def _harmless(cell) -> str:
+    text = f"{cell:g}" if isinstance(cell, int | float) else str(cell)
+    is_formula = isinstance(cell, str) and text.startswith((*FORMULA, "'"))
+    return f"'{text}" if is_formula else text
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows by column, as a spreadsheet may have saved them."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        first = text.partition("\n")[0]
+        delimiter = ";" if first.count(";") > first.count(",") else ","
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except (OSError, csv.Error) as error:
+        raise LabError(f"{path.name} cannot be read ({error}): mend it.") from None
+    return [
+        {key: (value or "").removeprefix("'") for key, value in row.items() if key}
+        for row in rows
+    ]

@@ -1,0 +1,131 @@
+"""Examiners at work: one process a thread, or those of a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from labcore.grading.examiner import GRACE
+from labcore.grading.sandbox import START_SECONDS
+from labcore.runtime import LabError, cpu_count
+
+__all__ = ["cluster", "examined", "local", "sensible_jobs", "stop"]
+
+TRIES = 2
+BYTES_A_JOB = 1_500_000_000
+
+
+def sensible_jobs() -> int:
+    """As many as cores and free memory allow."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        free = BYTES_A_JOB
+    return max(1, min(cpu_count(), free // BYTES_A_JOB))
+
+
+def local(jobs: int) -> Executor:
+    return ThreadPoolExecutor(jobs)
+
+
+def cluster(address: str) -> Executor:
+    """The workers of a dask.distributed scheduler; a job whose worker dies runs again.
+
+    They need the course and bubblewrap, but none of our files.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise LabError(
+            "Grading on a cluster needs dask.distributed: add it with "
+            "`python -m labcore setup cluster`."
+        ) from None
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"No dask scheduler answers at {address} ({error}): start one, or leave "
+            "--dask out."
+        ) from None
+    return client.get_executor(pure=False, retries=3)
+
+
+def examined(job: dict) -> dict:
+    """The examiner's answer to a job; one that dies is replaced and asked again."""
+    if not job["exercises"]:
+        return {"results": []}
+    for _ in range(TRIES):
+        examiner = _of_this_thread()
+        found = examiner.ask(job)
+        if found is not None:
+            return found
+        examiner.close()
+    return {"broken": f"the checks' process ended {TRIES} times"}
+
+
+_own = threading.local()
+_started: list[_Examiner] = []
+
+
+def _of_this_thread() -> _Examiner:
+    examiner = getattr(_own, "examiner", None)
+    if examiner is None or examiner.process.poll() is not None:
+        examiner = _own.examiner = _Examiner()
+        _started.append(examiner)
+    return examiner
+
+
+class _Examiner:
+    """A process of labcore.grading.examiner; it ends with us, as its input ends."""
+
+    def __init__(self) -> None:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "labcore.grading.examiner"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": paths, "LABCORE_PRECISION": "fp32"},
+            start_new_session=True,
+        )
+
+    def ask(self, job: dict) -> dict | None:
+        """None where the process ended or hangs."""
+        one = job["timeout"] + GRACE + START_SECONDS
+        deadline = time.monotonic() + one * len(job["exercises"])
+        try:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+            line = self._line(deadline)
+            return json.loads(line)
+        except (OSError, ValueError):
+            return None
+
+    def _line(self, deadline: float) -> bytes:
+        taken, source = b"", self.process.stdout.fileno()
+        while not taken.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([source], [], [], left)[0]:
+                return b""
+            part = os.read(source, 1 << 16)
+            if not part:
+                return b""
+            taken += part
+        return taken
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def stop() -> None:
+    """End every examiner of this process, whatever it does."""
+    while _started:
+        _started.pop().close()
