@@ -759,3 +759,10 @@ def test_wrong_answers_fail_where_and_as_they_should(exercise, answer, title, li
 def test_every_exercise_is_tested():
     assert_complete(lab05.EXERCISES, RIGHT, WRONG)
     assert sum(e.points for e in lab05.EXERCISES.values()) == 20
+
+
+def test_each_device_of_the_table_prefers_another_network():
+    chosen = [pick_the_best(d, lab05.CANDIDATES) for d in lab05.DEVICES.values()]
+    assert len(set(chosen)) == len(lab05.DEVICES)
+    assert None not in chosen
+    assert "dense" not in chosen
