@@ -246,10 +246,10 @@ def _watch(exercise: Exercise, entered: list[str], function: Callable, *args, **
     """Call it; the names of refused labcore functions it enters go into `entered`."""
 
     def profile(frame, event: str, _arg) -> None:
-        module = frame.f_globals.get("__name__", "")
-        if event != "call" or _lenders or module == __name__:
+        if event != "call" or _lenders:  # first what is cheap: it sees every call
             return
-        if module.startswith(exercise.refused):
+        module = frame.f_globals.get("__name__", "")
+        if module != __name__ and module.startswith(exercise.refused):
             entered.append(f"{module}.{frame.f_code.co_name}")
 
     previous = sys.getprofile()
