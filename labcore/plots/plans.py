@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,7 +37,7 @@ def layer_curves(
     left, right = figure.subfigures(1, 2, width_ratios=(2.4, 1))
     rows = -(-len(accuracy) // 3)
     panels = left.subplots(rows, 3, sharex=True, sharey=True, squeeze=False).flat
-    for ax, name in zip(panels, accuracy, strict=False):
+    for name, ax in zip(accuracy, panels, strict=False):
         for row in accuracy.values():
             ax.plot(list(row), list(row.values()), color=REMOVED, linewidth=0.8)
         levels = list(accuracy[name])
@@ -47,18 +47,28 @@ def layer_curves(
         ax.plot(levels, values, color=KEPT, marker="o", markersize=3)
         ax.axhline(dense, color="grey", linestyle="--", linewidth=1)
         ax.set_title(name.split(".")[-1], fontsize=9)
-        ax.set(xlim=(0, 1), ylim=(0, 100))
+        ax.set_yscale("function", functions=_stretch(dense + 2))
+        ax.set(xlim=(0, 1), ylim=(0, dense + 1))
+        ax.set_yticks([10, 60, 85, dense], ["10", "60", "85", "dense"])
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
     for ax in list(panels):
         ax.axis("off")
     left.supxlabel("sparsity of this layer alone", fontsize=9)
-    left.supylabel("accuracy on val, %", fontsize=9)
+    left.supylabel("accuracy on val, % (stretched at the top)", fontsize=9)
     left.subplots_adjust(0.1, 0.12, 0.98, 0.86, hspace=0.4)
     _share_bars(right.subplots(), shares)
     right.subplots_adjust(0.2, 0.12, 0.95, 0.86)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _stretch(ceiling: float) -> tuple[Callable, Callable]:
+    """A scale with room near the top, where most points and their intervals are."""
+    return (
+        lambda accuracy: -np.log(ceiling - np.minimum(accuracy, ceiling - 0.5)),
+        lambda height: ceiling - np.exp(-height),
+    )
 
 
 def _share_bars(ax: Axes, shares: Mapping[str, Mapping[str, float]]) -> None:
@@ -188,9 +198,11 @@ def pareto(
             kib, accuracy = zip(*sorted(points), strict=True)
             style = {"marker": marker, "color": colour, "markersize": 7}
             ax.plot(kib, accuracy, line, label=name, linewidth=1, **style)
-        ax.set_xscale("log")
+        ax.annotate(f" {limit:g} KiB", (limit, low), fontsize=8, color="grey")
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.set(xlabel="size by the formula, KiB", ylabel="accuracy on val, %")
         ax.set_title(stage, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False, fontsize=8)
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
     return _finished(figure, title)
