@@ -367,7 +367,8 @@ NO_RETURN = "the function ends without return"
 BATCHNORM = "BatchNorm keeps an entry for each channel"
 STATISTICS = "running_mean and running_var have one entry a channel: cut"
 NEW_NORM = "the BatchNorm is a new one"
-REPORT = "the layers still report their old sizes"
+REPORT = "the sizes reported are old"
+NEW_STATISTICS = "running_mean and running_var are new ones"
 HANDED = "the network handed over is changed"
 
 WRONG = {
@@ -401,7 +402,7 @@ WRONG = {
             "new statistics",
             spoiled(fresh_statistics),
             "the channels that stay",
-            None,
+            NEW_STATISTICS,
         ),
         ("next stays", spoiled(no_next), "shapes", "the next convolution still"),
         ("rows of next", spoiled(rows_of_next), "shapes", "weight[index] cuts rows"),
@@ -442,7 +443,12 @@ WRONG = {
             "rounding",
             "prune_ratio is the share that goes",
         ),
-        ("last conv", prune_the_last_conv_too, "shapes", "the last convolution keeps"),
+        (
+            "last conv",
+            prune_the_last_conv_too,
+            "shapes",
+            "you prune the last convolution",
+        ),
         ("first only", prune_only(0), "shapes", "only the first convolution"),
         ("last only", prune_only(-2), "shapes", "only the last pair"),
         ("last channels", prune_the_last_channels, MASKED, "the first channels stay"),
@@ -455,7 +461,7 @@ WRONG = {
         ("no BatchNorm", prune_with(no_norm), "shapes", BATCHNORM),
         ("no statistics", prune_with(no_statistics), "shapes", STATISTICS),
         ("new BatchNorm", prune_with(fresh_norm), MASKED, NEW_NORM),
-        ("new statistics", prune_with(fresh_statistics), MASKED, None),
+        ("new statistics", prune_with(fresh_statistics), MASKED, NEW_STATISTICS),
         ("stale", prune_with(stale), LAYERS, REPORT),
         ("first ratio", first_ratio_for_all, "a ratio for each", "every convolution"),
         ("no list", one_ratio_only, "a ratio for each", "the error comes from"),

@@ -22,10 +22,8 @@ EXERCISES, lend = _lab.exercises, _lab.lend
 
 NO_RETURN = "the function ends without return"
 IN_PLACE = "the network handed over is changed; begin with copy.deepcopy(model)"
-STALE = (
-    "the layers still report their old sizes: set out_channels, num_features and "
-    "in_channels too"
-)
+STALE = "the sizes reported are old: set out_channels, num_features, in_channels"
+NEW_STATISTICS = "running_mean and running_var are new ones: keep the old entries"
 
 
 def get_num_channels_to_keep(channels: int, prune_ratio: float) -> int:
@@ -133,7 +131,7 @@ def _of_network(read: Callable[[nn.Module], dict]) -> Callable:
 @_of_network
 def _shapes(made):
     """the shapes in the new network"""
-    return {name: list(values.shape) for name, values in made.state_dict().items()}
+    return {n: str(tuple(values.shape)) for n, values in made.state_dict().items()}
 
 
 @_of_network
@@ -242,6 +240,10 @@ def _fresh_norm(made, old, i, index):
     setattr(made, f"bn{i}", nn.BatchNorm2d(len(index)).eval())
 
 
+def _fresh_statistics(made, old, i, index):
+    _layer(made, "bn", i).reset_running_stats()
+
+
 def _keep_following(made, old, i, index):
     _layer(made, "conv", int(i) + 1).weight = _layer(old, "conv", int(i) + 1).weight
 
@@ -344,6 +346,7 @@ check_select_channels = _lab.exercise(
         "the BatchNorm is a new one: keep the old one's entries and statistics": (
             _but(_fresh_norm)
         ),
+        NEW_STATISTICS: _but(_fresh_statistics),
         "the next convolution still expects the old channels: cut its columns "
         "[:, index]": _but(_keep_following),
         "weight[index] cuts rows; the next convolution's inputs are its columns, "
@@ -477,7 +480,9 @@ check_channel_prune = _lab.exercise(
         "prune_ratio is the share that goes": _pruning(
             count=lambda channels, ratio: round(channels * ratio)
         ),
-        "the last convolution keeps all its channels": _prune_the_last_too,
+        "you prune the last convolution too; it keeps all its channels": (
+            _prune_the_last_too
+        ),
         "only the first convolution is pruned; return after the loop": _pruning(
             ratios=lambda given: given[:1]
         ),
@@ -499,6 +504,7 @@ check_channel_prune = _lab.exercise(
         "the BatchNorm is a new one: keep the old one's entries and statistics": (
             _pruning(select=_but(_fresh_norm))
         ),
+        NEW_STATISTICS: _pruning(select=_but(_fresh_statistics)),
         "the channels are still there: zeros take the same space": _prune_masked,
         STALE: _pruning(select=_but(_stale)),
         "every convolution has its own ratio; you take the first for all": _pruning(
