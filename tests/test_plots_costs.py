@@ -83,15 +83,15 @@ def test_cost_bars_stand_in_order_from_the_top_with_their_shares():
     assert "0.50" in [text.get_text() for text in ax.texts]
 
 
-def test_multiples_are_marked_and_the_straight_line_ends_at_the_largest():
+def test_multiples_are_marked_and_the_square_law_ends_at_the_largest():
     times = {30: 0.9, 31: 0.95, 32: 0.8, 48: 1.0}
     ax = plots.time_by_channels(times, multiple=16, title="Steps")
     filled, empty = ax.collections
     assert [x for x, _ in filled.get_offsets()] == [32, 48]
     assert [x for x, _ in empty.get_offsets()] == [30, 31]
-    straight = lines(ax)["proportional"]
-    assert list(straight.get_ydata())[-1] == 1.0
-    assert list(straight.get_ydata())[0] == pytest.approx(30 / 48)
+    law = list(lines(ax)["as the MACs"].get_ydata())
+    assert law[-1] == 1.0
+    assert law[0] == pytest.approx((30 / 48) ** 2)
 
 
 def test_the_roof_is_bandwidth_first_and_then_flat():

@@ -180,6 +180,9 @@ def show(value, width: int = 300) -> str:
 
 def _show(value) -> str:
     if isinstance(value, nn.Module):
+        leaves = [m for m in value.modules() if not list(m.children())]
+        if len(leaves) == 1 and isinstance(leaves[0], nn.Conv2d):
+            return repr(leaves[0])
         parameters = dict(value.named_parameters())
         count = sum(p.numel() for p in parameters.values())
         if count <= 30:

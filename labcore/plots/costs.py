@@ -55,7 +55,7 @@ def speedups(curves: Mapping[str, Mapping[float, float]], title: str = "") -> Ax
     ideal = "time falls with the weights"
     ax.plot(x, 1 / (1 - x), color="grey", linestyle="--", linewidth=1, label=ideal)
     ax.axhline(1, color="black", linewidth=1)
-    ax.annotate("as fast as dense", (0.01, 1.04), fontsize=8, va="bottom")
+    ax.annotate("as fast as dense", (0.01, 0.95), fontsize=8, va="top")
     ax.set(yscale="log", xlim=(0, 1.02))
     ax.set(xlabel="share of the weights removed", ylabel="speed-up over dense")
     ax.yaxis.set_major_formatter("{x:g}")
@@ -79,7 +79,7 @@ def cost_bars(shares: Mapping[str, float], title: str = "") -> Figure:
 def time_by_channels(
     times: Mapping[int, float], multiple: int, title: str = ""
 ) -> Axes:
-    """Time by the number of channels, and a straight line through the largest.
+    """Time by the number of channels, beside the square law through the largest.
 
     Multiples of `multiple` have a filled marker.
     """
@@ -94,8 +94,8 @@ def time_by_channels(
         style = {"facecolor": face, "edgecolor": KEPT, "label": label, "zorder": 2}
         ax.scatter(channels[chosen], values[chosen], **style)
     last = channels.argmax()
-    straight = values[last] * channels / channels[last]
-    ax.plot(channels, straight, "--", color="grey", linewidth=1, label="proportional")
+    law = values[last] * (channels / channels[last]) ** 2
+    ax.plot(channels, law, "--", color="grey", linewidth=1, label="as the MACs")
     ax.set(xlabel="channels", ylabel="time, largest = 1", ylim=(0, None))
     return _with_legend(ax, title)
 
