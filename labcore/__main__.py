@@ -51,13 +51,37 @@ def update(args: argparse.Namespace) -> None:
     update_work(root / "work", root / "labs")
 
 
+def submit(args: argparse.Namespace) -> None:
+    root = _enter(args)
+    from .submit import submit
+
+    submit(args.notebook, root / "work", root / "labs")
+
+
 def release(args: argparse.Namespace) -> int:
     root = _enter(args, "instructor")
+    if args.course:
+        return _release_course(args, root)
     from .authoring.release import release
+    from .runtime import LabError
 
+    if args.labs or args.due or args.nbgrader:
+        raise LabError(
+            "--labs, --due and --nbgrader go with --course DIR: name it too."
+        )
     drift = release(root / "solutions", root / "labs", args.check)
     print(*drift, sep="\n", end="\n" if drift else "")
     return int(args.check and bool(drift))
+
+
+def _release_course(args: argparse.Namespace, root: Path) -> int:
+    from .authoring.course import release_course
+    from .runtime import LabError
+
+    if not args.labs:
+        raise LabError("Say which labs the class gets: --labs 02, or --labs 01-03.")
+    print(release_course(root, args.course, args.labs, args.due, args.nbgrader))
+    return 0
 
 
 def solutions(args: argparse.Namespace) -> None:
@@ -81,6 +105,13 @@ def train(args: argparse.Namespace) -> None:
     from .recipes import train_track
 
     train_track(args.track, args.source)
+
+
+def grade(args: argparse.Namespace) -> None:
+    root = _enter(args, "cluster" if args.dask else None)
+    from .grading.command import run
+
+    run(args, root)
 
 
 def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
@@ -123,8 +154,21 @@ def _parser() -> argparse.ArgumentParser:
 
     command(update, "take your answers in work/ over into a newer release of the labs")
 
+    made = command(submit, "try a notebook as grading will; write the file to hand in")
+    made.add_argument(
+        "notebook", metavar="NN", help="a lab's two digits, or a notebook's path"
+    )
+
     made = command(release, "write labs/ from solutions/")
     made.add_argument("--check", action="store_true", help="only say what differs")
+    made.add_argument("--course", type=Path, metavar="DIR", help="write a class folder")
+    made.add_argument("--labs", metavar="01-03", help="the labs of the class folder")
+    made.add_argument(
+        "--due", metavar="NN", help="labs up to NN are past their deadline"
+    )
+    made.add_argument(
+        "--nbgrader", action="store_true", help="an nbgrader course instead"
+    )
 
     made = command(solutions, "run the notebooks in solutions/ and store the outputs")
     made.add_argument("numbers", nargs="*", metavar="NN", help="only these labs")
@@ -132,6 +176,32 @@ def _parser() -> argparse.ArgumentParser:
     made = command(train, "train a track's dense networks anew")
     made.add_argument("track", choices=["fashion", "cifar10"])
     made.add_argument("--source", type=Path, help="folder of the raw files")
+
+    made = command(grade, "submissions -> points and feedback, answers in a sandbox")
+    made.add_argument(
+        "submissions", nargs="?", type=Path, help="a folder, a zip or a notebook"
+    )
+    made.add_argument("--lab", metavar="NN", help="the lab's two digits")
+    made.add_argument("--out", type=Path, required=True, help="folder of the grades")
+    made.add_argument("--jobs", type=int, metavar="N", help="at once; all that fit")
+    made.add_argument("--dask", metavar="ADDRESS", help="of a dask scheduler")
+    made.add_argument("--resume", action="store_true", help="go on where it stopped")
+    made.add_argument(
+        "--timeout", type=float, default=60, metavar="S", help="an exercise; 60"
+    )
+    made.add_argument(
+        "--memory", type=float, default=4, metavar="GB", help="a process; 4"
+    )
+    made.add_argument("--regrade", metavar="EXERCISE", help="try only it anew, for all")
+    made.add_argument(
+        "--lower", action="store_true", help="let --regrade take points away too"
+    )
+    made.add_argument(
+        "--merge", action="store_true", help="only put review and overrides in"
+    )
+    made.add_argument(
+        "--no-sandbox", action="store_true", help="run answers unprotected"
+    )
     return parser
 
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "plots": set(),
     "checks": {"nets", "runtime"},
     "authoring": {"runtime"},
+    "submit": {"authoring", "checks", "grading", "runtime"},
     "environment": {"runtime"},
     "install": {"environment", "runtime"},
     "jupyter": {"environment", "runtime"},
@@ -36,7 +37,7 @@ ALLOWED = {
     "labcore": {"tracks"},
     "__main__": {
         *("authoring", "doctor", "environment", "install", "jupyter"),
-        *("recipes", "runtime"),
+        *("recipes", "runtime", "submit"),
     },
 }
 

@@ -14,7 +14,7 @@ from .notebooks import normalise, notebook_text, read_notebook, write_bytes
 from .outputs import clean_outputs
 from .structure import problems
 
-__all__ = ["execute_solutions"]
+__all__ = ["execute_solutions", "strict_environment"]
 
 CELL_SECONDS = 600
 
@@ -55,7 +55,7 @@ def _run(nb: NotebookNode, path: Path) -> None:
         on_cell_execute=lambda cell, cell_index: running.append(cell.id),
     )
     try:
-        client.execute(env=_environment())
+        client.execute(env=strict_environment())
     except CellExecutionError as error:
         line = next(iter(error.evalue.strip().splitlines()), "")
         reason = f"{error.ename}: {line}".rstrip(": ")
@@ -69,7 +69,7 @@ def _run(nb: NotebookNode, path: Path) -> None:
     )
 
 
-def _environment() -> dict[str, str]:
+def strict_environment() -> dict[str, str]:
     """Ours without the settings that would change what the notebook shows."""
     kept = ("LABCORE_CACHE", "LABCORE_THREADS")
     clean = {
