@@ -38,7 +38,7 @@ GRADING = {
     "solution": False,
     "task": False,
 }
-CELL_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "tags")
+CELL_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "own", "tags")
 
 
 def parse_notebook(text: str, name: str) -> NotebookNode:

@@ -21,7 +21,7 @@ from .notebooks import (
 )
 from .structure import problems
 
-__all__ = ["CODE_STUB", "TEXT_STUB", "lab_text", "release"]
+__all__ = ["CODE_STUB", "TEXT_STUB", "contains", "lab_text", "release", "secrets"]
 
 CODE_STUB = '# YOUR CODE HERE\nraise NotImplementedError("exercise not done yet")'
 TEXT_STUB = "YOUR ANSWER HERE"
@@ -125,8 +125,8 @@ def _leaks(source: NotebookNode, lab: NotebookNode) -> list[str]:
     found = []
     released = [cell for cell in source.cells if "claim" not in tags(cell)]
     public = {line.strip() for c in released for line in public_lines(c.source)}
-    secrets = _secrets(source)
-    hidden = {line for lines in secrets.values() for line in lines} - public
+    answers = secrets(source)
+    hidden = {line for lines in answers.values() for line in lines} - public
     for cell in lab.cells:
         shown = [line.strip() for line in cell.source.split("\n")]
         for line in shown:
@@ -134,8 +134,8 @@ def _leaks(source: NotebookNode, lab: NotebookNode) -> list[str]:
                 found.append(f"cell {cell.id!r} would show the secret line {line!r}.")
         if "given" in tags(cell):
             continue
-        for owner, lines in secrets.items():
-            if len(lines) > 1 and _contains(shown, lines):
+        for owner, lines in answers.items():
+            if len(lines) > 1 and contains(shown, lines):
                 found.append(
                     f"cell {cell.id!r} would show the whole answer of {owner!r}: "
                     "shorten it or tag the cell `given`."
@@ -143,9 +143,9 @@ def _leaks(source: NotebookNode, lab: NotebookNode) -> list[str]:
     return found
 
 
-def _secrets(source: NotebookNode) -> dict[str, list[str]]:
+def secrets(source: NotebookNode) -> dict[str, list[str]]:
     """The lines that no student may see, by the id of the cell that holds them."""
-    secrets = {}
+    hidden = {}
     for cell in source.cells:
         if "claim" in tags(cell):
             lines = cell.source.split("\n")
@@ -153,11 +153,11 @@ def _secrets(source: NotebookNode) -> dict[str, list[str]]:
             found = regions(cell.source)
             lines = [ln for r in found if r.kind == "SOLUTION" for ln in r.lines]
         if lines := [line.strip() for line in lines if line.strip()]:
-            secrets[cell.id] = lines
-    return secrets
+            hidden[cell.id] = lines
+    return hidden
 
 
-def _contains(lines: list[str], part: list[str]) -> bool:
+def contains(lines: list[str], part: list[str]) -> bool:
     lines = [line for line in lines if line]
     starts = range(len(lines) - len(part) + 1)
     return any(lines[start : start + len(part)] == part for start in starts)
