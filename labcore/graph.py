@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from labcore.runtime import LabError
 
-__all__ = ["folded", "layers", "takes_relu", "trace"]
+__all__ = ["absorbed", "folded", "layers", "trace"]
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -141,16 +141,21 @@ def folded(traced: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None
     return weight * scale.view(-1, *[1] * (weight.dim() - 1)), offset
 
 
-def takes_relu(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a ReLU alone reads the node; it then leaves the graph."""
+def absorbed(traced: fx.GraphModule, node: fx.Node) -> tuple[bool, nn.Module | None]:
+    """A ReLU that alone reads the node, and a max-pool after it, leave the graph."""
     users = list(node.users)
-    found = len(users) == 1 and (
+    relu = len(users) == 1 and (
         isinstance(_only_reader(traced, node), nn.ReLU)
         or users[0].target in ("relu", torch.relu, nn.functional.relu)
     )
-    if found:
-        _absorb_reader(traced, node)
-    return found
+    if not relu:
+        return False, None
+    _absorb_reader(traced, node)
+    pool = _only_reader(traced, node)
+    if not isinstance(pool, nn.MaxPool2d) or pool.return_indices:
+        return True, None
+    _absorb_reader(traced, node)
+    return True, pool
 
 
 def _only_reader(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:

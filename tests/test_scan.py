@@ -8,7 +8,7 @@ from torch import nn
 
 from labcore import runtime
 from labcore.nets import MLP, VGG, LeNet, ResNet8
-from labcore.replay import Replay
+from labcore.replay import Replay, max_pooled
 from labcore.runtime import LabError
 from labcore.scan import Scan, sensitivity_scan
 
@@ -334,3 +334,14 @@ def test_threads_and_precision_come_from_the_runtime(monkeypatch):
     monkeypatch.setattr(runtime, "precision", lambda: asked.append("precision"))
     sensitivity_scan(MLP(4), torch.randn(5, 4), torch.arange(5), magnitude, [0.5])
     assert asked == ["threads", "precision"]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 8), (8, 7)], ids=str)
+@pytest.mark.parametrize(
+    "pool",
+    [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(2, ceil_mode=True)],
+    ids=str,
+)
+def test_pooling_by_two_maxima_is_pooling(pool, size):
+    images = torch.randn(3, 5, *size)
+    assert torch.equal(max_pooled(pool, images), pool(images))
