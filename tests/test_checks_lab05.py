@@ -773,3 +773,10 @@ def test_a_convolution_is_shown_by_what_decides_its_macs():
     message = lab05.EXERCISES["get_model_macs"].run(answer, seed=0).message
     given = " ".join(message.split())
     assert "model = Conv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), groups=2)" in given
+
+
+def test_the_lent_clock_needs_no_more_than_models_and_an_input(capsys):
+    lab05.lend("measure_latency")
+    times = globals().pop("measure_latency")({"a": nn.Linear(2, 2)}, torch.zeros(1, 2))
+    assert list(times) == ["a"]
+    assert "LENT" in capsys.readouterr().out

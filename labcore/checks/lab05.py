@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -226,7 +227,9 @@ check_get_model_macs = _lab.exercise(
 ).check
 
 
-def measure_latency(models, dummy_input, n_warmup, n_test, clock):
+def measure_latency(
+    models, dummy_input, n_warmup=20, n_test=100, clock=time.perf_counter
+):
     times: dict[str, list[float]] = {name: [] for name in models}
     before = torch.get_num_threads()
     torch.set_num_threads(1)
