@@ -1,5 +1,5 @@
 # Parts that tests and authors need beside the labs themselves; toolbox joins later.
-EXTRAS := vision test instructor
+EXTRAS := vision test instructor cluster
 
 # The first Python 3.11 to 3.13 that really runs (a shim may be there and not run).
 CANDIDATES := python3 python3.13 python3.12 python3.11 python .venv/bin/python
@@ -13,10 +13,14 @@ $(error No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYT
 endif
 LABCORE := $(PYTHON) -m labcore
 
-.PHONY: lab test test-all solutions release bench lint setup
+.PHONY: lab submit test test-all solutions release bench lint setup
 
 lab:
 	@$(LABCORE) lab
+
+# make submit LAB=02
+submit:
+	@$(LABCORE) submit $(LAB)
 
 # All but the tests marked long; `make test-all` and bare pytest run those too.
 test: setup

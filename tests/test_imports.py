@@ -29,6 +29,7 @@ ALLOWED = {
     "plots": set(),
     "checks": {"nets", "runtime"},
     "authoring": {"runtime"},
+    "grading": {"authoring", "environment", "nets", "runtime"},
     "submit": {"authoring", "checks", "grading", "runtime"},
     "environment": {"runtime"},
     "install": {"environment", "runtime"},
@@ -37,7 +38,7 @@ ALLOWED = {
     "labcore": {"tracks"},
     "__main__": {
         *("authoring", "doctor", "environment", "install", "jupyter"),
-        *("recipes", "runtime", "submit"),
+        *("grading", "recipes", "runtime", "submit"),
     },
 }
 

@@ -6,8 +6,6 @@ import argparse
 import os
 from pathlib import Path
 
-from labcore.grading.batch import Options, grade_class, merge_only, regrade
-from labcore.grading.jobs import Terms
 from labcore.runtime import LabError
 
 __all__ = ["run"]
@@ -19,6 +17,9 @@ def run(args: argparse.Namespace, root: Path) -> None:
             "Grading needs Linux or macOS: on Windows run it in WSL, where the sandbox "
             "works too."
         )
+    from labcore.grading.batch import Options, grade_class, merge_only, regrade
+    from labcore.grading.jobs import Terms
+
     if args.merge:
         merge_only(args.out, root)
         return

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -170,7 +171,6 @@ class Room:
         self._numbers = theirs
         self._order(
             {
-                "channels": theirs,
                 "setup": list(setup),
                 "hidden": list(hidden),
                 "sealed": sandbox,
@@ -217,8 +217,16 @@ class Room:
             pass  # it is dead: waiting for its answer says so
 
     def _told(self, seconds: float) -> object:
-        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
-        line = self.process.stdout.readline(1000) if ready else b""
+        """The next line of the process that starts the answers; None if none comes."""
+        line, deadline = b"", time.monotonic() + seconds
+        source = self.process.stdout.fileno()
+        while not line.endswith(b"\n") and len(line) < 1000:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([source], [], [], left)[0]:
+                return None
+            if not (part := os.read(source, 1)):
+                return None
+            line += part
         try:
             return json.loads(line)
         except ValueError:

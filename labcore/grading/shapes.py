@@ -37,6 +37,8 @@ DTYPES = {
 }
 OWN = set(vars(nn.Module()))  # what every network has, its parameters and its hooks
 NETS = (labcore.nets.__name__, "torch.nn.modules.")
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks")
+MOST_HOOKS = 100
 MOST_GAPS = 8  # memory of an odd layout, as a multiple of its values
 
 
@@ -149,6 +151,7 @@ def module_state(module: nn.Module, refer: Callable[[object], object]) -> dict:
                 continue
     return {
         "class": name_of_class(type(module)),
+        "hooks": [len(getattr(module, table)) for table in HOOKS],
         "training": module.training,
         "data": data,
         "parameters": [[n, refer(v)] for n, v in module._parameters.items()],
@@ -195,7 +198,22 @@ def fill_module(
     module._non_persistent_buffers_set = {
         name for name, _, persistent in state["buffers"] if not persistent
     }
+    for table, count in zip(HOOKS, state["hooks"], strict=True):
+        _fill_hooks(getattr(module, table), count)
     for name in set(vars(module)) - OWN - set(data):
         del vars(module)[name]
     vars(module).update(data)
     vars(module)["training"] = state["training"] is True
+
+
+def _fill_hooks(table: dict, count: int) -> None:
+    """As many hooks as on the other side; what they do stays there."""
+    if type(count) is not int or not 0 <= count <= MOST_HOOKS:
+        raise ValueError("so many hooks")
+    if len(table) != count:
+        table.clear()
+        table.update((number, _inert) for number in range(count))
+
+
+def _inert(*_args) -> None:
+    pass

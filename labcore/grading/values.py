@@ -30,6 +30,17 @@ class Far:
     _far: int
 
 
+class FarNetwork(nn.Module, Far):
+    """A network of another class: it runs where it is, but can be set to train here."""
+
+    def __init__(self, far: Far) -> None:
+        super().__init__()
+        self._far, self._run = far._far, far
+
+    def forward(self, *args, **kwargs):
+        return self._run(*args, **kwargs)
+
+
 class Values:
     """One end's table. `far` makes the stand-in for what stays on the other side.
 
@@ -39,6 +50,7 @@ class Values:
 
     def __init__(self, odd: bool, keeping: bool, far: Callable[..., Far]) -> None:
         self._next, self._far = int(odd), far
+        self._hands_out = not keeping  # networks of its own classes, too
         self._objects: dict[int, weakref.ref] = {}
         self._numbers: dict[int, int] = {}  # by id()
         self._seen: dict[int, bytes] = {}  # digest of the state both ends know
@@ -68,11 +80,14 @@ class Values:
         for number in gone:
             self._drop(number)
         self._pinned = [held() for held in self._objects.values()]
-        return {"body": body, "objects": states, "gone": gone}, blobs
+        mood = [torch.get_num_threads(), torch.is_grad_enabled()]
+        message = {"body": body, "objects": states, "gone": gone, "mood": mood}
+        return message, blobs
 
     def unpack(self, message: object, blobs: list[bytearray]) -> object:
         """The content, once all changes are made; BadMessage where it is not sound."""
         try:
+            _set_mood(*message["mood"])
             fresh = []  # alive until the content holds them
             for number, state, start, count in message["objects"]:
                 own = blobs[start : start + count]
@@ -84,7 +99,9 @@ class Values:
                 fresh.append((held, state))
                 self._seen[number] = _digest(state, own)
             for held, state in fresh:
-                if isinstance(held, nn.Module):
+                if "far" in state:
+                    held.train(state["training"] is True)
+                elif isinstance(held, nn.Module):
                     shapes.fill_module(held, state, self._decode)
             for number in message["gone"]:
                 self._drop(number)
@@ -97,6 +114,8 @@ class Values:
         return self._near[number]
 
     def _state(self, held: object, blobs: list[bytes]) -> dict:
+        if isinstance(held, nn.Module) and not shapes.name_of_class(type(held)):
+            return {"far": self._encode_far(held), "training": held.training}
         if isinstance(held, nn.Module):
             return shapes.module_state(held, self._encode_data)
         return shapes.tensor_state(held, blobs)
@@ -109,10 +128,14 @@ class Values:
         """A new object that the other end numbered."""
         if type(number) is not int or number % 2 == self._next % 2:
             raise ValueError("that number is not the other end's to give")
-        is_module = "class" in state
-        made = (
-            shapes.new_module(state) if is_module else shapes.new_tensor(state, blobs)
-        )
+        if "far" in state:
+            if self._hands_out:
+                raise ValueError("a network of another class")
+            made = FarNetwork(self._decode(state["far"]))
+        elif "class" in state:
+            made = shapes.new_module(state)
+        else:
+            made = shapes.new_tensor(state, blobs)
         self._share(made, number)
         return made
 
@@ -157,7 +180,8 @@ class Values:
         if isinstance(value, float):
             return float(value)
         if shapes.is_plain_tensor(value) or (
-            isinstance(value, nn.Module) and shapes.name_of_class(type(value))
+            isinstance(value, nn.Module)
+            and (self._hands_out or shapes.name_of_class(type(value)))
         ):
             number = self._numbers.get(id(value))
             return ["@", self._share(value) if number is None else number]
@@ -223,6 +247,14 @@ class Values:
         if kind == "far":
             return self._far(*rest)
         raise ValueError("no value has this form")
+
+
+def _set_mood(threads: int, recording: bool) -> None:
+    """What is set for all of torch holds on both sides."""
+    if type(threads) is not int or not 0 < threads <= 256:
+        raise ValueError("a number of threads is wanted")
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(recording is True)
 
 
 def _digest(state: dict, blobs: list[bytes]) -> bytes:

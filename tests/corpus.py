@@ -1,0 +1,656 @@
+"""Every kind of submission that a class may hand in, each with its one outcome.
+
+A kind is a function that puts files into the folder of submissions and the expected
+(status, points) of each exercise of the toy lab.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from toylab import ALL, STEM, cell_of, handed_in
+
+from labcore.authoring.notebooks import grading
+
+Outcome = dict[str, tuple[str, float]]
+PASSED: Outcome = {name: ("passed", points) for name, points in ALL.items()}
+FILE = f"{STEM}.ipynb"
+SLEEP = "31536.117"  # seconds that only our background process sleeps
+FORGED = (
+    '{"results": [{"status": "passed", "points": 3, "of": 3, "message": "ok", '
+    '"trouble": false}]}'
+)
+
+KINDS: dict[str, tuple[Callable[[Path], None], Outcome]] = {}
+
+
+def nobody(status: str) -> Outcome:
+    return {name: (status, 0) for name in ALL}
+
+
+def but(**changed: tuple[str, float]) -> Outcome:
+    """All right, but these exercises, named first, second, third."""
+    names = dict(zip(("first", "second", "third"), ALL, strict=True))
+    return PASSED | {names[place]: outcome for place, outcome in changed.items()}
+
+
+def save(nb, folder: Path, name: str = FILE) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(nb, ensure_ascii=False)
+    (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def kind(name: str, expected: Outcome):
+    """Register a function that makes the notebook, or itself fills the folder."""
+
+    def register(make: Callable) -> Callable:
+        def fill(top: Path) -> None:
+            made = make(top / name) if make.__code__.co_argcount else make()
+            if made is not None:
+                save(made, top / name)
+
+        KINDS[name] = fill, expected
+        return make
+
+    return register
+
+
+def answers(name: str, expected: Outcome, **sources: str) -> None:
+    """A kind that differs from the right one in these answers only."""
+    kind(name, expected)(lambda: handed_in(**sources))
+
+
+def raw(name: str, expected: Outcome, data: bytes) -> None:
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        (folder / FILE).write_bytes(data)
+
+    kind(name, expected)(fill)
+
+
+WRONG = {
+    "double": "def double(x):\n    return x * x",
+    "flip": "def flip(tensor):\n    return -tensor",
+    "quadruple": "def quadruple(x):\n    return 3 * x",
+}
+ALL_WRONG = nobody("failed")
+
+answers("right", PASSED)
+answers("blank", nobody("todo"), **dict.fromkeys(("double", "flip", "quadruple"), ""))
+answers(
+    "partly right",
+    but(first=("partial", 2)),
+    double="def double(x):\n    return abs(2 * x)",
+)
+answers("wrong", ALL_WRONG, **WRONG)
+answers("one stuck", but(first=("failed", 0)), double=WRONG["double"])
+answers("whole number floats", PASSED, double="def double(x):\n    return 2.0 * x")
+
+
+@kind("as released", nobody("todo"))
+def _():
+    from toylab import solution
+
+    from labcore.authoring.notebooks import parse_notebook
+    from labcore.authoring.release import lab_text
+
+    return parse_notebook(lab_text(solution(), STEM), STEM)
+
+
+@kind("tests edited", ALL_WRONG)
+def _():
+    nb = handed_in(**WRONG)
+    for cell in nb.cells:
+        if grading(cell).get("grade"):
+            cell.source = "pass"
+            cell.metadata.nbgrader.points = 1000
+    return nb
+
+
+@kind("tests deleted", PASSED)
+def _():
+    nb = handed_in()
+    nb.cells = [
+        c for c in nb.cells if c.cell_type != "code" or not grading(c).get("grade")
+    ]
+    return nb
+
+
+@kind("tests copied", PASSED)
+def _():
+    nb = handed_in()
+    nb.cells += [copy.deepcopy(cell_of(nb, "check-double")) for _ in range(2)]
+    return nb
+
+
+@kind("reordered", PASSED)
+def _():
+    nb = handed_in()
+    nb.cells.reverse()
+    return nb
+
+
+@kind("answer copied, the last is wrong", but(first=("failed", 0)))
+def _():
+    nb = handed_in()
+    last = copy.deepcopy(cell_of(nb, "double"))
+    last.source = WRONG["double"]
+    nb.cells.append(last)
+    return nb
+
+
+@kind("answer deleted", but(second=("missing", 0)))
+def _():
+    nb = handed_in()
+    nb.cells.remove(cell_of(nb, "flip"))
+    return nb
+
+
+@kind("answer turned into text", but(second=("missing", 0)))
+def _():
+    nb = handed_in()
+    cell = cell_of(nb, "flip")
+    nb.cells[nb.cells.index(cell)] = new_markdown_cell(
+        cell.source, metadata=cell.metadata
+    )
+    return nb
+
+
+@kind("metadata stripped", PASSED)
+def _():
+    nb = handed_in()
+    nb.metadata.clear()
+    for cell in nb.cells:
+        cell.metadata.clear()
+    return nb
+
+
+@kind("metadata and ids stripped", PASSED)
+def _():
+    nb = handed_in()
+    for cell in nb.cells:
+        cell.metadata.clear()
+        del cell["id"]
+    nb.nbformat_minor = 4
+    return nb
+
+
+@kind("nbformat 3", PASSED)
+def _():
+    return nbformat.convert(handed_in(), 3)
+
+
+@kind("unknown kernel", PASSED)
+def _():
+    nb = handed_in()
+    nb.metadata.kernelspec = {
+        "name": "my_conda_env",
+        "display_name": "x",
+        "language": "R",
+    }
+    return nb
+
+
+@kind("another release of the lab", PASSED)
+def _():
+    nb = handed_in()
+    nb.metadata.released = "0123456789ab"
+    return nb
+
+
+@kind("wrong lab", nobody("missing"))
+def _():
+    nb = handed_in()
+    for cell in nb.cells:
+        if meta := grading(cell):
+            meta["grade_id"] = f"other-{meta['grade_id']}"
+            cell.id = f"other-{cell.id}"
+    return nb
+
+
+raw("corrupt", nobody("damaged"), b'{"cells": [{"cell_type": "code", "sour')
+raw("empty", nobody("damaged"), b"")
+raw("binary", nobody("damaged"), bytes(range(256)) * 50)
+raw("huge", nobody("damaged"), b" " * 21_000_000)
+raw("nested", nobody("damaged"), b"[" * 200_000)
+raw("no notebook but JSON", nobody("damaged"), b'{"nbformat": 4, "cells": [5]}')
+
+
+@kind("a link", nobody("damaged"))
+def _(folder):
+    folder.mkdir()
+    (folder / FILE).symlink_to(folder.parent / "right" / FILE)
+
+
+@kind("a pipe", nobody("damaged"))
+def _(folder):
+    folder.mkdir()
+    os.mkfifo(folder / FILE)
+
+
+@kind("no notebook", nobody("missing"))
+def _(folder):
+    folder.mkdir()
+    (folder / "lab.pdf").write_bytes(b"%PDF")
+
+
+@kind("nothing at all", nobody("missing"))
+def _(folder):
+    folder.mkdir()
+
+
+@kind("handed in twice", PASSED)
+def _(folder):
+    save(handed_in(**WRONG), folder, f"{STEM}.ipynb")
+    save(handed_in(**WRONG), folder, f"{STEM}-1.ipynb")
+    save(handed_in(), folder, f"{STEM}-2.ipynb")
+
+
+@kind("odd =cmd|' name\n<b>ü", PASSED)
+def _(folder):
+    save(handed_in(), folder, f"=1+1 {STEM}\n(ü).ipynb")
+
+
+@kind("one file", PASSED)
+def _():
+    return handed_in(why="ours")
+
+
+@kind("one file, the other student", PASSED)
+def _():
+    return handed_in(why="ours")
+
+
+@kind("helper, import and magic in cells of their own", PASSED)
+def _():
+    nb = handed_in(
+        double="%matplotlib inline\ndef double(x):\n    return operator.mul(two(), x)"
+    )
+    nb.cells.insert(1, new_code_cell("%time\nimport operator"))
+    nb.cells.insert(1, new_code_cell("TWO = 2\ndef two():\n    return TWO"))
+    return nb
+
+
+@kind("lent", but(first=("lent", 0)))
+def _():
+    nb = handed_in(double="")
+    nb.cells.insert(1, new_code_cell('lab90.lend("double")'))
+    return nb
+
+
+@kind("script in the text", PASSED)
+def _():
+    return handed_in(
+        why="<script>alert(1)</script><img src=x onerror=alert(1)>",
+        double="def double(x):  # </pre><script>alert(2)</script>\n    return 2 * x",
+    )
+
+
+@kind("another's wrong, with script", but(first=("failed", 0)))
+def _():
+    return handed_in(double='def double(x):\n    return "<script>alert(3)</script>"')
+
+
+answers("syntax error", but(first=("error", 0)), double="def double(x)\n    return x")
+answers(
+    "no such name", but(first=("error", 0)), double="def dubble(x):\n    return 2 * x"
+)
+answers(
+    "raises", but(first=("failed", 0)), double="def double(x):\n    return x + 1 / 0"
+)
+answers(
+    "endless loop",
+    but(first=("timeout", 0)),
+    double="def double(x):\n    while True:\n        pass",
+)
+answers(
+    "ignores interrupts",
+    but(second=("timeout", 0)),
+    flip="""\
+import signal
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+    signal.signal(number, signal.SIG_IGN)
+while True:
+    try:
+        while True:
+            pass
+    except BaseException:
+        pass""",
+)
+answers(
+    "late loop keeps what came before",
+    but(first=("timeout", 2)),
+    double="def double(x):\n    while x < 0:\n        pass\n    return 2 * x",
+)
+answers(
+    "exits the process",
+    but(first=("error", 0)),
+    double="import os\ndef double(x):\n    os._exit(0)",
+)
+answers("sys.exit", but(first=("failed", 0)), double="def double(x):\n    exit(0)")
+answers(
+    "segfault", but(first=("error", 0)), double="import ctypes\nctypes.string_at(0)"
+)
+answers(
+    "fork bomb",
+    but(first=("error", 0)),
+    double="import os\nwhile True:\n    os.fork()",
+)
+answers(
+    "memory bomb",
+    but(first=("memory", 0)),
+    double="hoard = []\nwhile True:\n    hoard.append(bytearray(100_000_000))",
+)
+answers(
+    "memory bomb in torch",
+    but(first=("memory", 0)),
+    double="import torch\ndef double(x):\n    return torch.ones(10**12)",
+)
+answers(
+    "disk bomb",
+    but(first=("error", 0)),
+    double="""\
+for n in range(10**6):
+    with open(f"/tmp/{n}", "wb") as file:
+        file.write(bytes(10_000_000))""",
+)
+answers(
+    "prints a gigabyte",
+    PASSED,
+    double="""\
+for _ in range(1000):
+    print("x" * 1_000_000)
+def double(x):
+    return 2 * x""",
+)
+answers(
+    "reads its input",
+    but(first=("failed", 0)),
+    double="def double(x):\n    return 2 * x + len(input())",
+)
+answers(
+    "background process",
+    PASSED,
+    double=f"""\
+import os, subprocess
+if os.fork() == 0:
+    os.setsid()
+    subprocess.run(["sleep", "{SLEEP}"])
+    os._exit(0)
+def double(x):
+    return 2 * x""",
+)
+answers(
+    "kills what runs it",
+    but(first=("error", 0)),
+    double="""\
+import os
+os.kill(os.getppid(), 9)
+os.kill(-1, 9)
+os.kill(os.getpid(), 9)""",
+)
+answers(
+    "returns a network of its own",
+    but(first=("failed", 0)),
+    double="""\
+import torch
+class Net(torch.nn.Module):
+    def __eq__(self, other): return True
+    def __hash__(self): return 0
+def double(x):
+    return Net()""",
+)
+answers(
+    "returns far too much",
+    but(first=("error", 0)),
+    double="""\
+import torch
+def double(x):
+    return torch.zeros(200_000_000)""",
+)
+answers(
+    "returns what nests without end",
+    but(first=("failed", 0)),
+    double="""\
+def double(x):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep""",
+)
+
+
+def cheat(name: str, source: str, status: str = "failed") -> None:
+    """A wrong first answer that tries to score all the same."""
+    answers(f"cheat: {name}", but(first=(status, 0)), double=source)
+
+
+cheat(
+    "prints verdicts",
+    f"""\
+import os, sys
+for line in ('{FORGED}', "[90.1 double] ok    3 of 3"):
+    print(line, flush=True)
+    for fd in range(1, 200):
+        try:
+            os.write(fd, (line + chr(10)).encode())
+        except OSError:
+            pass
+def double(x):
+    return 0""",
+    "error",
+)
+cheat(
+    "patches the checks",
+    """\
+import sys, types, builtins
+import labcore.checks
+class Exercise:
+    def run(self, *a, **k): return types.SimpleNamespace(status="passed", points=3)
+for name in ("labcore.checks.core", "labcore.checks.trial", "toy_checks"):
+    sys.modules[name] = types.SimpleNamespace(Exercise=Exercise, Wrong=None)
+builtins.AssertionError = Warning
+def double(x):
+    return 0""",
+)
+cheat(
+    "equal to everything",
+    """\
+class Anything(float):
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __float__(self): return 8.0
+    def __hash__(self): return 8
+    def item(self): return self
+    shape = ()
+def double(x):
+    return Anything()""",
+)
+cheat(
+    "isinstance",
+    """\
+import builtins
+builtins.isinstance = lambda value, kind: True
+builtins.type = lambda value: int
+builtins.all = lambda values: True
+def double(x):
+    return "8" """,
+)
+cheat(
+    "torch",
+    """\
+import torch
+torch.isclose = torch.allclose = torch.equal = lambda *a, **k: torch.tensor(True)
+torch.Tensor.__eq__ = lambda self, other: torch.tensor(True)
+torch.Tensor.all = lambda self: torch.tensor(True)
+def double(x):
+    return torch.tensor(1.0)""",
+)
+cheat(
+    "the channel, with a verdict",
+    """\
+import json, os, socket, struct
+def double(x):
+    body = ["dict", ["value", ["dict", ["status", "passed"], ["points", 3]]]]
+    message = {"body": body, "objects": [], "gone": [], "mood": [1, True]}
+    for more in ({}, {"status": "passed", "points": 3, "of": 3, "message": "ok"}):
+        text = json.dumps([message | more, []]).encode()
+        frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
+        for fd in range(3, 200):
+            try:
+                os.write(fd, frame)
+            except OSError:
+                pass
+    os._exit(0)""",
+)
+cheat(
+    "the channel, with rubbish",
+    """\
+import os
+def double(x):
+    for fd in range(3, 200):
+        try:
+            os.write(fd, os.urandom(1000))
+        except OSError:
+            pass
+    return 0""",
+    "error",
+)
+cheat(
+    "the channel, with the check's own objects",
+    """\
+import json, os, struct
+def double(x):
+    for body in (["near", 0], ["@", 0], ["@", 2], ["far", 0, "class", "int", "8"],
+                 ["dtype", "__class__"], ["class", "torch.nn.modules.os.system"]):
+        message = {"body": ["dict", ["value", body]], "objects": [], "gone": [],
+                   "mood": [1, True]}
+        text = json.dumps([message, []]).encode()
+        frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
+        for fd in range(3, 200):
+            try:
+                os.write(fd, frame)
+            except OSError:
+                pass
+    return 0""",
+    "error",
+)
+cheat(
+    "the channel, with a pickle",
+    """\
+import labcore.grading.values as values
+values.Values.pack = lambda self, content: (
+    {"body": b"cos\\nsystem\\n(S'id'\\ntR.".decode(), "objects": [], "gone": [],
+     "mood": [1, True]}, [])
+def double(x):
+    return 0""",
+    "error",
+)
+cheat(
+    "looks for the expected value",
+    """\
+import gc, sys
+def double(x):
+    for thing in gc.get_objects():
+        if isinstance(thing, dict) and "expected" in thing:
+            return thing["expected"]
+    frame = sys._getframe()
+    while frame:
+        for name in ("expected", "spec"):
+            if name in frame.f_locals:
+                return frame.f_locals[name]
+        frame = frame.f_back
+    return 0""",
+)
+cheat(
+    "asks the check's module",
+    """\
+import toy_checks
+def double(x):
+    return toy_checks.double(x)""",
+)
+cheat(
+    "takes the reference from another exercise",
+    """\
+def double(x):
+    return quadruple(x) / 2""",
+)
+
+
+@kind("reads the solutions", but(first=("error", 0)))
+def _(folder):
+    root = folder.parent.parent / "course"
+    return handed_in(
+        double=f"""\
+import json
+cells = json.load(open({str(root / "solutions" / FILE)!r}))["cells"]
+exec("".join(next(c for c in cells if c["id"] == "double")["source"]))"""
+    )
+
+
+@kind("reads another student", but(first=("error", 0)))
+def _(folder):
+    other = str(folder.parent / "right" / FILE)
+    return handed_in(
+        double=f"""\
+import json
+cells = json.load(open({other!r}))["cells"]
+exec("".join(next(c for c in cells if c.get("id") == "double")["source"]))"""
+    )
+
+
+answers(
+    "finds answers anywhere",
+    but(first=("error", 0)),
+    double="""\
+import os
+for folder, _, files in os.walk("/"):
+    if folder.startswith(("/proc", "/sys")):
+        continue
+    for file in files:
+        if file in ("toy_checks.py", "lab02.py", "90_toy.ipynb", "examiner.py"):
+            def double(x):
+                return 2 * x
+            break
+double""",
+)
+answers(
+    "opens a socket",
+    but(first=("error", 0)),
+    double="""\
+import socket
+socket.create_connection(("1.1.1.1", 53), 2)
+def double(x):
+    return 2 * x""",
+)
+
+
+@kind("writes outside", PASSED)
+def _(folder):
+    target = str(folder.parent.parent / "written")
+    return handed_in(
+        double=f"""\
+import os
+for place in ({target!r}, "/usr/written", "/course/written", "/dev/written"):
+    try:
+        open(place, "w").write("x")
+        raise SystemExit
+    except OSError:
+        pass
+def double(x):
+    return 2 * x"""
+    )
+
+
+answers(
+    "leaves a file for the next exercise",
+    but(second=("error", 0)),
+    double="open('/tmp/note', 'w').write('x')\ndef double(x):\n    return 2 * x",
+    flip="open('/tmp/note')\n" + "def flip(tensor):\n    return tensor.neg_().sum()",
+)
