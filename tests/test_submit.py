@@ -83,6 +83,9 @@ def test_right_answers_earn_all_points_and_the_file_holds_them(course, capsys):
     assert rows(said)["question 0.1"] == "written up to 2, by hand"
     assert "5 of 5, and up to 2 for the text" in said
     assert "All 7 cells run." in said
+    assert "To hand in: work/submissions/00_first_steps.ipynb (" in said.replace(
+        "\\", "/"
+    )
     handed_in = read(course.file)
     sources = {grading(cell).get("grade_id"): cell.source for cell in handed_in.cells}
     assert sources.items() >= RIGHT.items()

@@ -17,9 +17,13 @@ CONFIG = f'''\
 """nbgrader for the pruning labs, hardened against what students do to their files."""
 
 import os
+import sys
+from pathlib import Path
 
 from nbgrader import preprocessors as p
 
+here = str(Path(sys.executable).parent)  # of alembic, which nbgrader calls by name
+os.environ["PATH"] = here + os.pathsep + os.environ.get("PATH", "")
 os.environ["LABCORE_STRICT"] = "1"  # an exercise that is not written fails
 os.environ["LABCORE_PRECISION"] = "fp32"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -54,8 +58,9 @@ c.ClearSolutions.text_stub = {TEXT_STUB!r}
 README = """\
 # An nbgrader course of the pruning labs
 
-For instructors: `source/` holds the answers. Run everything in this folder, with the
-Python that has labcore and nbgrader. For each lab, once:
+For instructors: `source/` holds the answers. Activate the environment of the clone that
+wrote this folder (`source CLONE/.venv/bin/activate`; on Windows
+`CLONE\\.venv\\Scripts\\activate`), then, here, once for each lab:
 
     nbgrader generate_assignment {lab}
 

@@ -19,8 +19,10 @@ __all__ = ["Stub", "leaks", "redact", "stubs"]
 SENTENCE = re.compile(r"Compare afterwards: \[[^\]]*\]\(\.\./solutions/[^)]*\)\.\s?")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 OWN = """\
-# Put in your own {names}, as in Lab {lab}. Not ready yet? Then run instead:
-# from labcore.checks import lab{lab}; {lend}
+# Put in your own {names}, as in Lab {lab}.
+# Not ready yet? Then write here instead, without the #:
+# from labcore.checks import lab{lab}
+{lend}
 """
 
 
@@ -86,7 +88,7 @@ def _open(cell: NotebookNode, open_answers: Mapping[str, Stub]) -> None:
     notes = []
     for lab in sorted(set(own.values())):
         names = sorted(name for name in own if own[name] == lab)
-        lend = "; ".join(f'lab{lab}.lend("{name}")' for name in names)
+        lend = "\n".join(f'# lab{lab}.lend("{name}")' for name in names)
         notes.append(OWN.format(names=" and ".join(names), lab=lab, lend=lend))
     cell.source = "".join(notes) + "\n".join(lines)
     cell.metadata["own"] = own

@@ -32,7 +32,7 @@ def submit(name: str, work: Path, labs: Path) -> None:
     mine, lab = read_notebook(path), read_notebook(lab_path)
     spliced, report = splice(mine, lab)
     saved = datetime.fromtimestamp(path.stat().st_mtime)
-    print(f"{path}, as saved on {saved:%Y-%m-%d at %H:%M}")
+    print(f"{_short(path, work)}, as saved on {saved:%Y-%m-%d at %H:%M}")
     with Kernel(path.parent, strict_environment(), IMPORT) as kernel:
         rows, stuck = [], ""
         todo = tasks(spliced, lab_path.name[:2], _others(mine, report))
@@ -44,10 +44,17 @@ def submit(name: str, work: Path, labs: Path) -> None:
         _show(rows, _remarks(report, mine, lab))
         target = work / "submissions" / lab_path.name
         write_bytes(target, notebook_text(_bare(mine)).encode())
-        print(f"\nTo hand in: {target} ({target.stat().st_size / 1000:.0f} kB)")
+        size = target.stat().st_size / 1000
+        print(f"\nTo hand in: {_short(target, work)} ({size:.0f} kB)")
         if stuck:
             raise LabError(f"{stuck} The rest of the notebook was not run.")
         _run_all(mine, path.name, kernel)
+
+
+def _short(path: Path, work: Path) -> Path:
+    """As seen from the folder of the course, where it lies in there."""
+    top = work.parent
+    return path.relative_to(top) if path.is_relative_to(top) else path
 
 
 def _others(mine: NotebookNode, report: Report) -> list[str]:
