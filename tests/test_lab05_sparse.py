@@ -12,7 +12,7 @@ SOURCE = next(path for path in SOLUTIONS if path.name.startswith("05"))
 
 @pytest.fixture
 def run(capsys):
-    """Runs cells of the solution by their ids; returns their names and what they say."""
+    """Runs cells of the solution by their ids; gives their names and what they say."""
     cells = {cell.id: cell.source for cell in read(SOURCE).cells}
 
     def cells_run(*names):
