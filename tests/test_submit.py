@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,6 +11,7 @@ from notebooks import ROOT, answer, check, code, free_text, notebook, prose, rea
 from labcore import __main__ as cli
 from labcore import environment
 from labcore.authoring.notebooks import grading
+from labcore.authoring.splice import splice
 from labcore.submit import alone, command, submit
 from labcore.submit.find import find
 from labcore.submit.kernel import Kernel
@@ -91,6 +91,7 @@ def test_right_answers_earn_all_points_and_the_file_holds_them(course, capsys):
     assert sources.items() >= RIGHT.items()
     assert sources["question-0-1-answer"] == "Claim, evidence, because."
     assert not any(cell.get("outputs") for cell in handed_in.cells)
+    assert list(course.file.parent.iterdir()) == [course.file]
 
 
 def test_wrong_and_undone_answers_are_explained_and_handed_in(course, capsys):
@@ -125,14 +126,22 @@ def test_one_wrong_exercise_costs_no_other_and_checks_of_the_student_do_not_coun
     assert rows(said)["0.3 layer_names"] == "passed 2 of 2"
 
 
-def test_an_answer_that_fits_the_usual_seed_only_fails(course, capsys):
+def verdicts(nb, seeds=(1, 2), others=()):
+    """Those of the first exercise, in this process."""
+    cell = tasks(nb, "00", list(others))[0].cell(seeds)
+    call = cell.removeprefix(f"{IMPORT}; alone.show_verdicts(").removesuffix(")")
+    return list(alone._verdicts(**json.loads(ast.literal_eval(call))))
+
+
+def test_an_answer_that_fits_the_usual_seed_only_fails():
     cheat = (
         "def count_zeros(tensor):\n    import os\n"
         '    usual = os.environ["LABCORE_CHECK_SEED"] == "0"\n'
         "    return (tensor == 0).sum().item() if usual else 99"
     )
-    course(small_lab({"count-zeros": cheat}))
-    assert rows(capsys.readouterr().out)["0.1 count_zeros"] == "failed 0 of 1"
+    found = verdicts(small_lab({"count-zeros": cheat}), (0, 7))
+    assert [verdict["status"] for verdict in found] == ["passed", "failed"]
+    assert "LABCORE_CHECK_SEED" not in os.environ
 
 
 LOOP = "def count_zeros(tensor):\n    while True:\n        pass"
@@ -197,20 +206,10 @@ def test_the_kernel_outlives_loops_floods_and_its_own_end(tmp_path):
 
 def test_a_helper_of_the_students_own_cells_is_seen():
     nb = small_lab({"count-zeros": "def count_zeros(t):\n    return total(t == 0)"})
-    nb.cells.append(
-        code("helper", "import math\ndef total(t): return math.fsum(t.flatten())")
-    )
-    task = json.loads(
-        ast.literal_eval(
-            tasks(nb, "00", [nb.cells[-1].source])[0].cell([1, 2])[ARGUMENT]
-        )
-    )
-    first, second = alone._verdicts(**task)
+    helper = "import math\ndef total(t): return math.fsum(t.flatten())"
+    first, second = verdicts(nb, others=[helper])
     assert (first["status"], first["seed"]) == ("passed", 1), first
     assert (second["status"], second["seed"]) == ("passed", 2)
-
-
-ARGUMENT = slice(len(IMPORT) + len("; alone.show_verdicts("), -1)
 
 
 def test_the_worst_seed_counts():
@@ -322,13 +321,12 @@ def test_the_command_submits_from_work_against_labs(monkeypatch):
     assert handed == [("02", ROOT / "work", ROOT / "labs")]
 
 
-def test_an_earlier_release_copies_and_lost_cells_are_said(course, capsys):
-    nb = small_lab(RIGHT)
+def test_an_earlier_release_copies_and_lost_cells_are_said():
+    nb, lab = small_lab(RIGHT), small_lab()
     nb.metadata["released"] = "older"
     nb.cells.append(answer("count-zeros", RIGHT["count-zeros"]))
     nb.cells = [cell for cell in nb.cells if cell.id != "layer-names"]
-    course(nb)
-    said = capsys.readouterr().out
+    said = "\n".join(command._remarks(splice(nb, lab)[1], nb, lab))
     assert "count-zeros: there are several copies of this cell" in said
     assert "layer-names: this cell is missing from your notebook" in said
     assert "Your notebook is of another release" in said
@@ -356,14 +354,13 @@ def test_what_passes_here_passes_in_grade(course, capsys, tmp_path):
     assert graded["Q0.1"] == ("review", None)
 
 
-def test_all_that_was_written_is_handed_in_and_nothing_else_is_left(course):
-    course(
-        small_lab(
-            RIGHT,
-            more=[code("own", "mine = 1", execution={"shell.execute_reply": "now"})],
-        )
-    )
-    handed_in = read(course.file)
-    assert handed_in.cells[-1].source == "mine = 1"
-    assert "execution" not in handed_in.cells[-1].metadata
-    assert list(Path(course.file.parent).iterdir()) == [course.file]
+def test_all_that_was_written_is_handed_in_and_nothing_else_is_left():
+    ran = code("own", "mine = 1", execution={"shell.execute_reply": "now"})
+    ran.outputs = [nbformat.v4.new_output("stream", text="of a run")]
+    ran.execution_count = 3
+    nb = small_lab(RIGHT, more=[ran])
+    nb.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+    handed_in = command._bare(nb)
+    assert [cell.source for cell in handed_in.cells] == [c.source for c in nb.cells]
+    assert handed_in.cells[-1] == code("own", "mine = 1")
+    assert "widgets" not in handed_in.metadata
