@@ -163,9 +163,11 @@ def size_curves(
     for y, text in ((limit, f"{limit:g} KiB"), (dense, "dense")):
         ax.axhline(y, color="grey", linestyle="--", linewidth=1)
         ax.annotate(text, (0, y), fontsize=8, color="grey", va="bottom")
-    ax.set(yscale="log", xlabel="sparsity", ylabel="size, KiB")
+    ax.set_yscale("log", base=2)
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="sparsity", ylabel="size, KiB")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=9, loc="lower left")
+    ax.legend(frameon=False, fontsize=9, loc="upper right")
     _finished(ax.figure, title)
     return ax
 
@@ -204,5 +206,5 @@ def pareto(
         ax.set(xlabel="size by the formula, KiB", ylabel="accuracy on val, %")
         ax.set_title(stage, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False, fontsize=8, loc="lower right")
+        ax.legend(frameon=False, fontsize=8, loc="best")
     return _finished(figure, title)
