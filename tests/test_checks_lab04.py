@@ -315,6 +315,10 @@ def sort_with(spoil):
     return lambda model: sort(model, spoiled(spoil))
 
 
+def sort_upside_down(model):
+    return sort(model, order=lambda conv, following: importance(following.weight))
+
+
 def sort_inverted(model):
     return sort(model, lambda model, i, index: select(model, i, index.argsort()))
 
@@ -534,7 +538,7 @@ WRONG = {
         ("identity", copy.deepcopy, "one pair", "nothing is sorted"),
         (
             "ascending",
-            lambda m: sort(m, order=lambda conv, n: importance(n.weight)),
+            sort_upside_down,
             "one pair",
             "the least important comes first",
         ),
@@ -589,8 +593,14 @@ def test_the_points_are_twenty():
 def test_the_idea_earns_points_without_the_edge_cases():
     verdict = lab04.EXERCISES["channel_prune"].run(prune_with(stale))
     assert (verdict.status, verdict.points, verdict.of) == ("partial", 2, 4)
-    verdict = lab04.EXERCISES["apply_channel_sorting"].run(copy.deepcopy)
-    assert (verdict.status, verdict.points, verdict.of) == ("partial", 2, 5)
+    verdict = lab04.EXERCISES["apply_channel_sorting"].run(sort_first_pair)
+    assert (verdict.status, verdict.points, verdict.of) == ("partial", 3, 5)
+
+
+def test_sorting_nothing_or_upside_down_earns_nothing():
+    for answer in (lambda model: model, copy.deepcopy, sort_upside_down):
+        verdict = lab04.EXERCISES["apply_channel_sorting"].run(answer)
+        assert (verdict.status, verdict.points) == ("failed", 0)
 
 
 def test_a_wrong_order_is_drawn_as_bars():

@@ -653,35 +653,35 @@ check_apply_channel_sorting = _lab.exercise(
     "4.5",
     apply_channel_sorting,
     parameters=("model",),
-    groups={"the same outputs": 2, "the right order": 3},
+    groups={"idea": 3, "any network": 2},
     read="Hint 1 of exercise 4.5, just below",
     steps=(
         Step(
-            "the same outputs",
+            "idea",
             "shapes",
             lambda ask: ask.through(_shapes, _net(ask, 4, 5, 3)),
         ),
         Step(
-            "the same outputs",
+            "idea",
             "outputs",
             lambda ask: ask.through(_scores, _net(ask, 4, 5, 3), oracle=copy.deepcopy),
         ),
         Step(
-            "the right order",
+            "idea",
             "one pair",
             lambda ask: ask.through(_importances, _mixed(ask)),
         ),
         Step(
-            "the right order",
+            "any network",
             "every pair",
             lambda ask: ask.through(_importances, _net(ask, 4, 5, 3)),
         ),
         Step(
-            "the right order",
+            "any network",
             "a copy",
             lambda ask: ask.through(_input_afterwards, _net(ask, 4, 5, 3)),
         ),
-        Step("the right order", "five convolutions", _all_sorted),
+        Step("any network", "five convolutions", _all_sorted),
     ),
     mistakes={
         NO_RETURN: lambda model: None,
