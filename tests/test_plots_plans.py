@@ -133,7 +133,7 @@ def test_sizes_are_curves_with_the_limit_and_the_dense_size():
 def test_a_front_has_a_panel_a_stage_and_points_in_order_of_size():
     panels = {
         "before": {"uniform": [(20, 50), (10, 30)], "yours": [(20, 80)]},
-        "after": {"uniform": [(20, 90)]},
+        "after": {"yours": [(20, 90)]},
     }
     figure = plots.pareto(
         panels, dense=(100, 92), interval=0.5, limit=15, title="Front"
@@ -146,6 +146,7 @@ def test_a_front_has_a_panel_a_stage_and_points_in_order_of_size():
     assert list(uniform.get_ydata()) == [30, 50]
     assert uniform.get_marker() != yours.get_marker()
     assert uniform.get_linestyle() != yours.get_linestyle()
+    assert after.lines[2].get_marker() == yours.get_marker(), "a name keeps its style"
     assert legend(before) == ["uniform", "yours"] and before.get_xscale() == "log"
 
 

@@ -162,7 +162,7 @@ def size_curves(
         ax.plot(sparsities, values, line, marker=marker, color=colour, label=name)
     for y, text in ((limit, f"{limit:g} KiB"), (dense, "dense")):
         ax.axhline(y, color="grey", linestyle="--", linewidth=1)
-        ax.annotate(text, (0, y), fontsize=8, color="grey", va="bottom")
+        ax.annotate(text, (0.25, y), fontsize=8, color="grey", va="top")
     ax.set_yscale("log", base=2)
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="sparsity", ylabel="size, KiB")
@@ -189,14 +189,15 @@ def pareto(
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5 * len(panels), 3.9), dpi=DPI, squeeze=False
     )
+    names = dict.fromkeys(name for series in panels.values() for name in series)
+    styles = dict(zip(names, SERIES, strict=False))
     for ax, (stage, series) in zip(axes.flat, panels.items(), strict=True):
         low, high = dense[1] - interval, dense[1] + interval
         ax.axhspan(low, high, color=REMOVED, alpha=0.5, linewidth=0)
         ax.axhline(dense[1], color="grey", linestyle="--", linewidth=1)
         ax.axvline(limit, color="grey", linestyle=":", linewidth=1)
-        for (name, points), (marker, colour, line) in zip(
-            series.items(), SERIES, strict=False
-        ):
+        for name, points in series.items():
+            marker, colour, line = styles[name]
             kib, accuracy = zip(*sorted(points), strict=True)
             style = {"marker": marker, "color": colour, "markersize": 7}
             ax.plot(kib, accuracy, line, label=name, linewidth=1, **style)
