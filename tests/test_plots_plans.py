@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from labcore import plots
-from labcore.plots import plans
+from labcore.plots import fronts
 from labcore.plots.figures import KEPT, LINE, REMOVED
 
 
@@ -151,7 +151,7 @@ def test_a_front_has_a_panel_a_stage_and_points_in_order_of_size():
 
 
 def test_there_are_styles_for_five_series_and_they_read_in_grey():
-    markers, colours, lines = zip(*plans.SERIES, strict=True)
+    markers, colours, lines = zip(*fronts.SERIES, strict=True)
     assert len(set(markers)) == len(set(colours)) == 5
     assert len(set(zip(markers, lines, strict=True))) == 5 and LINE in colours
 

@@ -14,6 +14,7 @@ from labcore.plots.figures import (
     tails,
     weight_histograms,
 )
+from labcore.plots.fronts import pareto, size_curves
 from labcore.plots.masks import (
     compare_masks,
     mask_by_rank,
@@ -21,13 +22,7 @@ from labcore.plots.masks import (
     order_curves,
     zero_curves,
 )
-from labcore.plots.plans import (
-    layer_curves,
-    pareto,
-    plan_picture,
-    prediction_errors,
-    size_curves,
-)
+from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
 
 __all__ = [
