@@ -74,6 +74,16 @@ def raw(name: str, expected: Outcome, data: bytes) -> None:
     kind(name, expected)(fill)
 
 
+# like others, so left to `make test-all`
+LONG = {
+    *("whole number floats", "tests copied", "reordered", "unknown kernel", "raises"),
+    *("another release of the lab", "another's wrong, with script", "no such name"),
+    *("endless loop", "sys.exit", "memory bomb in torch", "reads its input"),
+    *("returns a network of its own", "returns what nests without end", "one stuck"),
+    *("finds answers anywhere", "metadata stripped", "cheat: asks the check's module"),
+    *("cheat: takes the reference from another exercise"),
+    *("cheat: the channel, with a pickle", "leaves a file for the next exercise"),
+}
 WRONG = {
     "double": "def double(x):\n    return x * x",
     "flip": "def flip(tensor):\n    return -tensor",
@@ -81,7 +91,7 @@ WRONG = {
 }
 ALL_WRONG = nobody("failed")
 
-answers("right", PASSED)
+answers("right", PASSED, why="a file of its own")
 answers("blank", nobody("todo"), **dict.fromkeys(("double", "flip", "quadruple"), ""))
 answers(
     "partly right",
@@ -345,7 +355,7 @@ answers(
 answers(
     "memory bomb",
     but(first=("memory", 0)),
-    double="hoard = []\nwhile True:\n    hoard.append(bytearray(100_000_000))",
+    double="hoard = []\nwhile True:\n    hoard.append(bytearray(10**9))",
 )
 answers(
     "memory bomb in torch",
@@ -481,6 +491,7 @@ builtins.type = lambda value: int
 builtins.all = lambda values: True
 def double(x):
     return "8" """,
+    "error",
 )
 cheat(
     "torch",
@@ -550,7 +561,6 @@ values.Values.pack = lambda self, content: (
      "mood": [1, True]}, [])
 def double(x):
     return 0""",
-    "error",
 )
 cheat(
     "looks for the expected value",

@@ -112,9 +112,8 @@ class Trial:
         def played(answer: Callable):
             return scenario(answer, *clone(before))
 
-        got = self._guarded(
-            lambda watch: scenario(_Watched(self.answer, watch), *args), given
-        )
+        # a copy: what an answer does to it must not reach the steps that share it
+        got = self._guarded(lambda watch: played(_Watched(self.answer, watch)), given)
         if not same(expected, got):
             expected_text, got_text = difference(expected, got)
             self.wrong(

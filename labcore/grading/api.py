@@ -54,7 +54,9 @@ def grade(
     work = read_work(submission, assignment)
     terms = terms or Terms(seeds=tuple(range(SEEDS)))
     try:
-        answer = workers.examined(job_of(work, assignment, terms, assignment.tasks))
+        with workers.local(1) as executor:
+            job = job_of(work, assignment, terms, assignment.tasks)
+            answer = executor.submit(workers.examined, job).result()
     finally:
         workers.stop()
     found = result_of(work, assignment, assignment.tasks, answer)

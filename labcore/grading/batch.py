@@ -52,6 +52,9 @@ def grade_class(options: Options) -> None:
         store.log("grade", version=graded_by(assignment), submissions=len(todo))
         try:
             for result in _results(todo, assignment, terms, options):
+                if fault := result["fault"]:
+                    store.log("fault", student=result["student"], text=fault)
+                    print("  The check itself broke down: see log.jsonl, use --resume.")
                 store.save(result)
         finally:
             _finish(store, assignment)
@@ -84,6 +87,7 @@ def _left(store: Store, found: Sequence[Submission], assignment) -> list[Submiss
         submission
         for submission in found
         if (old := done.get(submission.student)) is None
+        or old["fault"]
         or (old["digest"], old["version"])
         != (read_work(submission, assignment).digest, version)
     ]
@@ -132,8 +136,7 @@ def result_of(
     if "refused" in answer:
         raise LabError(answer["refused"])
     verdicts = answer.get("results")
-    if verdicts is None:  # a fault of ours: shown, never taken for the student's
-        work.notes.append(f"the checks broke down: {answer['broken'].strip()}")
+    if verdicts is None:  # a fault of ours, never taken for the student's
         verdicts = [
             {
                 "status": "error",
@@ -149,6 +152,7 @@ def result_of(
         "digest": work.digest,
         "version": graded_by(assignment),
         "notes": work.notes,
+        "fault": answer.get("broken", ""),
         "rows": rows_of(work, assignment, tasks, verdicts),
         "texts": texts_of(work, assignment),
     }

@@ -161,6 +161,7 @@ class Room:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,  # what a dead process did not take is not kept
             pass_fds=theirs,
             env=environment,
             start_new_session=True,
@@ -212,7 +213,6 @@ class Room:
     def _order(self, order: dict) -> None:
         try:
             self.process.stdin.write(json.dumps(order).encode() + b"\n")
-            self.process.stdin.flush()
         except OSError:
             pass  # it is dead: waiting for its answer says so
 

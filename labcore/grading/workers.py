@@ -19,6 +19,7 @@ __all__ = ["cluster", "examined", "local", "sensible_jobs", "stop"]
 
 TRIES = 2
 BYTES_A_JOB = 1_500_000_000
+WAIT = 10  # seconds for a scheduler to answer
 
 
 def sensible_jobs() -> int:
@@ -31,6 +32,7 @@ def sensible_jobs() -> int:
 
 
 def local(jobs: int) -> Executor:
+    _stopped.clear()
     return ThreadPoolExecutor(jobs)
 
 
@@ -47,7 +49,7 @@ def cluster(address: str) -> Executor:
             "`python -m labcore setup cluster`."
         ) from None
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=WAIT)
     except (OSError, ValueError) as error:
         raise LabError(
             f"No dask scheduler answers at {address} ({error}): start one, or leave "
@@ -61,15 +63,18 @@ def examined(job: dict) -> dict:
     if not job["exercises"]:
         return {"results": []}
     for _ in range(TRIES):
+        if _stopped.is_set():
+            break
         examiner = _of_this_thread()
         found = examiner.ask(job)
         if found is not None:
             return found
         examiner.close()
-    return {"broken": f"the checks' process ended {TRIES} times"}
+    return {"broken": "the process of the checks ended"}
 
 
 _own = threading.local()
+_stopped = threading.Event()  # then no new one is started
 _started: list[_Examiner] = []
 
 
@@ -127,5 +132,6 @@ class _Examiner:
 
 def stop() -> None:
     """End every examiner of this process, whatever it does."""
+    _stopped.set()
     while _started:
         _started.pop().close()

@@ -11,7 +11,12 @@ from pathlib import Path
 
 from tests.bench.timing import machine
 
-PARTS = {"scan": "scanning", "loops": "loops", "startup": "startup"}
+PARTS = {
+    "scan": "scanning",
+    "loops": "loops",
+    "startup": "startup",
+    "grading": "grading",
+}
 
 
 def main() -> None:

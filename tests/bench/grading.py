@@ -1,0 +1,102 @@
+"""Grading: seconds a submission and what they are, one and two jobs, a class of 300."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from labcore.environment import ROOT
+from labcore.grading import workers
+from labcore.grading.assignment import read_assignment
+from labcore.grading.batch import Options, grade_class
+from labcore.grading.jobs import Terms, job_of, read_work
+from labcore.grading.reading import find_submissions
+from labcore.grading.sandbox import kind_of_sandbox
+from labcore.runtime import LabError
+from tests.bench.timing import Row, row
+
+CLASS = 300
+WANTED = {"02": "< 5"}
+
+
+def rows(quick: bool) -> list[Row]:
+    try:
+        kind_of_sandbox()
+        sandbox, note = True, ""
+    except LabError:
+        sandbox, note = False, "without sandbox"
+    terms = Terms(seeds=(1, 2), sandbox=sandbox)
+    numbers = ["02"] if quick else [p.name[:2] for p in sorted(ROOT.glob("labs/0*"))]
+    found = _parts_of_a_submission(terms, 3 if quick else 5)
+    for number in numbers:
+        seconds = _one_after_another(number, terms, 3 if quick else 5)
+        wanted = WANTED.get(number, "< 20")
+        what = f"lab {number}: a submission, all right"
+        found.append(row(what, seconds, unit="s", wanted=wanted, note=note))
+        hours = CLASS * found[-1].figure / 3600
+        what = f"lab {number}: {CLASS} submissions"
+        found.append(Row(what, hours, hours, hours, unit="core hours"))
+    found += [_batch("02", terms, jobs, 4 if quick else 12) for jobs in (1, 2)]
+    return found
+
+
+def _parts_of_a_submission(terms: Terms, rounds: int) -> list[Row]:
+    """What each submission pays before its first answer runs."""
+    command = [sys.executable, "-c", "import torch"]
+    torch = [_seconds(lambda: subprocess.run(command)) for _ in range(rounds)]
+    assignment = read_assignment("02", ROOT)
+    parsing = [_seconds(lambda: _job(assignment, terms)) for _ in range(rounds)]
+    return [
+        row("of which: importing torch", torch, unit="s"),
+        row("of which: reading the notebook", parsing, unit="s"),
+    ]
+
+
+def _seconds(call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _job(assignment, terms: Terms) -> dict:
+    path = ROOT / f"solutions/{assignment.stem}.ipynb"
+    work = read_work(find_submissions(path, assignment.stem)[0], assignment)
+    return job_of(work, assignment, terms, assignment.tasks)
+
+
+def _one_after_another(number: str, terms: Terms, rounds: int) -> list[float]:
+    """Seconds each, once the process of the checks is there."""
+    job = _job(read_assignment(number, ROOT), terms)
+    with workers.local(1) as executor:
+
+        def once() -> None:
+            found = executor.submit(workers.examined, job).result()["results"]
+            assert all(one["status"] == "passed" for one in found), found
+
+        once()
+        seconds = [_seconds(once) for _ in range(rounds)]
+    workers.stop()
+    return seconds
+
+
+def _batch(number: str, terms: Terms, jobs: int, count: int) -> Row:
+    """The command itself on a folder of right answers: seconds of wall clock each."""
+    stem = read_assignment(number, ROOT).stem
+    with (
+        tempfile.TemporaryDirectory() as name,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        folder = Path(name)
+        for student in range(count):
+            target = folder / f"in/{student}/{stem}.ipynb"
+            target.parent.mkdir(parents=True)
+            target.write_bytes((ROOT / f"solutions/{stem}.ipynb").read_bytes())
+        options = Options(folder / "in", number, folder / "out", ROOT, terms, jobs)
+        each = _seconds(lambda: grade_class(options)) / count
+    what = f"lab {number}: {count} submissions, --jobs {jobs}, each"
+    return Row(what, each, each, each, unit="s")

@@ -1,0 +1,153 @@
+"""The real labs through the grader: references full, blank and wrong ones nothing."""
+
+import copy
+import importlib
+import shutil
+import types
+
+import corpus
+import pytest
+import toylab
+from notebooks import LABS, ROOT, read
+
+pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+
+from labcore.authoring.notebooks import grading  # noqa: E402
+from labcore.grading.assignment import read_assignment  # noqa: E402
+from labcore.grading.batch import Options, grade_class  # noqa: E402
+from labcore.grading.jobs import Terms  # noqa: E402
+from labcore.grading.store import Store  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="bubblewrap is not installed"
+)
+TERMS = Terms(seeds=(3, 4), timeout=60, memory=3)
+NUMBERS = [
+    pytest.param(path.name[:2], marks=[] if "02_" in path.name else [pytest.mark.long])
+    for path in LABS
+]
+
+
+def with_answers(assignment, answers):
+    """The lab with these answers by the name of what is asked for."""
+    nb = copy.deepcopy(assignment.lab)
+    names = {task.grade_id: task.name for task in assignment.tasks}
+    for cell in nb.cells:
+        name = names.get(grading(cell).get("grade_id"))
+        if name in answers:
+            cell.source = answers[name]
+    return nb
+
+
+def grade(folder, number, terms=TERMS):
+    options = Options(folder / "in", number, folder / "grades", ROOT, terms, jobs=2)
+    grade_class(options)
+    return Store(options.out).results()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_references_get_all_points_and_fresh_or_wrong_ones_none(tmp_path, number):
+    assignment = read_assignment(number, ROOT)
+    wrong = "def {}(*args, **kwargs):\n    return 'nothing of the sort'"
+    for student, answers in {
+        "reference": {task.name: task.reference for task in assignment.tasks},
+        "fresh": {},
+        "wrong": {task.name: wrong.format(task.name) for task in assignment.tasks},
+    }.items():
+        corpus.save(with_answers(assignment, answers), tmp_path / "in" / student)
+    found = grade(tmp_path, number)
+    earned = {
+        student: [(row["status"], row["points"]) for row in result["rows"]]
+        for student, result in found.items()
+    }
+    assert earned == {
+        "fresh": [("todo", 0) for _ in assignment.tasks],
+        "reference": [("passed", task.points) for task in assignment.tasks],
+        "wrong": [("failed", 0) for _ in assignment.tasks],
+    }, [row["message"] for result in found.values() for row in result["rows"]]
+
+
+def test_a_tables_points_are_those_of_the_checks():
+    for path in LABS:
+        assignment = read_assignment(path.name[:2], ROOT)
+        checks = importlib.import_module(assignment.checks).EXERCISES
+        for task in assignment.tasks:
+            assert checks[task.name].points == task.points
+            assert checks[task.name].id == task.id
+
+
+# The hostile and the damaged kinds again, in the words of Lab 02.
+NAMES = {"double": "sparsity_leaving", "flip": "fine_grained_prune"}
+NAMES["quadruple"] = "still_zero"
+WORDS = {
+    "def double(x)": "def sparsity_leaving(x, k)",
+    "def flip(tensor)": "def fine_grained_prune(tensor, s)",
+    "def quadruple(x)": "def still_zero(x, masks)",
+    "return 2 * x": "return 1 - k / x.numel()",
+    "return tensor.neg_().sum()": "raise RuntimeError",
+}
+# what only a number can be asked, or what is the toy's own notebook
+TOYS = {
+    *("as released", "blank", "partly right", "whole number floats", "raises"),
+    *("late loop keeps what came before", "reads the solutions"),
+    *("helper, import and magic in cells of their own", "lent", "script in the text"),
+    *("cheat: takes the reference from another exercise", "wrong lab"),
+    *("cheat: asks the check's module", "finds answers anywhere"),
+}
+
+
+@pytest.fixture(scope="module")
+def lab02(tmp_path_factory):
+    """All kinds that fit, handed in for Lab 02; and its tasks by the toy's ids."""
+    folder = tmp_path_factory.mktemp("lab02")
+    (folder / "in").mkdir()
+    assignment = read_assignment("02", ROOT)
+    tasks = {task.name: task for task in assignment.tasks}
+    references = {name: task.reference for name, task in tasks.items()}
+
+    def handed_in(**answers):
+        given = {}
+        for name, source in answers.items():
+            for word, other in WORDS.items():
+                source = source.replace(word, other)
+            given[NAMES.get(name)] = source
+        nb = with_answers(assignment, references | given)
+        if "why" in answers:  # so that files differ as the kinds' do
+            nb.cells[0].source += answers["why"]
+        return nb
+
+    def cell_of(nb, name):
+        name = (
+            "check-" * name.startswith("check-")
+            + tasks[NAMES[name.removeprefix("check-")]].grade_id
+        )
+        return toylab.cell_of(nb, name)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(corpus, "handed_in", handed_in)
+        patched.setattr(corpus, "cell_of", cell_of)
+        for name, (fill, _) in corpus.KINDS.items():
+            if name not in TOYS:
+                fill(folder / "in")
+    found = grade(folder, "02", Terms(seeds=(3,), timeout=10, memory=3))
+    ids = dict(zip(toylab.ALL, map(tasks.get, NAMES.values()), strict=True))
+    return types.SimpleNamespace(results=found, tasks=ids)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", sorted(set(corpus.KINDS) - TOYS))
+def test_lab_02_gives_every_kind_the_same_outcome(lab02, kind):
+    rows = {row["exercise"]: row for row in lab02.results[kind]["rows"]}
+    for toy, (status, points) in corpus.KINDS[kind][1].items():
+        task = lab02.tasks[toy]
+        row = rows[task.id]
+        assert row["status"] == status, row["message"]
+        assert row["points"] == (task.points if points else 0)
+
+
+def test_what_notebooks_of_the_corpus_share_with_the_labs():
+    """The kinds copy and delete cells by the names that every lab uses."""
+    for path in LABS:
+        names = [grading(cell).get("grade_id") for cell in read(path).cells]
+        answers = [n for n in names if n and not n.startswith(("check-", "question-"))]
+        assert all(f"check-{name}" in names for name in answers)

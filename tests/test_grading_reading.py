@@ -1,0 +1,161 @@
+"""Submissions in the shapes in which platforms deliver them."""
+
+import os
+import zipfile
+
+import pytest
+
+pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+
+from labcore.grading.reading import find_submissions  # noqa: E402
+from labcore.runtime import LabError  # noqa: E402
+
+STEM = "02_fine_grained_pruning"
+
+
+def tree(top, *names):
+    for at, name in enumerate(names):
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+        os.utime(path, (1_700_000_000 + at, 1_700_000_000 + at))
+    return top
+
+
+def found(path):
+    return {s.student: s.file for s in find_submissions(path, STEM)}
+
+
+def test_a_folder_for_each_student(tmp_path):
+    tree(tmp_path, f"ann/{STEM}.ipynb", f"bob/{STEM}/{STEM}.ipynb", "bob/notes.txt")
+    assert found(tmp_path) == {
+        "ann": f"ann/{STEM}.ipynb",
+        "bob": f"bob/{STEM}/{STEM}.ipynb",
+    }
+
+
+def test_of_several_notebooks_that_of_the_lab_is_taken(tmp_path):
+    tree(tmp_path, f"ann/{STEM}.ipynb", "ann/03_scan.ipynb")
+    assert found(tmp_path) == {"ann": f"ann/{STEM}.ipynb"}
+
+
+def test_checkpoints_and_other_hidden_files_are_no_submissions(tmp_path):
+    checkpoint = f"ann/.ipynb_checkpoints/{STEM}-checkpoint.ipynb"
+    tree(tmp_path, f"ann/{STEM}.ipynb", checkpoint, "__MACOSX/ann.ipynb", ".DS_Store")
+    assert found(tmp_path) == {"ann": f"ann/{STEM}.ipynb"}
+
+
+def test_canvas_names_late_and_handed_in_again(tmp_path):
+    tree(
+        tmp_path,
+        f"doejane_12_345_{STEM}-2.ipynb",
+        f"doejane_12_344_{STEM}-10.ipynb",
+        f"doejane_12_343_{STEM}.ipynb",
+        f"roerick_LATE_13_401_{STEM}.ipynb",
+    )
+    ann, rick = find_submissions(tmp_path, STEM)
+    assert (ann.student, ann.file) == ("doejane_12", f"doejane_12_344_{STEM}-10.ipynb")
+    assert ann.notes == [
+        f"3 notebooks were handed in; the last counts: {STEM}-10.ipynb"
+    ]
+    assert (rick.student, rick.notes) == (
+        "roerick_13",
+        ["handed in late, says the name of the file"],
+    )
+
+
+def test_moodle_names_as_files_and_as_folders(tmp_path):
+    tree(
+        tmp_path,
+        f"Jane Doe_12_assignsubmission_file_{STEM}.ipynb",
+        f"Rick Roe_13_assignsubmission_file_/{STEM}.ipynb",
+        f"Sue Poe_14_assignsubmission_file/{STEM}.ipynb",
+    )
+    assert list(found(tmp_path)) == ["Jane Doe_12", "Rick Roe_13", "Sue Poe_14"]
+
+
+def test_plain_names_and_a_browsers_copies(tmp_path):
+    tree(tmp_path, "ann.ipynb", "ann (1).ipynb", f"bob_{STEM}.ipynb")
+    assert found(tmp_path) == {"ann": "ann (1).ipynb", "bob": f"bob_{STEM}.ipynb"}
+
+
+def test_the_later_one_counts_where_names_do_not_tell(tmp_path):
+    tree(tmp_path, "ann/z.ipynb", "ann/a.ipynb")
+    assert found(tmp_path) == {"ann": "ann/a.ipynb"}
+
+
+def test_one_notebook(tmp_path):
+    path = tree(tmp_path, f"{STEM}.ipynb") / f"{STEM}.ipynb"
+    assert list(found(path)) == [STEM]
+
+
+def zipped(path, *names):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, name)
+    return path
+
+
+@pytest.mark.parametrize("top", ["", "submissions/"])
+def test_a_zip_is_read_without_unpacking_it(tmp_path, top):
+    path = zipped(tmp_path / "all.zip", *(f"{top}{n}/{STEM}.ipynb" for n in "ab"))
+    submissions = find_submissions(path, STEM)
+    assert [s.student for s in submissions] == ["a", "b"]
+    assert submissions[0].read().decode() == f"{top}a/{STEM}.ipynb"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_canvas_zip(tmp_path):
+    path = zipped(tmp_path / "all.zip", f"doejane_12_345_{STEM}-1.ipynb")
+    assert list(found(path)) == ["doejane_12"]
+
+
+@pytest.mark.parametrize("name", ["../evil.ipynb", "/etc/evil.ipynb", "a/../../b"])
+def test_a_zip_that_would_write_elsewhere_is_refused(tmp_path, name):
+    with pytest.raises(LabError, match="unsafe name"):
+        find_submissions(zipped(tmp_path / "all.zip", name), STEM)
+
+
+def test_a_zip_of_countless_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("labcore.grading.reading.MOST_ENTRIES", 3)
+    path = zipped(tmp_path / "all.zip", *(f"{n}.ipynb" for n in range(4)))
+    with pytest.raises(LabError, match="unpack to far more"):
+        find_submissions(path, STEM)
+
+
+def test_a_bomb_in_a_zip_is_cut_where_the_limit_is(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ann.ipynb", bytes(100_000_000))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(ValueError, match="larger than 20 MB"):
+        find_submissions(path, STEM)[0].read()
+
+
+def test_a_link_in_a_zip_is_not_followed(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        entry = zipfile.ZipInfo("ann.ipynb")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
+    with pytest.raises(ValueError, match="it is a link"):
+        find_submissions(path, STEM)[0].read()
+
+
+def test_an_encrypted_entry_costs_only_itself(tmp_path):
+    path = zipped(tmp_path / "all.zip", "ann.ipynb", "bob.ipynb")
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the first entry's header, and its line in the directory
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    ann, bob = find_submissions(path, STEM)
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        ann.read()
+    assert bob.read() == b"bob.ipynb"
+
+
+def test_nothing_there_and_nothing_in_it_are_said(tmp_path):
+    with pytest.raises(LabError, match="There is no .*gone"):
+        find_submissions(tmp_path / "gone", STEM)
+    with pytest.raises(LabError, match="no submission in"):
+        find_submissions(tmp_path, STEM)

@@ -1,0 +1,179 @@
+"""The folder of grades: tables, reviews, overrides; one grader at a time."""
+
+import csv
+import json
+
+import pytest
+
+pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+
+from labcore.grading.assignment import Question  # noqa: E402
+from labcore.grading.merge import merge  # noqa: E402
+from labcore.grading.store import Store, read_table, table_text  # noqa: E402
+from labcore.runtime import LabError  # noqa: E402
+
+WHY = Question("Q1.1", "why?", "why", 4, "a point each", "because", "YOUR ANSWER HERE")
+
+
+def row(exercise, points, of, status, **more):
+    named = {"exercise": exercise, "points": points, "of": of, "status": status}
+    return named | {"title": "t", "message": "m", "source": "s"} | more
+
+
+def result(student, points=2, text="It doubles.", **more):
+    status = "review" if text else "todo"
+    return {
+        "student": student,
+        "digest": student,
+        "version": "v",
+        "notes": [],
+        "rows": [row("1.1", points, 3, "partial")],
+        "texts": [row("Q1.1", None if text else 0, 4, status, source=text)],
+    } | more
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "grades")
+    store.begin({"lab": "01", "seeds": [1]})
+    for student in ("ann", "bob"):
+        store.save(result(student))
+    return store
+
+
+def merged(store):
+    said = merge(store, "01", {"Q1.1": WHY})
+    grades = {(r["student"], r["exercise"]): r for r in store.table("grades.csv")}
+    return said, grades
+
+
+def edit(store, name, **cells):
+    """Fill cells of the first row of a table, as an instructor does."""
+    rows = store.table(name)
+    rows[0] |= cells
+    text = table_text(list(rows[0]), [list(r.values()) for r in rows])
+    (store.folder / name).write_text(text, encoding="utf-8")
+
+
+def test_a_free_text_waits_with_its_rubric_and_model_answer(store):
+    _, grades = merged(store)
+    assert grades["ann", "Q1.1"]["status"] == "review"
+    first = store.table("review.csv")[0]
+    assert first["answer"] == "It doubles."
+    assert (first["rubric"], first["model answer"]) == ("a point each", "because")
+
+
+@pytest.mark.parametrize(
+    "points, status", [("4", "passed"), ("2,5", "partial"), ("0", "failed")]
+)
+def test_points_of_a_review_count_and_its_comment_is_on_the_page(store, points, status):
+    merged(store)
+    edit(store, "review.csv", points=points, comment="well <b>said</b>")
+    _, grades = merged(store)
+    earned = float(points.replace(",", "."))
+    assert float(grades["ann", "Q1.1"]["points"]) == earned
+    assert grades["ann", "Q1.1"]["status"] == status
+    assert grades["bob", "Q1.1"]["status"] == "review"
+    page = store.folder / "feedback" / store.table("keys.csv")[0]["page"]
+    assert "well &lt;b&gt;said&lt;/b&gt;" in page.read_text(encoding="utf-8")
+
+
+def test_a_merge_keeps_what_was_filled_in(store):
+    merged(store)
+    edit(store, "review.csv", points="3", comment="good")
+    merged(store)
+    merged(store)
+    first = store.table("review.csv")[0]
+    assert (first["points"], first["comment"]) == ("3", "good")
+
+
+@pytest.mark.parametrize("points", ["five", "-1", "4.5"])
+def test_points_that_are_none_are_said_and_not_counted(store, points):
+    merged(store)
+    edit(store, "review.csv", points=points)
+    said, grades = merged(store)
+    assert "no number from 0 to 4" in said[0]
+    assert grades["ann", "Q1.1"]["points"] == ""
+
+
+def test_an_answer_that_changed_after_its_review_is_said(store):
+    merged(store)
+    edit(store, "review.csv", points="3")
+    store.save(result("ann", text="Something else."))
+    said, _ = merged(store)
+    assert "changed after its review" in said[0]
+
+
+def test_an_override_holds_at_every_merge_and_tells_why(store):
+    line = ("student,exercise,points,reason\n", "ann,1.1,3,the text was ambiguous\n")
+    (store.folder / "overrides.csv").write_text("".join(line), encoding="utf-8")
+    for _ in range(2):
+        _, grades = merged(store)
+        assert grades["ann", "1.1"]["points"] == "3"
+        assert "the text was ambiguous" in grades["ann", "1.1"]["message"]
+        assert grades["bob", "1.1"]["points"] == "2"
+    log = (store.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    changes = [json.loads(line) for line in log]
+    assert [c["now"] for c in changes] == [
+        [["ann", "1.1", 3.0, "the text was ambiguous"]]
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, fault",
+    [
+        ("cat,1.1,3,because", "no '1.1' of 'cat'"),
+        ("ann,9.9,3,because", "no '9.9' of 'ann'"),
+        ("ann,1.1,lots,because", "needs points and a reason"),
+        ("ann,1.1,3,", "needs points and a reason"),
+    ],
+)
+def test_an_override_that_cannot_be_meant_is_said_with_its_line(store, line, fault):
+    text = f"student,exercise,points,reason\n{line}\n"
+    (store.folder / "overrides.csv").write_text(text, encoding="utf-8")
+    said, grades = merged(store)
+    assert said == [f"overrides.csv, line 2: {said[0].partition(': ')[2]}"]
+    assert fault in said[0]
+    assert grades["ann", "1.1"]["points"] == "2"
+
+
+def test_pages_keep_their_names_and_show_one_student_only(store):
+    merged(store)
+    keys = store.table("keys.csv")
+    store.save(result("cat", source="cat's own"))
+    merged(store)
+    assert store.table("keys.csv")[:2] == keys
+    pages = {r["student"]: store.folder / "feedback" / r["page"] for r in keys}
+    assert len(pages["ann"].stem) >= 20
+    assert "bob" not in pages["ann"].read_text(encoding="utf-8")
+
+
+def test_the_summary_has_a_row_a_student(store):
+    merged(store)
+    first = store.table("summary.csv")[0]
+    assert (first["student"], first["points"], first["of"]) == ("ann", "2", "7")
+    assert (first["to review"], first["1.1"], first["Q1.1"]) == ("1", "2", "")
+
+
+def test_a_second_grader_is_told(store):
+    with store.locked():
+        with pytest.raises(LabError, match="Another grader .process"):
+            with Store(store.folder).locked():
+                pass
+    with store.locked():
+        pass
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "'=x", "'plain"])
+def test_no_text_becomes_a_formula_and_all_come_back(tmp_path, cell):
+    path = tmp_path / "t.csv"
+    path.write_text(table_text(["a"], [[cell]]), encoding="utf-8")
+    with path.open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["a"][0] not in "=+-@\t"
+    assert read_table(path) == [{"a": cell}]
+
+
+def test_a_table_that_a_spreadsheet_saved_with_semicolons_is_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufeffstudent;points\r\nann;2,5\r\n".encode())
+    assert read_table(path) == [{"student": "ann", "points": "2,5"}]
