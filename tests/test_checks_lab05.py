@@ -696,6 +696,12 @@ WRONG = {
             "this device skips no zeros",
         ),
         (
+            "no limits",
+            picking(flash=False, deadline=False),
+            "the microcontroller",
+            "two limits count",
+        ),
+        (
             "no flash",
             picking(flash=False),
             "the microcontroller",

@@ -167,7 +167,7 @@ check_get_model_macs = _lab.exercise(
         Step("idea", "one linear layer", lambda ask: ask(*_with_zeros())),
         Step("idea", "one convolution", lambda ask: ask(*_conv(2, 3, 3, padding=1))),
         Step("idea", "layers in blocks", lambda ask: ask(*_blocks())),
-        Step("idea", "hooks removed", _no_hooks),
+        Step("any layer", "hooks removed", _no_hooks),
         Step("any layer", "no padding", lambda ask: ask(*_conv(2, 3, 3))),
         Step("any layer", "stride", lambda ask: ask(*_conv(2, 3, 3, 2, padding=1))),
         Step("any layer", "groups", lambda ask: ask(*_conv(4, 6, 3, groups=2))),
@@ -609,6 +609,9 @@ check_choose = _lab.exercise(
     mistakes={
         "this device skips no zeros: it stores and multiplies every parameter": (
             _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0)
+        ),
+        "two limits count, the flash and the deadline": _with_device(
+            flash_kib=1e12, deadline_ms=1e12
         ),
         "the size is compared with flash_kib * 1024": _with_device(flash_kib=1e12),
         "the deadline counts too": _with_device(deadline_ms=1e12),
