@@ -81,7 +81,8 @@ LONG = {
     *("endless loop", "sys.exit", "memory bomb in torch", "reads its input"),
     *("returns a network of its own", "returns what nests without end", "one stuck"),
     *("finds answers anywhere", "metadata stripped", "cheat: asks the check's module"),
-    *("cheat: takes the reference from another exercise"),
+    *("cheat: takes the reference from another exercise", "returns far too much"),
+    *("late loop keeps what came before", "answer turned into text"),
     *("cheat: the channel, with a pickle", "leaves a file for the next exercise"),
 }
 WRONG = {
@@ -230,6 +231,22 @@ raw("binary", nobody("damaged"), bytes(range(256)) * 50)
 raw("huge", nobody("damaged"), b" " * 21_000_000)
 raw("nested", nobody("damaged"), b"[" * 200_000)
 raw("no notebook but JSON", nobody("damaged"), b'{"nbformat": 4, "cells": [5]}')
+
+
+@kind("countless cells", nobody("damaged"))
+def _():
+    nb = handed_in()
+    nb.cells += [new_code_cell(f"x = {n}") for n in range(3_000)]
+    return nb
+
+
+@kind("names that are none", nobody("damaged"))
+def _():
+    nb = handed_in()
+    for cell in nb.cells:
+        if meta := grading(cell):
+            meta["grade_id"] = [meta["grade_id"]]
+    return nb
 
 
 @kind("a link", nobody("damaged"))

@@ -89,6 +89,7 @@ WORDS = {
 # what only a number can be asked, or what is the toy's own notebook
 TOYS = {
     *("as released", "blank", "partly right", "whole number floats", "raises"),
+    "answer copied, the last is wrong",
     *("late loop keeps what came before", "reads the solutions"),
     *("helper, import and magic in cells of their own", "lent", "script in the text"),
     *("cheat: takes the reference from another exercise", "wrong lab"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -51,13 +51,20 @@ def grade_class(options: Options) -> None:
             print(f"{len(found) - len(todo)} of {len(found)} are graded already.")
         store.log("grade", version=graded_by(assignment), submissions=len(todo))
         try:
-            for result in _results(todo, assignment, terms, options):
-                if fault := result["fault"]:
-                    store.log("fault", student=result["student"], text=fault)
-                    print("  The check itself broke down: see log.jsonl, use --resume.")
-                store.save(result)
+            results = _results(todo, assignment, terms, options)
+            with closing(results):
+                for count, result in enumerate(results, 1):
+                    _keep(store, result)  # then said: what was said is never lost
+                    print(f"[{count} of {len(todo)}] {_line(result)}", flush=True)
         finally:
             _finish(store, assignment)
+
+
+def _keep(store: Store, result: dict) -> None:
+    store.save(result)
+    if fault := result["fault"]:
+        store.log("fault", student=result["student"], text=fault)
+        print("The check itself broke down: see log.jsonl, then use --resume.")
 
 
 def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
@@ -98,23 +105,21 @@ def _results(
     assignment: Assignment,
     terms: Terms,
     options: Options,
-) -> Iterable[dict]:
-    """The result of each, as they come, with a line that says so."""
+) -> Iterator[dict]:
+    """The result of each, as they come."""
     with _executor(options) as executor:
         futures = {}
         for submission in todo:
             work = read_work(submission, assignment)
             job = job_of(work, assignment, terms, assignment.tasks)
             futures[executor.submit(workers.examined, job)] = work
-        for count, future in enumerate(as_completed(futures), 1):
-            work = futures[future]
-            result = result_of(work, assignment, assignment.tasks, future.result())
-            print(f"[{count} of {len(todo)}] {_line(result)}", flush=True)
-            yield result
+        for future in as_completed(futures):
+            answer = future.result()
+            yield result_of(futures[future], assignment, assignment.tasks, answer)
 
 
 @contextmanager
-def _executor(options: Options) -> Iterable[Executor]:
+def _executor(options: Options) -> Iterator[Executor]:
     if options.dask:
         executor = workers.cluster(options.dask)
     else:

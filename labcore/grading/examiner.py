@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -93,6 +94,7 @@ def _in_child(room: Room, number: int, exercise, asked, job, bench) -> dict:
     child = os.fork()
     if child == 0:
         die_with_parent()
+        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
         os.close(reading)
         try:
             found = _judge(end, exercise, asked, job, bench)

@@ -18,6 +18,7 @@ from labcore.runtime import LabError
 __all__ = ["Terms", "Work", "job_of", "read_work", "rows_of", "texts_of", "to_run"]
 
 LONGEST_CELL, MOST_OTHERS = 100_000, 400_000  # characters
+MOST_CELLS = 2_000
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,18 @@ def read_work(submission: Submission, assignment: Assignment) -> Work:
         work.status = "damaged"
         work.problem = "the file is no Jupyter notebook that can be read"
     else:
-        _take_answers(work, notebook, assignment)
+        try:
+            _take_answers(work, notebook, assignment)
+        except Exception:  # whatever cells that are none provoke
+            work.status, work.problem = "damaged", "its cells are not those of a lab"
     return work
 
 
 def _take_answers(work: Work, notebook: NotebookNode, assignment: Assignment) -> None:
+    if len(notebook.cells) > MOST_CELLS:
+        work.status = "damaged"
+        work.problem = f"the notebook has more than {MOST_CELLS:,} cells"
+        return
     names = {grading(cell).get("grade_id") for cell in notebook.cells} - {None}
     ours = {grading(cell).get("grade_id") for cell in assignment.lab.cells} - {None}
     if names and not names & ours:

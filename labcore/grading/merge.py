@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 
-from labcore.grading.feedback import page
+from labcore.grading.feedback import SENTENCES, page
 from labcore.grading.store import Store
 
 __all__ = ["merge"]
@@ -115,12 +115,16 @@ def _write_grades(store: Store, lab: str, students) -> None:
         [
             (
                 *(student, lab, row["exercise"], _shown(row["points"]), row["of"]),
-                *(row["status"], " ".join(row["message"].split())),
+                *(row["status"], _sentence(row)),
             )
             for student, rows in students.items()
             for row in rows
         ],
     )
+
+
+def _sentence(row: dict) -> str:
+    return " ".join(row["message"].split()) or SENTENCES[row["status"]]
 
 
 def _shown(points: float | None) -> float | str:

@@ -21,6 +21,9 @@ DEEPEST = 20  # calls back and forth within one another
 class Refusal(Exception):
     """Why the answer's process could not be asked; its type's name is shown."""
 
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "builtins"  # so that it is shown without ours
+
 
 class TimeLimit(Refusal):
     pass

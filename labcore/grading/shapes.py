@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,8 @@ def is_plain_tensor(value: object) -> bool:
 def tensor_state(tensor: Tensor, blobs: list[bytes]) -> dict:
     """Values, layout, whether it learns, and its gradient; bytes go into `blobs`."""
     plain = tensor.detach().as_subclass(Tensor).resolve_conj().resolve_neg()
+    if _span(plain.shape, plain.stride()) > _allowed(plain.shape, plain.stride()):
+        plain = plain.contiguous()  # a few rows of something large
     values = plain
     for axis, (size, stride) in enumerate(
         zip(plain.shape, plain.stride(), strict=True)
@@ -100,14 +102,12 @@ def new_tensor(state: dict, blobs: list[bytearray], deep: bool = True) -> Tensor
     for number in (*size, *stride):
         if type(number) is not int or number < 0:
             raise ValueError("sizes and strides are whole numbers from 0")
-    axes = list(zip(size, stride, strict=True))
-    stored = [1 if stride == 0 and size > 1 else size for size, stride in axes]
+    stored = _stored(size, stride)
     if math.prod(stored) * dtype.itemsize != len(blob):
         raise ValueError("the bytes do not fit the size")
     if math.prod(size) > 1_000_000_000 or len(size) > 16:
         raise ValueError("that is too large")
-    span = 1 + sum((size - 1) * stride for size, stride in axes if size)
-    if span > MOST_GAPS * math.prod(stored) + 1024:
+    if _span(size, stride) > _allowed(size, stride):
         raise ValueError("that layout is mostly gaps")
     made = torch.empty_strided(stored, stride, dtype=dtype)
     if blob:
@@ -123,6 +123,22 @@ def new_tensor(state: dict, blobs: list[bytearray], deep: bool = True) -> Tensor
     if deep and state["grad"] is not None:
         made.grad = new_tensor(state["grad"], blobs, deep=False)
     return made
+
+
+def _stored(size: Sequence[int], stride: Sequence[int]) -> list[int]:
+    """The size without what an expansion repeats."""
+    axes = zip(size, stride, strict=True)
+    return [1 if step == 0 and count > 1 else count for count, step in axes]
+
+
+def _span(size: Sequence[int], stride: Sequence[int]) -> int:
+    """The number of places from its first value to its last."""
+    axes = zip(size, stride, strict=True)
+    return 0 if 0 in size else 1 + sum((count - 1) * step for count, step in axes)
+
+
+def _allowed(size: Sequence[int], stride: Sequence[int]) -> int:
+    return MOST_GAPS * math.prod(_stored(size, stride)) + 1024
 
 
 def fill_tensor(tensor: Tensor, state: dict, blobs: list[bytearray]) -> None:

@@ -14,7 +14,7 @@ __all__ = ["BadMessage", "Channel", "Closed", "TooLate"]
 
 HEAD = struct.Struct("!4sIQ")  # mark, bytes of JSON, bytes of blobs
 MARK = b"lab1"
-MOST_JSON, MOST_BLOBS = 8_000_000, 400_000_000
+MOST_JSON, MOST_BLOBS = 8_000_000, 100_000_000
 
 
 class Closed(Exception):

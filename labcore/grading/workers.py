@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 from labcore.grading.examiner import GRACE
 from labcore.grading.sandbox import START_SECONDS
@@ -25,8 +27,9 @@ WAIT = 10  # seconds for a scheduler to answer
 def sensible_jobs() -> int:
     """As many as cores and free memory allow."""
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
+        facts = Path("/proc/meminfo").read_text(encoding="ascii")
+        free = 1024 * int(re.search(r"MemAvailable:\s+(\d+)", facts)[1])
+    except (OSError, TypeError):  # not Linux
         free = BYTES_A_JOB
     return max(1, min(cpu_count(), free // BYTES_A_JOB))
 
@@ -86,6 +89,11 @@ def _of_this_thread() -> _Examiner:
     return examiner
 
 
+def _write_all(pipe, data: bytes) -> None:
+    while data:
+        data = data[pipe.write(data) :]
+
+
 class _Examiner:
     """A process of labcore.grading.examiner; it ends with us, as its input ends."""
 
@@ -95,6 +103,7 @@ class _Examiner:
             [sys.executable, "-m", "labcore.grading.examiner"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             env=os.environ | {"PYTHONPATH": paths, "LABCORE_PRECISION": "fp32"},
             start_new_session=True,
         )
@@ -104,8 +113,7 @@ class _Examiner:
         one = job["timeout"] + GRACE + START_SECONDS
         deadline = time.monotonic() + one * len(job["exercises"])
         try:
-            self.process.stdin.write(json.dumps(job).encode() + b"\n")
-            self.process.stdin.flush()
+            _write_all(self.process.stdin, json.dumps(job).encode() + b"\n")
             line = self._line(deadline)
             return json.loads(line)
         except (OSError, ValueError):
