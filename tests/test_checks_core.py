@@ -357,8 +357,8 @@ def test_an_input_changed_on_the_way_is_found(change):
         return result
 
     message = lines(answer)
-    assert message["expected"] == "the input unchanged"
-    assert message["got"].startswith("an input that is now")
+    assert message["expected"] == "tensor unchanged"
+    assert message["got"].startswith("tensor is now")
     assert "in place" in message["likely"]
 
 
@@ -378,7 +378,7 @@ def test_an_input_that_the_exercise_changes_has_to_be_changed():
     assert verdict(clear, exercise).status == "passed"
     message = lines(lambda tensor: None, exercise)
     assert message["expected"] == "[0, 0]"
-    assert message["got"] == "an input that is now [1, 1]"
+    assert message["got"] == "tensor is now [1, 1]"
     assert "likely" not in message
 
 

@@ -11,6 +11,7 @@ from labcore.checks import lab03
 from labcore.checks.core import CheckFailed
 from labcore.checks.rehearsal import Rehearsal, zeros
 from labcore.nets import MLP
+from labcore.runtime import LabError
 from labcore.training import evaluate
 
 
@@ -93,6 +94,17 @@ def scan_all_layers(model, name, sparsities, images, labels):
     return found
 
 
+def scan_the_smallest_kept(model, name, sparsities, images, labels):
+    found = {}
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        weight = pruned.get_submodule(name).weight.data
+        order = weight.abs().flatten().argsort(descending=True)
+        weight.view(-1)[order[: round(sparsity * weight.numel())]] = 0
+        found[sparsity] = evaluate(pruned, images, labels)
+    return found
+
+
 def scan_the_dense(model, name, sparsities, images, labels):
     return {sparsity: evaluate(model, images, labels) for sparsity in sparsities}
 
@@ -137,6 +149,11 @@ def bytes_minus(model, sparsity_dict, rounding=round):
     for name, sparsity in sparsity_dict.items():
         kept = kept - rounding(sparsity * model.get_submodule(name).weight.numel())
     return 4 * kept
+
+
+def up_from_half(share):
+    """Two and a half, three and a half and so on become the other neighbour."""
+    return round(share) if share % 1 != 0.5 else 2 * int(share) + 1 - round(share)
 
 
 def bytes_of_named(model, sparsity_dict):
@@ -184,6 +201,15 @@ def predict_step_by_step(dense, accuracy, plan):
 
 def predict_without_zero(dense, accuracy, plan):
     return dense - sum(dense - accuracy[n][s] for n, s in plan.items())
+
+
+def predict_and_pop(dense, accuracy, plan):
+    return dense - sum(dense - accuracy[n].pop(s) for n, s in plan.items() if s)
+
+
+def rounds_without_end(model, sparsity_dict, rounds, finetune):
+    while rounds:
+        finetune(model, Pruner(model, sparsity_dict).apply)
 
 
 def rounds_of(share, after_step=None, times=lambda n: range(1, n + 1)):
@@ -302,7 +328,7 @@ RIGHT = {
     "choose_sparsities": [
         ("small layer dense", choice(fc1=0.98, fc2=0.57)),
         ("not all named", choice(fc1=1.0, fc2=0.53)),
-        ("a tensor's numbers", choice(fc1=0.99, fc2=torch.tensor(0.55).item())),
+        ("tensors", choice(fc1=torch.tensor(0.99), fc2=torch.tensor(0.55))),
     ],
     "prune_in_rounds": [
         ("by the formula", rounds_of(geometric)),
@@ -321,6 +347,7 @@ WRONG = {
         ("dense", scan_the_dense, ONE, "that is the dense network's accuracy"),
         ("losses", scan_the_losses, ONE, "that is what is lost"),
         ("errors", each(lambda a: 100 - a), ONE, "that is the share of wrong answers"),
+        ("largest", scan_the_smallest_kept, ONE, "the largest weights are gone"),
         ("kept", scan_the_kept, THREE, "you keep the share that has to go"),
         (
             "a list",
@@ -346,7 +373,7 @@ WRONG = {
         ),
         ("bits", lambda m, p: bytes_minus(m, p) * 8, "one layer", "those are bits"),
         ("dense", lambda m, p: bytes_minus(m, {}), "one layer", "those are the dense"),
-        ("biases", bytes_without_biases, "one layer", "biases are not pruned"),
+        ("biases", bytes_without_biases, "two layers", "biases are not pruned"),
         (
             "cut off",
             lambda m, p: bytes_minus(m, p, int),
@@ -354,36 +381,59 @@ WRONG = {
             "int() cuts off",
         ),
         ("pruned", prune_and_count, "one layer", "an operation in place"),
+        (
+            "no biases",
+            lambda m, p: (
+                bytes_minus(m, p)
+                - 4 * sum(b.numel() for b in m.parameters() if b.dim() == 1)
+            ),
+            "one layer",
+            "biases stay, and take bytes too",
+        ),
+        (
+            "what stays is rounded",
+            lambda m, p: bytes_minus(
+                m, {n: 1 - (1 - s) for n, s in p.items()}, up_from_half
+            ),
+            "rounding",
+            "you round what stays",
+        ),
+        (
+            "shares that stay",
+            lambda m, p: bytes_minus(m, {n: 1 - s for n, s in p.items()}),
+            "one layer",
+            "you take the share that stays",
+        ),
     ],
     "predicted_accuracy": [
         (
             "accuracies",
             lambda d, a, p: d - sum(a[n].get(s, d) for n, s in p.items()),
-            "two layers",
+            "three layers",
             "you subtract the accuracy",
         ),
         (
             "sum of losses",
             lambda *case: sum(losses(*case)),
-            "two layers",
+            "three layers",
             "that is the sum of what is lost",
         ),
         (
             "lowest",
             lambda d, a, p: min(a[n].get(s, d) for n, s in p.items()),
-            "two layers",
+            "three layers",
             "that is the lowest",
         ),
         (
             "average",
             lambda d, a, p: sum(a[n].get(s, d) for n, s in p.items()) / len(p),
-            "two layers",
+            "three layers",
             "that is the average",
         ),
         (
             "last",
             lambda d, a, p: [d - loss for loss in losses(d, a, p)][-1],
-            "two layers",
+            "three layers",
             "that keeps only the last",
         ),
         (
@@ -392,11 +442,36 @@ WRONG = {
             "a layer that gains",
             "a layer may gain",
         ),
+        (
+            "first",
+            lambda d, a, p: d - losses(d, a, p)[0],
+            "three layers",
+            "that keeps only the first",
+        ),
+        (
+            "no more than dense",
+            lambda *case: min(case[0], predict(*case)),
+            "a layer that gains",
+            "networks that gain",
+        ),
+        (
+            "no less than nothing",
+            lambda *case: max(0, predict(*case)),
+            "random scans",
+            "the sum may fall below zero",
+        ),
+        ("pops", predict_and_pop, "three layers", "pop(), sort() and assignments"),
         ("no 0.0", predict_without_zero, "a layer left dense", "the error comes from"),
     ],
     "choose_sparsities": [
         ("uniform", choice(fc1=0.86, fc2=0.86), "better than uniform", None),
-        ("worse", choice(fc1=0.81, fc2=0.95), "better than uniform", None),
+        (
+            "over the edge",
+            choice(fc1=0.81, fc2=0.95),
+            "better than uniform",
+            "fc2 has lost 95%, and there the curves fall",
+        ),
+        ("not said", choice(), "at most a quarter", None),
         ("too large", choice(fc1=0.5, fc2=0.2), "at most a quarter", None),
         ("just too large", choice(fc1=0.85, fc2=0.8), "at most a quarter", None),
         (
@@ -449,6 +524,12 @@ WRONG = {
             rounds_of(geometric, after_step=lambda model: None),
             "zeros while training",
             "the zeros are not held",
+        ),
+        (
+            "without end",
+            rounds_without_end,
+            "one round",
+            "the error comes from",
         ),
         ("a copy", rounds_on_a_copy, "the same network", "you work on a copy"),
         (
@@ -528,3 +609,19 @@ def test_rehearsals_move_every_weight_and_turn_the_order_round():
     assert model.fc1.weight.tolist() == [[4, -3], [5, 1]]
     assert (finetune.handed[0]["fc1"], finetune.after[0]["fc1"]) == (1, 0)
     assert zeros(model) == {"fc1": 0, "fc2": 0}
+
+
+def test_a_check_that_needs_the_workbench_says_so():
+    with pytest.raises(LabError, match="add bench=bench"):
+        lab03.check_choose_sparsities(choice(fc1=0.9))
+
+
+def test_an_answer_that_changes_the_scan_does_not_spoil_it_for_the_next():
+    exercise = lab03.EXERCISES["predicted_accuracy"]
+    assert exercise.run(predict_and_pop).status == "failed"
+    assert exercise.run(predict).status == "passed"
+
+
+def test_a_changed_argument_is_named_and_shown():
+    verdict = lab03.EXERCISES["predicted_accuracy"].run(predict_and_pop)
+    assert "accuracy is now" in verdict.message

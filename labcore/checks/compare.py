@@ -143,6 +143,8 @@ def _first_difference(expected, got) -> tuple[str, object, object] | None:
     """(place, both values there); None where these are no containers of one kind."""
     if isinstance(expected, Tensor) and isinstance(got, Tensor):
         return _first_element(expected, got)
+    if isinstance(expected, nn.Module) and isinstance(got, nn.Module):
+        return _first_difference(expected.state_dict(), got.state_dict())
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         keys = [*expected, *(key for key in got if key not in expected)]
         pairs = [(k, expected.get(k, Nothing()), got.get(k, Nothing())) for k in keys]

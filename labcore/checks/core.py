@@ -151,6 +151,8 @@ class Exercise:
             extra = row[1 : 1 + max(0, room)]
             room -= len(extra)
             shown = shown + row[:1] + extra
+            if len(row) > 1 + len(extra):
+                shown[-1] = shown[-1][: WIDTH - 4].rstrip(" .") + " ..."
         message = "\n".join([*shown, *picture])
         return Verdict(status, points, self.points, message)
 

@@ -78,7 +78,14 @@ def _clear(ask: Trial, model: nn.Module, layers: list[str], levels: list[float])
 
 def _case(ask: Trial, levels: list[float]) -> tuple:
     """A small network whose accuracy differs at each level, so that mix-ups show."""
-    confused = (scan_layer, _every_layer, _of_dense, _loss_of_accuracy, _wrong_answers)
+    confused = (
+        scan_layer,
+        _every_layer,
+        _of_dense,
+        _loss_of_accuracy,
+        _wrong_answers,
+        _largest_first,
+    )
     while True:
         model = _whole_weights(ask, MLP(3, (4,), 3))
         images, labels = _clear(ask, model, ["fc1"], levels)
@@ -157,6 +164,17 @@ def _loss_of_accuracy(*case):
     return {level: dense[level] - value for level, value in found.items()}
 
 
+def _largest_first(model, name, sparsities, images, labels):
+    found = {}
+    for sparsity in sparsities:
+        pruned = copy.deepcopy(model)
+        weight = pruned.get_submodule(name).weight.detach()
+        mask = fine_grained_prune(1 / weight, sparsity)  # no weight here is zero
+        weight[~mask] = 0
+        found[sparsity] = _percent_right(pruned, images, labels)
+    return found
+
+
 def _kept_instead(model, name, sparsities, images, labels):
     found = scan_layer(model, name, [1 - s for s in sparsities], images, labels)
     return dict(zip(sparsities, found.values(), strict=True))
@@ -193,6 +211,7 @@ check_scan_layer = _lab.exercise(
         "that is what is lost; asked is the accuracy": _loss_of_accuracy,
         "you keep the share that has to go": _kept_instead,
         "that is the share of wrong answers": _wrong_answers,
+        "the largest weights are gone; the smallest have to go": _largest_first,
     },
 ).check
 
@@ -209,7 +228,26 @@ def _random_plans(ask: Trial) -> None:
     for _ in range(3):
         shares = torch.rand(len(names), generator=ask.rng).tolist()
         some = torch.randint(1, len(names), (), generator=ask.rng).item()
-        ask(VGG(width=2), dict(list(zip(names, shares, strict=True))[:some]))
+        plan = dict(list(zip(names, shares, strict=True))[:some])
+        ask(_whole_weights(ask, VGG(width=2)), plan)
+
+
+def _roundings(ask: Trial) -> None:
+    for share in (0.4, 0.5):  # 2.8 and 3.5 of seven weights go
+        ask(MLP(7, (1,), 3), {"fc1": share})
+
+
+def _all_weights_only(model, sparsity_dict):
+    biases = sum(p.numel() for p in model.parameters() if p.dim() == 1)
+    return planned_bytes(model, sparsity_dict) - 4 * biases
+
+
+def _rounded_what_stays(model, sparsity_dict):
+    kept = planned_bytes(model, {}) // 4
+    for name, sparsity in sparsity_dict.items():
+        n = model.get_submodule(name).weight.numel()
+        kept -= n - round((1 - sparsity) * n)
+    return 4 * kept
 
 
 def _named_only(model, sparsity_dict):
@@ -243,19 +281,24 @@ check_planned_bytes = _lab.exercise(
     groups={"idea": 1, "any network": 1},
     read="Hint 1 of exercise 3.2, just below",
     steps=(
-        Step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 2), {"fc1": 0.75})),
+        Step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.25})),
         Step(
             "idea",
             "two layers",
-            lambda ask: ask(MLP(4, (2,), 2), {"fc1": 0.25, "fc2": 0.75}),
+            lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.75, "fc2": 0.5}),
         ),
-        Step("any network", "rounding", lambda ask: ask(MLP(7, (1,), 3), {"fc1": 0.4})),
+        Step("any network", "rounding", _roundings),
         Step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {})),
         Step("any network", "layers in blocks", _random_plans),
     ),
     mistakes={
         "you count the named layers' weights only; all other parameters stay": (
             _named_only
+        ),
+        "biases stay, and take bytes too": _all_weights_only,
+        "you round what stays; the rule rounds what goes": _rounded_what_stays,
+        "you take the share that stays for the one that goes": lambda model, plan: (
+            planned_bytes(model, {name: 1 - share for name, share in plan.items()})
         ),
         "those are the bytes that go; asked are those that stay": _removed_bytes,
         "that is a number of values; each takes 4 bytes": lambda model, plan: (
@@ -290,7 +333,13 @@ SCANNED = {
     "conv2": {0.25: 94.5, 0.5: 93.5, 0.75: 91.0},
 }
 
-TWO = {"conv0": 0.75, "conv1": 0.5}
+# the worst neither first nor last, so that one of them alone is told from the lowest
+THREE = {"conv1": 0.5, "conv0": 0.75, "conv2": 0.5}
+
+
+def _gaining(ask: Trial) -> None:
+    for plan in ({"conv2": 0.25, "conv1": 0.75}, {"conv2": 0.25}):
+        ask(94.0, SCANNED, plan)
 
 
 def _random_scan(ask: Trial) -> None:
@@ -316,20 +365,18 @@ check_predicted_accuracy = _lab.exercise(
     groups={"idea": 1, "any plan": 1},
     read="Hint 1 of exercise 3.3, just below",
     steps=(
-        Step("idea", "two layers", lambda ask: ask(94.0, SCANNED, TWO)),
+        Step("idea", "three layers", lambda ask: ask(94.0, SCANNED, THREE)),
         Step(
-            "idea", "three layers", lambda ask: ask(94.0, SCANNED, TWO | {"conv2": 0.5})
+            "idea",
+            "two layers",
+            lambda ask: ask(94.0, SCANNED, {"conv0": 0.5, "conv1": 0.75}),
         ),
         Step(
             "any plan",
             "a layer left dense",
             lambda ask: ask(94.0, SCANNED, {"conv0": 0.0, "conv2": 0.75}),
         ),
-        Step(
-            "any plan",
-            "a layer that gains",
-            lambda ask: ask(94.0, SCANNED, {"conv2": 0.25, "conv1": 0.75}),
-        ),
+        Step("any plan", "a layer that gains", _gaining),
         Step("any plan", "nothing pruned", lambda ask: ask(94.0, SCANNED, {})),
         Step("any plan", "random scans", _random_scan),
     ),
@@ -349,10 +396,19 @@ check_predicted_accuracy = _lab.exercise(
         "that keeps only the last layer's loss; add them up": (
             lambda *case: _each_accuracy(*case)[-1]
         ),
+        "that keeps only the first layer's loss; return after the loop": (
+            lambda *case: _each_accuracy(*case)[0]
+        ),
         "a layer may gain: let its loss be negative": (
             lambda dense, *scan: (
                 dense - sum(max(0, dense - a) for a in _each_accuracy(dense, *scan))
             )
+        ),
+        "networks that gain may end above the dense one: do not cut off there": (
+            lambda dense, *scan: min(dense, predicted_accuracy(dense, *scan))
+        ),
+        "the sum may fall below zero; that is worth knowing, so do not cut it off": (
+            lambda *case: max(0.0, predicted_accuracy(*case))
         ),
     },
 ).check
@@ -400,6 +456,8 @@ def _chosen(ask: Trial) -> dict:
                 got=show(name),
                 likely=f"the full name is {full!r}" if full else "",
             )
+        if isinstance(share, Tensor) and share.dim() == 0:
+            share = share.item()
         is_number = isinstance(share, int | float) and not isinstance(share, bool)
         if not is_number or not 0 <= share <= 1:
             percent = is_number and 1 < share <= 100
@@ -408,7 +466,7 @@ def _chosen(ask: Trial) -> dict:
                 got=show(share),
                 likely=f"{share:g} % is {share / 100:g}" if percent else "",
             )
-    return dict(chosen)
+    return {name: float(share) for name, share in chosen.items()}
 
 
 def _small_enough(ask: Trial) -> None:
@@ -420,13 +478,15 @@ def _small_enough(ask: Trial) -> None:
     layers = _layers(model)
     kept = {n: k - round(chosen.get(n, 0) * k) for n, k in layers.items()}
     largest = max(kept, key=kept.get)
+    too_many = planned_bytes(model, chosen) - SIZE * dense
     turned = {name: 1 - chosen.get(name, 0) for name in layers}
     share_that_stays = planned_bytes(model, turned) / dense <= SIZE
     ask.wrong(
         expected=f"at most {SIZE:.0%} of the dense size",
-        got=f"{size:.2%}; most of it in {largest}: {4 * kept[largest] / dense:.2%}",
+        got=f"{size:.2%}, {too_many:,.0f} bytes too many; most of it in {largest}: "
+        f"{4 * kept[largest] / dense:.2%}",
         likely="these look like the shares that stay; asked are those that go"
-        if share_that_stays
+        if chosen and share_that_stays
         else "",
     )
 
@@ -438,7 +498,19 @@ def _better_than_uniform(ask: Trial) -> None:
             expected=f"at least {MARGIN:g} points above the uniform choice, "
             f"which reaches {uniform:.1f} %",
             got=f"{got:.1f} % on val before fine-tuning",
+            likely=_too_far(_chosen(ask)),
         )
+
+
+def _too_far(chosen: Shares) -> str:
+    """Beyond nine tenths hardly any layer's curve is still flat."""
+    name = max(chosen, key=chosen.get, default="")
+    if not name or chosen[name] <= 0.9:
+        return ""
+    return (
+        f"{name} has lost {chosen[name]:.0%}, and there the curves fall: take less "
+        "there and a little more from the other large layers"
+    )
 
 
 @cache
@@ -463,6 +535,7 @@ check_choose_sparsities = _lab.exercise(
     parameters=(),
     groups={"fits": 2, "beats uniform": 4},
     read="Hint 1 of exercise 3.4, just below",
+    refused=("labcore.checks.lab",),
     steps=(
         Step("fits", "a share for each layer", _chosen),
         Step("fits", "at most a quarter", _small_enough),

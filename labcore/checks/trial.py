@@ -16,6 +16,7 @@ import torch
 
 from labcore.checks.compare import clone, common_cause, difference, same, show
 from labcore.checks.picture import bars_picture, mask_picture
+from labcore.runtime import LabError
 
 if TYPE_CHECKING:
     from labcore.checks.core import Exercise
@@ -51,12 +52,17 @@ class Trial:
     exercise: Exercise
     answer: object
     rng: torch.Generator
-    bench: object = None
+    bench: object
     # what was answered rightly: (how to ask a known mistake the same, the answer)
     history: list[tuple[Callable, object]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.bench is None:
+            self.bench = _NoBench()
+
     def __call__(self, *args, **kwargs) -> object:
         """Ask, and hold the result and the inputs afterwards against the spec's."""
+        args = tuple(clone(a) if isinstance(a, dict | list) else a for a in args)
         spec_args, spec_kwargs = clone(args), clone(kwargs)
         before = clone(args)
         given = self._given(args, kwargs)
@@ -73,13 +79,15 @@ class Trial:
                 picture=mask_picture(expected, got),
             )
         if not same(spec_args, args):
+            place = [same(*pair) for pair in zip(spec_args, args, strict=True)].index(0)
             untouched = same(before, spec_args)
+            expected_text, got_text = difference(spec_args[place], args[place])
+            name = self.exercise.parameters[place]
             self.wrong(
                 given=given,
-                expected="the input unchanged" if untouched else show(spec_args[0]),
-                got=f"an input that is now {show(args[0])}",
-                likely="an operation in place (x[...] = or a name ending in _) on the "
-                "input; work on a copy"
+                expected=f"{name} unchanged" if untouched else expected_text,
+                got=f"{name} is now {got_text}",
+                likely=_in_place(args[place])
                 if untouched
                 else self.known_mistake(before, kwargs, got, after=args),
             )
@@ -223,6 +231,26 @@ class Trial:
         named = dict(zip(names, args, strict=False)) | kwargs
         shown = {name: f"{name} = {show(value, 160)}" for name, value in named.items()}
         return ", ".join(sorted(shown.values(), key=len))  # what is long may be cut
+
+
+def _in_place(changed: object) -> str:
+    """What probably changed an input that should stay as it is."""
+    if isinstance(changed, dict | list):
+        return "pop(), sort() and assignments change what is handed over; copy it first"
+    return (
+        "an operation in place (x[...] = or a name ending in _) on the input; work on "
+        "a copy"
+    )
+
+
+class _NoBench:
+    """Stands in for the workbench where a check was called without one."""
+
+    def __getattr__(self, name: str):
+        raise LabError(
+            "This check measures networks, so it needs the workbench: add bench=bench "
+            "to the call."
+        )
 
 
 class _Watched:
