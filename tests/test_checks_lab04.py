@@ -5,6 +5,7 @@ import math
 from decimal import Decimal
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from answers import assert_complete, assert_fails, assert_passes, table
@@ -133,6 +134,16 @@ def stale_next(new, old, index):
     new.next.in_channels = old.next.in_channels
 
 
+def learned_mean(new, old, index):
+    new.norm.running_mean = nn.Parameter(new.norm.running_mean)
+
+
+def learned_statistics(new, old, index):
+    for name in NORM[2:]:
+        values = nn.Parameter(getattr(new.norm, name), requires_grad=False)
+        setattr(new.norm, name, values)
+
+
 def frozen(new, old, index):
     new.model.requires_grad_(False)
 
@@ -165,6 +176,30 @@ def only_zeroed(model, i, index):
     following = parts(model, i)[2]
     following.weight[:, the_others(index, following.in_channels)] = 0
     return model
+
+
+def only_silenced(model, i, index):
+    """Zero in the BatchNorm instead."""
+    model = copy.deepcopy(model)
+    norm = parts(model, i)[1]
+    for name in NORM[:2]:
+        getattr(norm, name).data[the_others(index, norm.num_features)] = 0
+    return model
+
+
+def modules_before_the_copy(model, i, index):
+    made = copy.deepcopy(model)
+    without_copy(select)(model, i, index)
+    return made
+
+
+def changing_index(change):
+    def answer(model, i, index):
+        made = select(model, i, index)
+        change(index)
+        return made
+
+    return answer
 
 
 def without_copy(answer):
@@ -266,6 +301,29 @@ def prune_the_last_conv_too(model, prune_ratio):
     return made
 
 
+def prune_all_but_the_last_two(model, prune_ratio):
+    pruned = convs(model)[:-2]
+    several = isinstance(prune_ratio, list)
+    for i, conv in enumerate(pruned):
+        ratio = prune_ratio[i] if several else prune_ratio
+        model = select(model, i, torch.arange(to_keep(conv.out_channels, ratio)))
+    return model
+
+
+def prune_from_a_stack(model, prune_ratio):
+    if not isinstance(prune_ratio, list):
+        prune_ratio = [prune_ratio] * (len(convs(model)) - 1)
+    for i, conv in enumerate(convs(model)[:-1]):
+        keep = to_keep(conv.out_channels, prune_ratio.pop(0))
+        model = select(model, i, torch.arange(keep))
+    return model
+
+
+def prune_and_forget(model, prune_ratio):
+    prune(model, prune_ratio)
+    return model
+
+
 def first_ratio_for_all(model, prune_ratio):
     first = prune_ratio[0] if isinstance(prune_ratio, list) else prune_ratio
     return prune(model, first)
@@ -319,6 +377,23 @@ def sort_upside_down(model):
     return sort(model, order=lambda conv, following: importance(following.weight))
 
 
+def sort_by_columns(reduce):
+    def order(conv, following):
+        return -torch.stack(
+            [reduce(part.detach()) for part in following.weight.unbind(1)]
+        )
+
+    return lambda model: sort(model, order=order)
+
+
+def sort_by_norm(model):
+    model = copy.deepcopy(model)
+    for i in range(len(convs(model)) - 1):
+        norm = parts(model, i)[1]
+        model = select(model, i, norm.weight.abs().argsort(descending=True))
+    return model
+
+
 def sort_inverted(model):
     return sort(model, lambda model, i, index: select(model, i, index.argsort()))
 
@@ -342,6 +417,8 @@ RIGHT = {
         ("by round", to_keep),
         ("from the share", lambda c, r: round((1 - r) * c)),
         ("by halves", lambda c, r: int(Decimal(c * (1 - r)).to_integral_value())),
+        ("NumPy's integer", lambda c, r: np.int64(np.round(c * (1 - r)))),
+        ("integer tensor", lambda c, r: torch.tensor(c * (1 - r)).round().long()),
     ],
     "select_channels": [
         ("by .data", select_by_data),
@@ -374,6 +451,10 @@ NEW_NORM = "the BatchNorm is a new one"
 REPORT = "the sizes reported are old"
 NEW_STATISTICS = "running_mean and running_var are new ones"
 HANDED = "the network handed over is changed"
+WHOLE = "a number of channels is whole"
+OLD = "the network returned is the old one"
+FROZEN = "the parameters cannot be trained"
+LEARNED = "running_mean and running_var are plain tensors, not parameters"
 
 WRONG = {
     "get_num_channels_to_keep": [
@@ -396,6 +477,14 @@ WRONG = {
         ),
         ("at least one", lambda c, r: max(1, to_keep(c, r)), "any size", None),
         ("text", lambda c, r: str(to_keep(c, r)), "30 % of 10", "that is text"),
+        ("float", lambda c, r: float(to_keep(c, r)), "any size", WHOLE),
+        ("NumPy's float", lambda c, r: np.round(c * (1 - r)), "any size", WHOLE),
+        (
+            "float tensor",
+            lambda c, r: torch.tensor(c * (1 - r)).round(),
+            "any size",
+            WHOLE,
+        ),
     ],
     "select_channels": [
         ("nothing", lambda model, i, index: None, "shapes", NO_RETURN),
@@ -427,7 +516,26 @@ WRONG = {
         ("stale", spoiled(stale), LAYERS, REPORT),
         ("stale norm", spoiled(stale_norm), LAYERS, "num_features of the BatchNorm"),
         ("stale next", spoiled(stale_next), LAYERS, "in_channels of the next"),
-        ("frozen", spoiled(frozen), LAYERS, "the parameters cannot be trained"),
+        ("silenced", only_silenced, "shapes", "the channels are zero, but still"),
+        ("modules before the copy", modules_before_the_copy, "shapes", OLD),
+        ("unchanged copy", lambda m, i, x: copy.deepcopy(m), "shapes", OLD),
+        (
+            "one less",
+            reindexed(lambda index, channels: index[:-1]),
+            "shapes",
+            "a channel of index is missing",
+        ),
+        ("always conv0", lambda m, i, x: select(m, 0, x), ANY, "you cut convolution 0"),
+        ("learned mean", spoiled(learned_mean), LAYERS, LEARNED),
+        ("learned statistics", spoiled(learned_statistics), LAYERS, LEARNED),
+        (
+            "index sorted",
+            changing_index(lambda index: index.copy_(index.sort().values)),
+            "another order",
+            "index itself is changed",
+        ),
+        ("index moved", changing_index(lambda index: index.add_(1)), "shapes", None),
+        ("frozen", spoiled(frozen), LAYERS, FROZEN),
         ("no padding", spoiled(no_padding), LAYERS, None),
         ("training", spoiled(in_training), LAYERS, None),
         ("no copy", without_copy(select), COPY, HANDED),
@@ -440,7 +548,23 @@ WRONG = {
     ],
     "channel_prune": [
         ("nothing", lambda model, ratio: None, "shapes", NO_RETURN),
-        ("identity", lambda m, r: copy.deepcopy(m), "shapes", "the channels are still"),
+        ("identity", lambda m, r: copy.deepcopy(m), "shapes", OLD),
+        ("forgotten", prune_and_forget, "shapes", OLD),
+        (
+            "zeroed",
+            lambda m, r: prune(m, r, only_zeroed),
+            "shapes",
+            "the channels are still there",
+        ),
+        (
+            "all but two",
+            prune_all_but_the_last_two,
+            "shapes",
+            "[:-1] leaves out the last convolution; you leave out the last two",
+        ),
+        ("learned mean", prune_with(learned_mean), LAYERS, LEARNED),
+        ("frozen", prune_with(frozen), LAYERS, FROZEN),
+        ("pop", prune_from_a_stack, "a ratio for each", "the list handed over"),
         (
             "the share stays",
             prune_keeping(lambda c, r: round(c * r)),
@@ -527,6 +651,24 @@ WRONG = {
             "that is a norm for each kernel",
         ),
         (
+            "norm with three axes",
+            lambda w: w.norm(dim=(0, 2, 3)),
+            "three input channels",
+            "norm() takes two axes at most; torch.linalg.vector_norm takes three",
+        ),
+        (
+            "torch.norm with three axes",
+            lambda w: torch.norm(w, dim=(0, 2, 3)),
+            "three input channels",
+            "norm() takes two axes at most",
+        ),
+        (
+            "double",
+            lambda w: importance(w.double()),
+            "three input channels",
+            "right, but in float64",
+        ),
+        (
             "centre of the kernel",
             lambda w: w[:, :, 0, 0].norm(dim=0),
             "3x3 kernels",
@@ -563,6 +705,27 @@ WRONG = {
             "that sorts by the layer's own rows",
         ),
         ("inverted", sort_inverted, "one pair", "you invert the permutation"),
+        (
+            "L1",
+            sort_by_columns(lambda part: part.abs().sum()),
+            "one pair",
+            "that sorts by the sum of magnitudes",
+        ),
+        (
+            "largest",
+            sort_by_columns(lambda part: part.abs().max()),
+            "one pair",
+            "that sorts by the largest magnitude",
+        ),
+        ("by BatchNorm", sort_by_norm, "one pair", "that sorts by the BatchNorm's"),
+        (
+            "one less",
+            lambda m: sort(m, lambda m, i, index: select(m, i, index[:-1])),
+            "shapes",
+            "a channel is missing",
+        ),
+        ("learned mean", sort_with(learned_mean), "five convolutions", LEARNED),
+        ("frozen", sort_with(frozen), "five convolutions", FROZEN),
         ("first pair", sort_first_pair, "every pair", "only the first pair"),
         ("last pair", sort_last_pair, "every pair", "only the last pair"),
         ("no copy", without_copy(sort), COPY, HANDED),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import operator
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import show
+from labcore.checks.compare import clone, same, show
 from labcore.checks.core import Lab, Step
-from labcore.checks.trial import Trial
+from labcore.checks.trial import Trial, Wrong
 from labcore.nets import VGG
 
 __all__ = ["EXERCISES", "lend"]
@@ -24,6 +25,8 @@ NO_RETURN = "the function ends without return"
 IN_PLACE = "the network handed over is changed; begin with copy.deepcopy(model)"
 STALE = "the sizes reported are old: set out_channels, num_features, in_channels"
 NEW_STATISTICS = "running_mean and running_var are new ones: keep the old entries"
+LEARNED = "running_mean and running_var are plain tensors, not parameters"
+FROZEN = "the parameters cannot be trained: wrap them by nn.Parameter"
 
 
 def get_num_channels_to_keep(channels: int, prune_ratio: float) -> int:
@@ -35,6 +38,22 @@ def _some_sizes(ask: Trial) -> None:
     for _ in range(8):
         channels = torch.randint(1, 513, (), generator=ask.rng).item()
         ask(channels, torch.randint(0, 17, (), generator=ask.rng).item() / 16)
+    _whole(ask, 64, 0.25)
+
+
+def _whole(ask: Trial, channels: int, ratio: float) -> None:
+    """A float counts as equal to a whole number, but nothing can be listed by it."""
+    got = ask(channels, ratio)
+    try:
+        operator.index(got)
+    except TypeError:
+        kind = str(getattr(got, "dtype", type(got).__name__)).removeprefix("torch.")
+        ask.wrong(
+            given=f"channels = {channels}, prune_ratio = {ratio}",
+            expected=f"{show(got)}, a whole number",
+            got=f"{float(got)}, of type {kind}",
+            likely="a number of channels is whole: wrap what is rounded in int()",
+        )
 
 
 def _halves(ask: Trial) -> None:
@@ -119,10 +138,13 @@ def _of_network(read: Callable[[nn.Module], dict]) -> Callable:
     """A scenario: what `read` says of the network that an answer returns."""
 
     @functools.wraps(read)
-    def scenario(answer, *args):
-        made = answer(*args)
+    def scenario(answer, model, *rest):
+        before = clone(rest)
+        made = answer(model, *rest)
         if not isinstance(made, nn.Module):
             return {"result": show(made)}
+        if not same(before, rest):
+            return {"result": "a network, but an argument is changed"}
         return {"result": "a network"} | read(made)
 
     return scenario
@@ -131,7 +153,12 @@ def _of_network(read: Callable[[nn.Module], dict]) -> Callable:
 @_of_network
 def _shapes(made):
     """the shapes in the new network"""
-    return {n: str(tuple(values.shape)) for n, values in made.state_dict().items()}
+    state = made.state_dict()
+    shapes = {name: str(tuple(values.shape)) for name, values in state.items()}
+    weights = [values for name, values in state.items() if name.endswith("weight")]
+    columns = [part for w in weights if w.dim() > 1 for part in w.unbind(1)]
+    channels = [*(row for w in weights for row in w), *columns]
+    return shapes | {"channels of zeros": not all(part.any() for part in channels)}
 
 
 @_of_network
@@ -145,13 +172,20 @@ def _layers(made):
     """the new network's layers, printed"""
     kinds = nn.Conv2d | nn.BatchNorm2d
     printed = {n: repr(m) for n, m in made.named_modules() if isinstance(m, kinds)}
-    learns = all(parameter.requires_grad for parameter in made.parameters())
-    return printed | {"parameters require grad": learns, "training": made.training}
+    names = [n for n in made.state_dict() if n.endswith(("weight", "bias"))]
+    parameters = dict(made.named_parameters())
+    return printed | {
+        "just weights and biases are parameters": {*names} == {*parameters},
+        "weights and biases require grad": all(
+            parameters[name].requires_grad for name in names if name in parameters
+        ),
+        "training": made.training,
+    }
 
 
 @_of_network
 def _scores(made):
-    """the new network's class scores of two images"""
+    """the new network's class scores of 16 images"""
     state = made.state_dict()
     weights = [w for name, w in state.items() if w.dim() == 4]
     rebuilt = VGG(
@@ -161,7 +195,7 @@ def _scores(made):
     )
     rebuilt.load_state_dict(state)
     images = torch.randn(
-        (2, weights[0].shape[1], 16, 16), generator=torch.Generator().manual_seed(4)
+        (16, weights[0].shape[1], 16, 16), generator=torch.Generator().manual_seed(4)
     )
     with torch.no_grad():  # in double precision: sums in another order agree
         return {"scores": rebuilt.double().eval()(images.double())}
@@ -177,6 +211,7 @@ def _input_afterwards(answer, model, *args):
 
 
 def _some_channels(ask: Trial) -> None:
+    ask.through(_shapes, _net(ask, 4, 4, 4, 4), 2, OUTER_TWO)
     for i in (3, 0, 2):
         model = _any_net(ask)
         index = _index(ask, _convs(model)[i].out_channels)
@@ -268,6 +303,12 @@ def _stale_following(made, old, i, index):
     _layer(made, "conv", int(i) + 1).in_channels = _layer(old, "conv", i).out_channels
 
 
+def _learned_statistics(made, old, i, index):
+    norm = _layer(made, "bn", i)
+    for name in ("running_mean", "running_var"):
+        setattr(norm, name, nn.Parameter(getattr(norm, name)))
+
+
 def _frozen(made, old, i, index):
     made.requires_grad_(False)
 
@@ -284,6 +325,16 @@ def _select_others(model: nn.Module, i: int, index: Tensor) -> nn.Module:
     stays = torch.ones(_convs(model)[i].out_channels, dtype=torch.bool)
     stays[index] = False
     return select_channels(model, i, stays.nonzero().flatten())
+
+
+def _shortened(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    return select_channels(model, i, index[:-1])
+
+
+def _select_and_sort(model: nn.Module, i: int, index: Tensor) -> nn.Module:
+    made = select_channels(model, i, index)
+    index.copy_(index.sort().values)
+    return made
 
 
 def _put_back(answer: Callable) -> Callable:
@@ -307,7 +358,7 @@ check_select_channels = _lab.exercise(
         Step(
             "three places",
             "shapes",
-            lambda ask: ask.through(_shapes, _net(ask, 3, 4), 0, OUTER_TWO),
+            lambda ask: ask.through(_shapes, _net(ask, 5, 4), 0, OUTER_TWO),
         ),
         Step(
             "three places",
@@ -356,11 +407,22 @@ check_select_channels = _lab.exercise(
         "the order counts: index says which old channel comes first": (
             _select_in_old_order
         ),
+        "a channel of index is missing": _shortened,
+        "the network returned is the old one, uncut: take the modules from the copy": (
+            lambda model, i, index: copy.deepcopy(model)
+        ),
         "the channels are zero, but still there": _select_masked,
         STALE: _but(_stale),
         "num_features of the BatchNorm is the old one": _but(_stale_norm),
         "in_channels of the next convolution is the old one": _but(_stale_following),
-        "the parameters cannot be trained: wrap them by nn.Parameter": _but(_frozen),
+        LEARNED: _but(_learned_statistics),
+        FROZEN: _but(_frozen),
+        "you cut convolution 0, whatever i is": lambda model, i, index: select_channels(
+            model, 0, index
+        ),
+        "index itself is changed (sort_, index[...] =): work on a copy of it": (
+            _select_and_sort
+        ),
         IN_PLACE: _put_back(select_channels),
     },
 ).check
@@ -426,6 +488,13 @@ def _prune_the_last_too(model: nn.Module, prune_ratio: float | list[float]):
     return made
 
 
+def _prune_and_pop(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
+    made = channel_prune(model, prune_ratio)
+    if isinstance(prune_ratio, list):
+        prune_ratio.clear()
+    return made
+
+
 def _as_masked(ask: Trial) -> None:
     each = [0.5, 0.0, 0.3, 0.6]
     model = _any_net(ask)
@@ -444,7 +513,7 @@ check_channel_prune = _lab.exercise(
         Step(
             "one ratio",
             "shapes",
-            lambda ask: ask.through(_shapes, _net(ask, 4, 6, 2), 0.5),
+            lambda ask: ask.through(_shapes, _net(ask, 4, 6, 8, 2), 0.5),
         ),
         Step(
             "one ratio",
@@ -486,6 +555,9 @@ check_channel_prune = _lab.exercise(
         "only the first convolution is pruned; return after the loop": _pruning(
             ratios=lambda given: given[:1]
         ),
+        "[:-1] leaves out the last convolution; you leave out the last two": _pruning(
+            ratios=lambda given: given[:-1]
+        ),
         "only the last pair is pruned: go on with the pruned network in the loop": (
             _pruning(ratios=lambda given: [0.0] * (len(given) - 1) + given[-1:])
         ),
@@ -505,10 +577,18 @@ check_channel_prune = _lab.exercise(
             _pruning(select=_but(_fresh_norm))
         ),
         NEW_STATISTICS: _pruning(select=_but(_fresh_statistics)),
+        "the network returned is the old one: keep what select_channels returns": (
+            lambda model, ratio: copy.deepcopy(model)
+        ),
         "the channels are still there: zeros take the same space": _prune_masked,
+        LEARNED: _pruning(select=_but(_learned_statistics)),
+        FROZEN: _pruning(select=_but(_frozen)),
         STALE: _pruning(select=_but(_stale)),
         "every convolution has its own ratio; you take the first for all": _pruning(
             ratios=lambda given: given[:1] * len(given)
+        ),
+        "the list handed over is changed (pop() takes from it): work on a copy of it": (
+            _prune_and_pop
         ),
         IN_PLACE: _put_back(channel_prune),
     },
@@ -519,6 +599,16 @@ def get_input_channel_importance(weight: Tensor) -> Tensor:
     inputs = range(weight.shape[1])
     squares = [sum(v * v for v in weight[:, i].flatten().tolist()) for i in inputs]
     return torch.tensor([total**0.5 for total in squares])
+
+
+def _three_inputs(ask: Trial) -> None:
+    try:
+        ask(TWO_BY_THREE.clone())
+    except Wrong as wrong:
+        if "2-tuple" not in wrong.lines.get("got", ""):
+            raise
+        likely = "norm() takes two axes at most; torch.linalg.vector_norm takes three"
+        ask.wrong(**wrong.lines | {"likely": likely})
 
 
 def _some_weights(ask: Trial) -> None:
@@ -541,7 +631,7 @@ check_get_input_channel_importance = _lab.exercise(
     groups={"idea": 1, "any kernel": 2},
     read="Hint 1 of exercise 4.4, just below",
     steps=(
-        Step("idea", "three input channels", lambda ask: ask(TWO_BY_THREE.clone())),
+        Step("idea", "three input channels", _three_inputs),
         Step(
             "any kernel",
             "3x3 kernels",
@@ -550,7 +640,7 @@ check_get_input_channel_importance = _lab.exercise(
         Step(
             "any kernel",
             "a parameter",
-            lambda ask: ask(torch.randn((4, 2, 3, 3), generator=ask.rng)),
+            lambda ask: ask(nn.Parameter(torch.randn((4, 2, 3, 3), generator=ask.rng))),
         ),
         Step("any kernel", "any shape", _some_weights),
     ),
@@ -582,6 +672,9 @@ check_get_input_channel_importance = _lab.exercise(
         "that is a norm for each kernel; put those of an input channel together": (
             lambda w: torch.linalg.vector_norm(w.detach(), dim=(2, 3))
         ),
+        "right, but in float64; return the weight's own type, float32": (
+            lambda w: get_input_channel_importance(w).double()
+        ),
     },
 ).check
 
@@ -604,7 +697,7 @@ def _importances(made):
 
 
 def _sorting(
-    importance: Callable = lambda conv, following: get_input_channel_importance(
+    importance: Callable = lambda conv, norm, following: get_input_channel_importance(
         following.weight
     ),
     descending: bool = True,
@@ -615,17 +708,27 @@ def _sorting(
 
     def mistaken(model: nn.Module) -> nn.Module:
         convs = _convs(model)
-        pairs = list(enumerate(zip(convs, convs[1:], strict=False)))
-        for i, (conv, following) in pairs[layers]:
-            values = importance(conv, following)
+        norms = [m for m in model.backbone if isinstance(m, nn.BatchNorm2d)]
+        places = list(enumerate(zip(convs, norms, convs[1:], strict=False)))
+        for i, modules in places[layers]:
+            values = importance(*modules)
             model = select(model, i, values.argsort(descending=descending))
         return model
 
     return mistaken
 
 
-def _of_the_layer_itself(conv: nn.Conv2d, following: nn.Conv2d) -> Tensor:
+def _of_the_layer_itself(conv: nn.Conv2d, *others: nn.Module) -> Tensor:
     return get_input_channel_importance(conv.weight.transpose(0, 1))
+
+
+def _of_the_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d, *others: nn.Module) -> Tensor:
+    return norm.weight.detach().abs()
+
+
+def _of_columns(reduce: Callable[[Tensor], Tensor]) -> Callable:
+    """Another number for each column of the next convolution."""
+    return lambda conv, norm, following: _reduced(reduce)(following.weight)
 
 
 def _inverse(model: nn.Module, i: int, index: Tensor) -> nn.Module:
@@ -636,9 +739,12 @@ def _mixed(ask: Trial) -> nn.Module:
     """A pair in which no other order looks like the one asked for."""
     model = _net(ask, 5, 3)
     conv, following = (c.weight.detach() for c in _convs(model))
+    for channel in (0, 3):  # one weight stands out: the sum of magnitudes is small
+        following[0, channel, 0, 0] = 1000
     for channel, (row, column) in enumerate(((1, 3), (3, 5), (5, 1), (2, 4), (4, 2))):
         conv[channel] *= row / conv[channel].norm()
         following[:, channel] *= column / following[:, channel].norm()
+    model.backbone.bn0.weight.detach().copy_(torch.tensor([4, 2, 3, 1, 5]) / 4)
     return model
 
 
@@ -700,6 +806,15 @@ check_apply_channel_sorting = _lab.exercise(
         ),
         "that sorts by the layer's own rows; asked is the norm of the next layer's "
         "columns": _sorting(importance=_of_the_layer_itself),
+        "that sorts by the sum of magnitudes; asked is the Frobenius norm": _sorting(
+            importance=_of_columns(lambda part: part.abs().sum())
+        ),
+        "that sorts by the largest magnitude; asked is the Frobenius norm": _sorting(
+            importance=_of_columns(lambda part: part.abs().max())
+        ),
+        "that sorts by the BatchNorm's weight; asked is the norm of the next layer's "
+        "columns": _sorting(importance=_of_the_norm),
+        "a channel is missing: sorting keeps them all": _sorting(select=_shortened),
         "you invert the permutation: new channel k is old channel index[k]": _sorting(
             select=_inverse
         ),
@@ -709,6 +824,8 @@ check_apply_channel_sorting = _lab.exercise(
         "only the last pair is sorted: go on with the sorted network in the loop": (
             _sorting(layers=slice(-1, None))
         ),
+        LEARNED: _sorting(select=_but(_learned_statistics)),
+        FROZEN: _sorting(select=_but(_frozen)),
         IN_PLACE: _put_back(apply_channel_sorting),
     },
 ).check
