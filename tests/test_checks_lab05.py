@@ -1,5 +1,6 @@
 """Lab 05's checks, held against right and wrong answers."""
 
+import operator
 import statistics
 import time
 
@@ -102,6 +103,32 @@ def leave_the_hooks(model, inputs):
     return sum(counts)
 
 
+def clear_all_hooks(model, inputs):
+    found = leave_the_hooks(model, inputs)
+    for m in model.modules():
+        m._forward_hooks.clear()
+    return found
+
+
+def the_last_layer(model, inputs):
+    found = 0
+
+    def hook(layer, given, output):
+        nonlocal found
+        found = output.numel() * per_output(layer)
+
+    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    model(inputs)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def the_model_runs_twice(model, inputs):
+    return macs(nn.Sequential(model), inputs) + macs(model, inputs)
+
+
 def the_last_call(model, inputs):
     by_layer, handles = {}, []
 
@@ -168,7 +195,7 @@ def latency(models, dummy_input, n_warmup=20, n_test=100, clock=time.perf_counte
 
 
 def latency_in_other_turns(models, dummy_input, n_warmup, n_test, clock):
-    """Warm-up apart, every other round backwards, torch's median."""
+    """Warm-up apart, every other round backwards, torch's quantile."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -185,7 +212,7 @@ def latency_in_other_turns(models, dummy_input, n_warmup, n_test, clock):
                     times[name][i] = clock() - t
     finally:
         torch.set_num_threads(before)
-    return {name: t.median() for name, t in times.items()}
+    return {name: t.quantile(0.5) for name, t in times.items()}
 
 
 @torch.no_grad()
@@ -203,7 +230,11 @@ def latency_by_sorting(models, dummy_input, n_warmup, n_test, clock):
         pairs.append(row)
     torch.set_num_threads(threads)
     kept = pairs[n_warmup:]
-    return {n: sorted(row[n] for row in kept)[n_test // 2] for n in models}
+    medians = {}
+    for n in models:
+        ordered = sorted(row[n] for row in kept)
+        medians[n] = (ordered[n_test // 2] + ordered[(n_test - 1) // 2]) / 2
+    return medians
 
 
 def timing(
@@ -216,6 +247,8 @@ def timing(
     back=True,
     around="a call",
     clock_of=lambda clock: clock,
+    gradients_back=True,
+    first=0,
 ):
     """Right but for one thing."""
 
@@ -226,6 +259,7 @@ def timing(
         before = torch.get_num_threads()
         if threads:
             torch.set_num_threads(1)
+        recording = torch.is_grad_enabled()
         torch.set_grad_enabled(gradients)
         names = [n for _ in range(rounds) for n in models]
         if not turns:
@@ -234,17 +268,37 @@ def timing(
             if mode == "eval":
                 models[name].eval()
             start = clock()
+            if mode == "timed":
+                models[name].eval()
             models[name](dummy_input)
             times[name].append(clock() - start)
         if back:
             torch.set_num_threads(before)
-        left_out = n_warmup if warm and warm != "counted" else 0
+        if gradients_back:
+            torch.set_grad_enabled(recording)
+        left_out = max(0, n_warmup + first) if warm and warm != "counted" else 0
         medians = {name: summary(t[left_out:]) for name, t in times.items()}
         if around == "a round":
             return dict.fromkeys(medians, sum(medians.values()))
         return medians
 
     return answer
+
+
+def one_start_a_round(models, dummy_input, n_warmup, n_test, clock):
+    times = {name: [] for name in models}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        for model in models.values():
+            model.eval()
+        for _ in range(n_warmup + n_test):
+            start = clock()
+            for name, model in models.items():
+                model(dummy_input)
+                times[name].append(clock() - start)
+    torch.set_num_threads(threads)
+    return {name: statistics.median(t[n_warmup:]) for name, t in times.items()}
 
 
 def in_milliseconds(*arguments):
@@ -313,6 +367,15 @@ def even_by_the_last_below(speedups):
     return min(above) if above else None
 
 
+def from_the_smallest(speedups):
+    found = None
+    for sparsity in sorted(speedups):
+        if speedups[sparsity] < 1:
+            break
+        found = sparsity
+    return found
+
+
 def first_crossing(speedups):
     for sparsity in sorted(speedups):
         if speedups[sparsity] >= 1:
@@ -338,6 +401,11 @@ def picking(
     nonzero_cost=True,
     key=lambda n, size, ms: -n["accuracy"],
     nothing=None,
+    size_of=lambda d, n: d["bytes_per_nonzero"] * n["parameters"] * n["kept"],
+    has_zeros=lambda n: n["kept"] < 1,
+    per_ms=1,
+    below=lambda needed, limit: needed <= limit,
+    early=lambda needed, limit: needed <= limit,
 ):
     """Right but for one thing."""
 
@@ -345,13 +413,13 @@ def picking(
         possible = {}
         for name, n in candidates.items():
             size, work = 4 * n["parameters"], n["macs"]
-            if n["kept"] < 1 and skips(device, n):
-                size = device["bytes_per_nonzero"] * n["parameters"] * n["kept"]
+            if has_zeros(n) and skips(device, n):
+                size = size_of(device, n)
                 work *= n["kept"] * (device["nonzero_cost"] if nonzero_cost else 1)
-            ms = work / device["macs_per_ms"]
-            if flash and size > kib * device["flash_kib"]:
+            ms = per_ms * work / device["macs_per_ms"]
+            if flash and not below(size, kib * device["flash_kib"]):
                 continue
-            if deadline and ms > device["deadline_ms"]:
+            if deadline and not early(ms, device["deadline_ms"]):
                 continue
             possible[name] = key(n, size, ms)
         return min(possible, key=possible.get) if possible else nothing
@@ -441,7 +509,19 @@ WRONG = {
             "FLOPs",
             counting(lambda layer, _, out: 2 * out.numel() * per_output(layer)),
             "one linear layer",
-            "a multiply-add is one MAC",
+            "that is twice as many",
+        ),
+        (
+            "run twice",
+            the_model_runs_twice,
+            "one linear layer",
+            "that is twice as many",
+        ),
+        (
+            "the last layer only",
+            the_last_layer,
+            "layers in blocks",
+            "that is the last layer alone",
         ),
         (
             "biases",
@@ -481,6 +561,12 @@ WRONG = {
             "children() stops at the first level",
         ),
         ("hooks left", leave_the_hooks, "hooks removed", "keep what register"),
+        (
+            "all hooks taken off",
+            clear_all_hooks,
+            "hooks removed",
+            "remove your own hooks only",
+        ),
         (
             "the input's positions",
             counting(at_the_input),
@@ -540,15 +626,66 @@ WRONG = {
             "the first n_warmup calls are not to be counted",
         ),
         (
+            "one left out too many",
+            timing(first=1),
+            "warm-up left out",
+            "one call too many is left out",
+        ),
+        (
+            "one left out too few",
+            timing(first=-1),
+            "warm-up left out",
+            "the last call of the warm-up is counted still",
+        ),
+        (
+            "the lower middle",
+            timing(statistics.median_low),
+            "an even number of calls",
+            "of an even number the median is the mean of the two in the middle; that "
+            "is the lower",
+        ),
+        (
+            "the upper middle",
+            timing(lambda t: sorted(t)[len(t) // 2]),
+            "an even number of calls",
+            "of an even number the median is the mean of the two in the middle; that "
+            "is the upper",
+        ),
+        (
+            "torch's median",
+            timing(lambda t: torch.tensor(t).median().item()),
+            "an even number of calls",
+            "of an even number the median is the mean of the two in the middle; that "
+            "is the lower",
+        ),
+        (
+            "one start a round",
+            one_start_a_round,
+            "always as fast",
+            "the clock starts anew before each call",
+        ),
+        (
+            "eval timed",
+            timing(mode="timed"),
+            "only the call timed",
+            "model.eval() takes time too",
+        ),
+        (
+            "no gradients for good",
+            timing(gradients_back=False),
+            "no gradients",
+            "gradients have to be recorded again afterwards",
+        ),
+        (
             "the mean",
             timing(statistics.mean),
-            "interruptions",
+            "warm-up left out",
             "the mean follows one interrupted call",
         ),
         (
             "the minimum",
             timing(min),
-            "interruptions",
+            "warm-up left out",
             "the fastest call is not the typical one",
         ),
         ("the sum", timing(sum), "always as fast", "that is the sum of all calls"),
@@ -616,6 +753,30 @@ WRONG = {
             "those are MACs",
         ),
         (
+            "percent",
+            lambda m, p: 100 * share(m, p),
+            "four layers",
+            "that is in percent",
+        ),
+        (
+            "no classifier left",
+            lambda m, p: share([*m[:-1], 0], p) * sum(m[:-1]) / sum(m),
+            "four layers",
+            "the classifier's MACs are left, too",
+        ),
+        (
+            "no classifier at all",
+            lambda m, p: share([*m[:-1], 0], p),
+            "four layers",
+            "the classifier belongs to what is left and to all MACs",
+        ),
+        (
+            "all convolutions squared",
+            powers(lambda n: [2] * (n - 1) + [0]),
+            "four layers",
+            "two convolutions lose on one side only",
+        ),
+        (
             "the first squared",
             powers(lambda n: [2] * (n - 2) + [1, 0]),
             "four layers",
@@ -658,14 +819,32 @@ WRONG = {
         (
             "the speed-up",
             lambda s: s[even(s)],
-            "a rising curve",
+            "always",
             "that is the speed-up",
         ),
         (
             "the last below",
-            lambda s: max((k for k in s if s[k] < 1), default=None),
+            lambda s: max((k for k in s if s[k] < 1), default=min(s)),
             "a rising curve",
             "there it is still slower",
+        ),
+        (
+            "from the smallest on",
+            from_the_smallest,
+            "always",
+            "start at the largest sparsity",
+        ),
+        (
+            "no return",
+            lambda s: print(end=""),
+            "always",
+            "the function ends without return",
+        ),
+        (
+            "nothing for zero",
+            lambda s: even(s) or None,
+            "from zero on",
+            "a sparsity of 0 is an answer",
         ),
         (
             "more than 1",
@@ -698,16 +877,84 @@ WRONG = {
         (
             "no limits",
             picking(flash=False, deadline=False),
-            "the microcontroller",
+            "the flash",
             "two limits count",
         ),
+        ("no flash", picking(flash=False), "the flash", "the flash counts too"),
         (
-            "no flash",
-            picking(flash=False),
-            "the microcontroller",
-            "the size is compared",
+            "bytes held against KiB",
+            picking(kib=1),
+            "the flash",
+            "the size is in bytes, the flash has flash_kib * 1024",
         ),
-        ("no deadline", picking(deadline=False), "the phone", "the deadline counts"),
+        ("KiB of 1000", picking(kib=1000), "the flash", "a KiB has 1024 bytes"),
+        (
+            "no deadline",
+            picking(deadline=False),
+            "the deadline",
+            "the deadline counts too",
+        ),
+        (
+            "times 1000",
+            picking(per_ms=1000),
+            "the deadline",
+            "macs / macs_per_ms is in milliseconds already: do not multiply",
+        ),
+        (
+            "by 1000",
+            picking(per_ms=0.001),
+            "the deadline",
+            "macs / macs_per_ms is in milliseconds already: do not divide",
+        ),
+        (
+            "less than the flash",
+            picking(below=operator.lt),
+            "exactly the flash",
+            "a network as large as the flash still fits",
+        ),
+        (
+            "less than both",
+            picking(below=operator.lt, early=operator.lt),
+            "exactly the flash",
+            "a network as large as the flash still fits",
+        ),
+        (
+            "less than the deadline",
+            picking(early=operator.lt),
+            "exactly the deadline",
+            "a network that takes all of deadline_ms",
+        ),
+        (
+            "dense networks charged",
+            picking(has_zeros=lambda n: True),
+            "the phone",
+            "a network without zeros (kept = 1) runs densely",
+        ),
+        (
+            "four bytes a nonzero",
+            picking(size_of=lambda d, n: 4 * n["parameters"] * n["kept"]),
+            "bytes for each nonzero",
+            "one nonzero takes bytes_per_nonzero bytes",
+        ),
+        (
+            "bytes of all parameters",
+            picking(size_of=lambda d, n: d["bytes_per_nonzero"] * n["parameters"]),
+            "bytes for nonzeros only",
+            "only nonzeros are stored",
+        ),
+        (
+            "bytes as dense",
+            picking(size_of=lambda d, n: 4 * n["parameters"]),
+            "fewer bytes than dense",
+            "where zeros are skipped they are not stored",
+        ),
+        (
+            "any device skips groups",
+            picking(skips=lambda d, n: d["skips_zeros"] or n["groups"]),
+            "groups without kernels",
+            "groups help only on a device",
+        ),
+        ("no return", lambda d, c: None, "room for all", "the function ends without"),
         (
             "a nonzero costs one",
             picking(nonzero_cost=False),
@@ -723,23 +970,23 @@ WRONG = {
         (
             "groups skip any zeros",
             picking(skips=lambda d, n: d["skips_zeros"] or d["skips_groups"]),
-            "other tables",
+            "kernels without groups",
             "kernels for groups skip only zeros",
         ),
         (
             "the fastest",
             picking(key=lambda n, size, ms: ms),
-            "the phone",
+            "room for all",
             "of those that fit and are in time, the most accurate is asked, not the f",
         ),
         (
             "the smallest",
             picking(key=lambda n, size, ms: size),
-            "the phone",
+            "room for all",
             "of those that fit and are in time, the most accurate is asked, not the",
         ),
         ("dense for nothing", picking(nothing="dense"), "nothing fits", None),
-        ("from memory", from_memory, "nothing fits", None),
+        ("from memory", from_memory, "room for all", None),
     ],
 }
 
@@ -779,6 +1026,18 @@ def test_a_convolution_is_shown_by_what_decides_its_macs():
     message = lab05.EXERCISES["get_model_macs"].run(answer, seed=0).message
     given = " ".join(message.split())
     assert "model = Conv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), groups=2)" in given
+
+
+def test_a_wrong_choice_is_shown_with_the_figures_that_decide():
+    message = lab05.EXERCISES["choose"].run(picking(nonzero_cost=False), seed=0).message
+    rows = [line.split() for line in message.splitlines()]
+    limits = next(row for row in rows if row[0] == "limits")
+    assert limits == ["limits", "65,536.0", "3"]
+    wanted, got = (
+        row for row in rows if row[0] in ("expected", "got") and len(row) > 6
+    )
+    assert wanted[-5:] == ["1,240.9", "2.388", "93.8", "1", "no"]
+    assert got[-5:] == ["2,261.0", "18.95", "94.2", "0.5", "yes"]
 
 
 def test_the_lent_clock_needs_no_more_than_models_and_an_input(capsys):

@@ -1,13 +1,15 @@
-"""Three devices and the networks that might run on them: the tables of exercise 5.5.
+"""Devices and the networks that might run on them: the tables of exercise 5.5.
 
-The devices' figures are round ones of a plausible order, made up for the exercise. The
-networks are those of the fashion track, each fine-tuned for two epochs; their
-accuracies on val were measured once.
+The figures of the three devices are round ones of a plausible order, made up for the
+exercise. The networks are those of the fashion track, each fine-tuned for two epochs;
+their accuracies on val were measured once. The tables below are made up.
 """
 
 from __future__ import annotations
 
-__all__ = ["CANDIDATES", "DEVICES"]
+__all__ = ["CANDIDATES", "DEVICES", "TABLES"]
+
+Row = dict[str, float]
 
 # flash_kib          room for the network
 # deadline_ms        time that one image may take
@@ -16,7 +18,7 @@ __all__ = ["CANDIDATES", "DEVICES"]
 # skips_groups       it has kernels that skip two zeros in each group of four weights
 # bytes_per_nonzero  that such a kernel needs: the value and where it is
 # nonzero_cost       dense multiply-adds that take as long as one nonzero there
-DEVICES: dict[str, dict[str, float]] = {
+DEVICES: dict[str, Row] = {
     "microcontroller": {
         "flash_kib": 256,
         "deadline_ms": 500,
@@ -48,7 +50,7 @@ DEVICES: dict[str, dict[str, float]] = {
 
 # kept     nonzeros / all parameters
 # groups   whether of each four neighbouring weights two are zero
-CANDIDATES: dict[str, dict[str, float]] = {
+CANDIDATES: dict[str, Row] = {
     "dense": {
         "accuracy": 94.5,
         "parameters": 578_810,
@@ -84,4 +86,85 @@ CANDIDATES: dict[str, dict[str, float]] = {
         "kept": 1.0,
         "groups": False,
     },
+}
+
+
+def _device(**figures: float) -> Row:
+    """One that skips nothing and has room and time for all, but for these figures."""
+    return {
+        "flash_kib": 65_536,
+        "deadline_ms": 1_000_000,
+        "macs_per_ms": 1_000,
+        "skips_zeros": False,
+        "skips_groups": False,
+        "bytes_per_nonzero": 8.0,
+        "nonzero_cost": 1.0,
+    } | figures
+
+
+def _network(accuracy: float, parameters: int, macs: int, **zeros: float) -> Row:
+    sizes = {"accuracy": accuracy, "parameters": parameters, "macs": macs}
+    return sizes | {"kept": 1.0, "groups": False} | zeros
+
+
+def _or_the_small(device: Row, network: Row) -> tuple[Row, dict[str, Row]]:
+    return device, {"small": _network(80, 32, 2_000), "other": network}
+
+
+KIB = 256  # parameters of four bytes each
+
+# step of the check -> what it asks; in each only one mistake, or few, decide
+TABLES: dict[str, tuple[Row, dict[str, Row]]] = {
+    "room for all": (
+        _device(),
+        {
+            "A": _network(85, 100, 10_000),
+            "B": _network(90, 1_000, 20_000),
+            "C": _network(80, 500, 2_000),
+            "D": _network(75, 2_000, 30_000),
+        },
+    ),
+    "the flash": (
+        _device(flash_kib=256),
+        {
+            "A": _network(95, 1_024 * KIB, 10**12),  # too slow as well
+            "B": _network(90, 400 * KIB, 2_000),
+            "C": _network(85, 252 * KIB, 2_000),
+            "D": _network(80, 100 * KIB, 2_000),
+            "E": _network(75, 32, 2_000),
+        },
+    ),
+    "the deadline": (
+        _device(deadline_ms=256),
+        {
+            "A": _network(95, 32, 10**9),
+            "B": _network(90, 32, 400_000),
+            "C": _network(85, 32, 200_000),
+            "D": _network(80, 32, 200),
+        },
+    ),
+    "exactly the flash": _or_the_small(
+        _device(flash_kib=256), _network(90, 256 * KIB, 2_000)
+    ),
+    "exactly the deadline": _or_the_small(
+        _device(deadline_ms=4), _network(90, 32, 4_000)
+    ),
+    "bytes for each nonzero": _or_the_small(
+        _device(flash_kib=100, skips_zeros=True),
+        _network(90, 256 * KIB, 2_000, kept=0.25),
+    ),
+    "bytes for nonzeros only": _or_the_small(
+        _device(flash_kib=400, skips_zeros=True),
+        _network(90, 256 * KIB, 2_000, kept=0.75),
+    ),
+    "fewer bytes than dense": _or_the_small(
+        _device(flash_kib=200, skips_zeros=True),
+        _network(90, 256 * KIB, 2_000, kept=0.25),
+    ),
+    "groups without kernels": _or_the_small(
+        _device(deadline_ms=3), _network(90, 32, 4_000, kept=0.5, groups=True)
+    ),
+    "kernels without groups": _or_the_small(
+        _device(deadline_ms=3, skips_groups=True), _network(90, 32, 4_000, kept=0.5)
+    ),
 }

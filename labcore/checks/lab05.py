@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +15,8 @@ from torch import Tensor, nn
 
 from labcore.checks import machine
 from labcore.checks.core import REFUSED, Lab, Step
-from labcore.checks.devices import CANDIDATES, DEVICES
-from labcore.checks.trial import Trial
+from labcore.checks.devices import CANDIDATES, DEVICES, TABLES
+from labcore.checks.trial import Trial, Wrong
 from labcore.nets import VGG, LeNet, ResNet8
 
 __all__ = ["CANDIDATES", "DEVICES", "EXERCISES", "lend"]
@@ -62,7 +66,8 @@ def _conv(*args, **kwargs) -> tuple[nn.Module, Tensor]:
 
 def _blocks() -> tuple[nn.Module, Tensor]:
     model = nn.Sequential(
-        nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
+        nn.Conv2d(2, 3, 1),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(4, 3),
@@ -106,16 +111,21 @@ def _networks(ask: Trial) -> None:
 
 def _no_hooks(ask: Trial) -> None:
     model, x = _blocks()
+    silent = io.StringIO()  # no function of ours, which the answer must not call
+    model[0].register_forward_hook(functools.partial(print, file=silent))
     ask.call(model, x)
     left = sum(
         len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()
     )
-    if left:
+    if left != 1:
         ask.wrong(
-            given="a network of two layers",
-            expected="no hook left on it afterwards",
-            got=f"{left} left",
-            likely="keep what register_forward_hook() returns, and call .remove()",
+            given="a network with one hook of somebody else's",
+            expected="that one hook on it afterwards",
+            got=f"{left} hooks",
+            likely="keep what register_forward_hook() returns, and call .remove()"
+            if left
+            else "remove your own hooks only: .remove() of what "
+            "register_forward_hook() returned",
         )
 
 
@@ -143,6 +153,17 @@ def _positions_of_input(layer, given, output):
 def _with_bias(layer, given, output):
     bias = output.numel() if layer.bias is not None else 0
     return _macs_of(layer, given, output) + bias
+
+
+def _last_layer(model: nn.Module, inputs: Tensor) -> int:
+    counts = []
+
+    def note(layer, given, output):
+        counts.append(_macs_of(layer, given, output))
+        return 0
+
+    _counted(model, inputs, note)
+    return next((count for count in reversed(counts) if count), 0)
 
 
 def _last_call(model: nn.Module, inputs: Tensor) -> int:
@@ -184,7 +205,8 @@ check_get_model_macs = _lab.exercise(
         "that counts each weight once; a convolution uses it at every position": (
             _mistaken_macs(lambda layer, given, output: layer.weight.numel())
         ),
-        "a multiply-add is one MAC; two operations would be FLOPs": (
+        "that is twice as many: a multiply-add is one MAC (two operations would be "
+        "FLOPs), and the model runs once": (
             _mistaken_macs(lambda *call: 2 * _macs_of(*call))
         ),
         "the bias is added, not multiplied": _mistaken_macs(_with_bias),
@@ -206,6 +228,7 @@ check_get_model_macs = _lab.exercise(
                 else _macs_of(layer, given, output)
             ),
         ),
+        "that is the last layer alone; add up all of them": _last_layer,
         "children() stops at the first level; modules() goes into blocks": (
             lambda model, inputs: _counted(
                 model, inputs, _macs_of, lambda m: list(m.children())
@@ -255,6 +278,9 @@ def _mistaken_latency(
     gradients: bool = False,
     one_thread: bool = True,
     threads_back: bool = True,
+    gradients_back: bool = True,
+    left_out_too: int = 0,
+    eval_timed: bool = False,
 ) -> Callable:
     """A measurement that is right but for what is said here."""
 
@@ -269,12 +295,15 @@ def _mistaken_latency(
         torch.set_num_threads(1 if one_thread else before)
         with torch.set_grad_enabled(gradients):
             for name in order:
-                models[name].train(not eval_mode)
+                if not eval_timed:
+                    models[name].train(not eval_mode)
                 start = clock()
+                models[name].train(not eval_mode)
                 models[name](dummy_input)
                 times[name].append(clock() - start)
         torch.set_num_threads(before if threads_back else 1)
-        first = 0 if count_all else n_warmup
+        torch.set_grad_enabled(gradients_back)
+        first = 0 if count_all else max(0, n_warmup + left_out_too)
         return {name: summary(t[first:]) for name, t in times.items()}
 
     return mistaken
@@ -285,8 +314,12 @@ def _of_medians(change: Callable[[dict], dict]) -> Callable:
     return lambda *arguments: change(measure_latency(*arguments))
 
 
-SLOW_START = {"a": [9.0, 9.0, 9.0, 7.0, 2.0], "b": [8.0, 8.0, 9.0, 8.0, 3.0]}
-INTERRUPTED = {"a": [2.0, 2.5, 60.0, 1.5, 2.0], "b": [3.0, 1.0, 3.5, 4.0, 90.0]}
+SLOW_START = {
+    "a": [9.0, 9.0, 9.0, 9.0, 6.0, 2.0, 3.0],
+    "b": [8.0, 8.0, 8.0, 8.0, 5.0, 1.0, 2.0],
+}
+INTERRUPTED = {"a": [60.0, 2.5, 2.0, 1.5, 2.0], "b": [90.0, 3.0, 1.0, 3.5, 4.0]}
+EVEN = {"a": [50.0, 1.0, 4.0, 2.0], "b": [70.0, 3.0, 8.0, 2.0]}
 ROUNDS = ("seconds", "n_warmup", "n_test")
 
 
@@ -327,16 +360,24 @@ check_measure_latency = _lab.exercise(
         Step("idea", "always as fast", _pretend({"a": [2.0], "b": [3.0]}, 0, 3)),
         Step("idea", "warm-up left out", _pretend(SLOW_START, 4, 3)),
         Step("idea", "interruptions", _pretend(INTERRUPTED, 0, 5)),
+        Step("idea", "an even number of calls", _pretend(EVEN, 0, 4)),
         Step("idea", "random durations", _random_durations),
         Step("fair", "eval mode", _noted(machine.modes, 2, 3)),
         Step("fair", "no gradients", _noted(machine.gradients, 2, 3)),
         Step("fair", "one thread", _noted(machine.threads, 2, 3, 2)),
         Step("fair", "in turns", _in_turns),
+        Step("fair", "only the call timed", _pretend({"a": [2.0], "b": [3.0]}, 0, 1)),
     ),
     mistakes={
         "n_warmup calls of each model come first": _mistaken_latency(warm_up=False),
         "the first n_warmup calls are not to be counted": _mistaken_latency(
             count_all=True
+        ),
+        "one call too many is left out: the first n_warmup, not one more": (
+            _mistaken_latency(left_out_too=1)
+        ),
+        "the last call of the warm-up is counted still": _mistaken_latency(
+            left_out_too=-1
         ),
         "the time comes from the argument: clock()": (
             lambda models, dummy_input, n_warmup, n_test, clock: measure_latency(
@@ -349,21 +390,33 @@ check_measure_latency = _lab.exercise(
         "the fastest call is not the typical one; take the median": (
             _mistaken_latency(min)
         ),
+        "of an even number the median is the mean of the two in the middle; that is "
+        "the lower one": _mistaken_latency(statistics.median_low),
+        "of an even number the median is the mean of the two in the middle; that is "
+        "the upper one": _mistaken_latency(statistics.median_high),
         "that is the sum of all calls": _mistaken_latency(sum),
         "read the clock before and after each single call, not around a round": (
             _of_medians(lambda t: dict.fromkeys(t, sum(t.values())))
+        ),
+        "the clock starts anew before each call, not once a round": _of_medians(
+            lambda t: dict(zip(t, itertools.accumulate(t.values()), strict=True))
         ),
         "asked is seconds, as the clock gives them": _of_medians(
             lambda t: {name: 1000 * seconds for name, seconds in t.items()}
         ),
         "model.eval() is missing": _mistaken_latency(eval_mode=False),
         "with torch.no_grad(): is missing": _mistaken_latency(gradients=True),
+        "gradients have to be recorded again afterwards; `with torch.no_grad():` sees "
+        "to it": _mistaken_latency(gradients_back=False),
         "torch.set_num_threads(1) is missing": _mistaken_latency(one_thread=False),
         "the number of threads has to be put back afterwards": _mistaken_latency(
             threads_back=False
         ),
         "one model after the other: a busy moment hits only one of them. In each "
         "round call every model once": _mistaken_latency(in_turns=False),
+        "model.eval() takes time too: call it before the clock is read": (
+            _mistaken_latency(eval_timed=True)
+        ),
     },
 ).check
 
@@ -418,11 +471,22 @@ check_predicted_share = _lab.exercise(
         "those are MACs; divide by all MACs": lambda m, p: (
             predicted_share(m, p) * sum(m)
         ),
+        "that is in percent; asked is a share": lambda m, p: (
+            100 * predicted_share(m, p)
+        ),
+        "the classifier's MACs are left, too": lambda m, p: (
+            predicted_share(m, p) - m[-1] / sum(m)
+        ),
+        "the classifier belongs to what is left and to all MACs": lambda m, p: (
+            predicted_share([*m[:-1], 0], p)
+        ),
         "not every layer loses inputs and outputs: look at the first, the last "
         "convolution and the classifier": lambda m, p: (1 - p) ** 2,
         "each layer between two convolutions loses inputs and outputs: a square": (
             lambda m, p: 1 - p
         ),
+        "two convolutions lose on one side only: the first reads the whole image, "
+        "the last keeps its outputs": _weighted(lambda n: [2] * (n - 1) + [0]),
         "the first convolution still reads the whole image": _weighted(
             lambda n: [2] * (n - 2) + [1, 0]
         ),
@@ -457,13 +521,26 @@ def _first_at_least_one(speedups: Mapping[float, float]) -> float | None:
 
 
 def _last_below_one(speedups: Mapping[float, float]) -> float | None:
-    return max((s for s, gain in speedups.items() if gain < 1), default=None)
+    below = (s for s, gain in speedups.items() if gain < 1)
+    return max(below, default=min(speedups))
+
+
+def _from_the_smallest(speedups: Mapping[float, float]) -> float | None:
+    found = None
+    for sparsity in sorted(speedups):
+        if speedups[sparsity] < 1:
+            break
+        found = sparsity
+    return found
 
 
 def _in_the_given_order(speedups: Mapping[float, float]) -> float | None:
     found = None
     for sparsity, gain in speedups.items():
-        found = (found or sparsity) if gain >= 1 else None
+        if gain < 1:
+            found = None
+        elif found is None:
+            found = sparsity
     return found
 
 
@@ -488,6 +565,7 @@ check_break_even = _lab.exercise(
     groups={"idea": 1, "any curve": 1},
     read="Hint 1 of exercise 5.4, just below",
     steps=(
+        Step("idea", "always", lambda ask: ask({0.5: 1.7, 0.8: 2.4})),
         Step("idea", "a rising curve", lambda ask: ask({0.5: 0.3, 0.8: 0.9, 0.9: 1.6})),
         Step("idea", "random curves", _random_curves),
         Step("any curve", "exactly 1", lambda ask: ask({0.5: 0.5, 0.8: 1.0, 0.9: 2.0})),
@@ -497,13 +575,16 @@ check_break_even = _lab.exercise(
             "a dip",
             lambda ask: ask({0.5: 0.8, 0.6: 1.1, 0.7: 0.9, 0.8: 1.2, 0.9: 2.0}),
         ),
-        Step("any curve", "always", lambda ask: ask({0.5: 1.7, 0.8: 2.4})),
+        Step("any curve", "from zero on", lambda ask: ask({0.0: 1.0, 0.5: 2.0})),
         Step("any curve", "any order", lambda ask: ask({0.5: 0.4, 0.9: 3.0, 0.8: 1.2})),
     ),
     mistakes={
         "that is the speed-up; asked is the sparsity": lambda gains: gains[
             break_even(gains)
         ],
+        "start at the largest sparsity: where it pays at all, it pays there": (
+            _from_the_smallest
+        ),
         "there it is still slower; the next one is asked": _last_below_one,
         "a speed-up of exactly 1 counts: >= and not >": lambda gains: break_even(
             {s: gain if gain > 1 else 0.0 for s, gain in gains.items()}
@@ -513,6 +594,9 @@ check_break_even = _lab.exercise(
         ),
         "where it never pays, the answer is None": _instead_of_none(1.0),
         "where it never pays, the answer is None, not 0": _instead_of_none(0.0),
+        "a sparsity of 0 is an answer, but false in an `if`: ask whether it is None": (
+            lambda gains: break_even(gains) or None
+        ),
         "the dictionary may be in any order: sort the sparsities": _in_the_given_order,
     },
 ).check
@@ -535,8 +619,7 @@ def choose(device: Row, candidates: Mapping[str, Row]) -> str | None:
 
 def _on(device: Row, network: Row) -> tuple[float, float]:
     """(bytes, milliseconds) of a network on a device."""
-    skips = device["skips_zeros"] or (device["skips_groups"] and network["groups"])
-    if skips and network["kept"] < 1:
+    if _skips(device, network):
         size = device["bytes_per_nonzero"] * network["parameters"] * network["kept"]
         macs = device["nonzero_cost"] * network["macs"] * network["kept"]
     else:
@@ -545,9 +628,43 @@ def _on(device: Row, network: Row) -> tuple[float, float]:
     return size, macs / device["macs_per_ms"]
 
 
+def _skips(device: Row, network: Row) -> bool:
+    """Whether the device skips zeros that the network has."""
+    kernels = device["skips_zeros"] or (device["skips_groups"] and network["groups"])
+    return bool(kernels) and network["kept"] < 1
+
+
 def _with_device(**changes) -> Callable:
     """The right choice for a device that differs in these figures."""
     return lambda device, candidates: choose({**device, **changes}, candidates)
+
+
+def _scaled(**factors: float) -> Callable:
+    """The right choice for a device whose figures are these multiples."""
+    return lambda device, candidates: choose(
+        device | {name: device[name] * factor for name, factor in factors.items()},
+        candidates,
+    )
+
+
+def _with_bytes(count: Callable[[Row, Row], float]) -> Callable:
+    """The right choice but for the bytes of a network whose zeros are skipped."""
+
+    def mistaken(device: Row, candidates: Mapping[str, Row]) -> str | None:
+        fitting = {}
+        for name, row in candidates.items():
+            size = count(device, row) if _skips(device, row) else 4 * row["parameters"]
+            if size <= device["flash_kib"] * 1024:
+                fitting[name] = row
+        return choose({**device, "flash_kib": math.inf}, fitting)
+
+    return mistaken
+
+
+def _all_have_zeros(device: Row, candidates: Mapping[str, Row]) -> str | None:
+    below = math.nextafter(1.0, 0.0)
+    rows = {n: {**c, "kept": min(c["kept"], below)} for n, c in candidates.items()}
+    return choose(device, rows)
 
 
 def _least(cost: Callable[[Row, Row], float]) -> Callable:
@@ -566,8 +683,57 @@ def _shuffled(ask: Trial, rows: Mapping[str, Row]) -> dict[str, dict]:
     return {names[i]: dict(rows[names[i]]) for i in order}
 
 
-def _on_device(name: str) -> Callable[[Trial], object]:
-    return lambda ask: ask(dict(DEVICES[name]), _shuffled(ask, CANDIDATES))
+def _of(ask: Trial, device: Row, candidates: Mapping[str, Row]) -> None:
+    """Ask; where the choice is wrong, show the figures that decide and no others."""
+    try:
+        ask(dict(device), _shuffled(ask, candidates))
+    except Wrong as wrong:
+        if "given" not in wrong.lines:
+            raise
+        rates = ("macs_per_ms", "bytes_per_nonzero", "nonzero_cost")
+        skipping = [name for name in ("skips_zeros", "skips_groups") if device[name]]
+        given = ", ".join(
+            [f"{name} {_plain(device[name])}" for name in rates]
+            + [" and ".join(skipping) or "no zeros skipped"]
+        )
+        named = {
+            repr(name): (name, row)
+            for name, row in candidates.items()
+            if repr(name) in (wrong.lines["expected"], wrong.lines["got"])
+        }
+        lines = {**wrong.lines, "given": given}
+        raise Wrong(_figures(device, named, wrong.lines), **lines) from None
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
+
+
+def _figures(device: Row, named: Mapping[str, tuple], lines: Mapping) -> list[str]:
+    """The limits, and below them what the expected and the given network need."""
+    head = f"  {'figures':9} {'':19}{'KiB':>10}{'ms':>12}  accuracy   kept  groups"
+    limits = (
+        f"{'limits':19}{device['flash_kib']:10,.1f}{_plain(device['deadline_ms']):>12}"
+    )
+    rows = [head, " " * 12 + limits]
+    for label in ("expected", "got"):
+        if lines[label] in named:
+            name, network = named[lines[label]]
+            size, ms = _on(device, network)
+            rows.append(
+                f"  {label:9} {name:19}{size / 1024:10,.1f}{_plain(ms):>12}"
+                f"{network['accuracy']:10.1f}{network['kept']:7.3g}"
+                f"  {'yes' if network['groups'] else 'no'}"
+            )
+    return rows
+
+
+def _on_device(name: str) -> Callable[[Trial], None]:
+    return lambda ask: _of(ask, DEVICES[name], CANDIDATES)
+
+
+def _on_table(title: str) -> Callable[[Trial], None]:
+    return lambda ask: _of(ask, *TABLES[title])
 
 
 def _other_tables(ask: Trial) -> None:
@@ -586,11 +752,11 @@ def _other_tables(ask: Trial) -> None:
         rows = list(_shuffled(ask, CANDIDATES).values())
         for row in rows:
             row["accuracy"] += 4 * torch.rand((), generator=ask.rng).item()
-        ask(device, {f"network {i + 1}": row for i, row in enumerate(rows)})
+        _of(ask, device, {f"network {i + 1}": row for i, row in enumerate(rows)})
 
 
 def _nothing(ask: Trial) -> None:
-    ask(dict(DEVICES["microcontroller"]) | {"flash_kib": 8}, _shuffled(ask, CANDIDATES))
+    _of(ask, DEVICES["microcontroller"] | {"flash_kib": 8}, CANDIDATES)
 
 
 check_choose = _lab.exercise(
@@ -600,10 +766,12 @@ check_choose = _lab.exercise(
     groups={"idea": 2, "any table": 3},
     read="Hint 1 of exercise 5.5, just below",
     steps=(
+        *(Step("idea", title, _on_table(title)) for title in list(TABLES)[:3]),
         Step("idea", "the microcontroller", _on_device("microcontroller")),
         Step("idea", "the phone", _on_device("phone CPU")),
         Step("idea", "the accelerator", _on_device("accelerator")),
         Step("any table", "nothing fits", _nothing),
+        *(Step("any table", title, _on_table(title)) for title in list(TABLES)[3:]),
         Step("any table", "other tables", _other_tables),
     ),
     mistakes={
@@ -611,10 +779,42 @@ check_choose = _lab.exercise(
             _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0)
         ),
         "two limits count, the flash and the deadline": _with_device(
-            flash_kib=1e12, deadline_ms=1e12
+            flash_kib=math.inf, deadline_ms=math.inf
         ),
-        "the size is compared with flash_kib * 1024": _with_device(flash_kib=1e12),
-        "the deadline counts too": _with_device(deadline_ms=1e12),
+        "the flash counts too": _with_device(flash_kib=math.inf),
+        "the size is in bytes, the flash has flash_kib * 1024 of them": _scaled(
+            flash_kib=1 / 1024
+        ),
+        "a KiB has 1024 bytes, not 1000": _scaled(flash_kib=1000 / 1024),
+        "the deadline counts too": _with_device(deadline_ms=math.inf),
+        "macs / macs_per_ms is in milliseconds already: do not multiply by 1000": (
+            _scaled(deadline_ms=1 / 1000)
+        ),
+        "macs / macs_per_ms is in milliseconds already: do not divide by 1000": (
+            _scaled(deadline_ms=1000)
+        ),
+        "a network as large as the flash still fits: <= and not <": _scaled(
+            flash_kib=1 - 1e-9
+        ),
+        "a network that takes all of deadline_ms is still in time: <= and not <": (
+            _scaled(deadline_ms=1 - 1e-9)
+        ),
+        "a network without zeros (kept = 1) runs densely on every device": (
+            _all_have_zeros
+        ),
+        "one nonzero takes bytes_per_nonzero bytes, not 4": _with_device(
+            bytes_per_nonzero=4.0
+        ),
+        "only nonzeros are stored: parameters * kept of them": _with_bytes(
+            lambda device, row: device["bytes_per_nonzero"] * row["parameters"]
+        ),
+        "where zeros are skipped they are not stored either: the bytes are "
+        "bytes_per_nonzero * parameters * kept": _with_bytes(
+            lambda device, row: 4 * row["parameters"]
+        ),
+        "groups help only on a device that has skips_groups": _with_device(
+            skips_groups=True
+        ),
         "a nonzero takes nonzero_cost dense multiply-adds": _with_device(
             nonzero_cost=1.0
         ),

@@ -35,6 +35,11 @@ class Pretender(nn.Module):
         super().__init__()
         self.machine, self.durations, self.calls = machine, durations, 0
 
+    def train(self, mode: bool = True) -> Pretender:
+        if mode != self.training:
+            self.machine.now += 0.25  # so that it shows if it happens while timed
+        return super().train(mode)
+
     def forward(self, x: Tensor) -> Tensor:
         seconds = self.durations[min(self.calls, len(self.durations) - 1)]
         self.calls += 1
@@ -50,7 +55,8 @@ class Machine:
         self.models = {name: Pretender(self, own) for name, own in durations.items()}
         self.busy_from = busy_from
         self.notes: list[Note] = []
-        self.now, self.reads, self.threads_after = 0.0, 0, 0
+        self.now, self.reads = 0.0, 0
+        self.threads_after, self.recording_after = 0, True
 
     def clock(self) -> float:
         self.reads += 1
@@ -68,6 +74,7 @@ class Machine:
             return measure(self.models, INPUT, n_warmup, n_test, self.clock)
         finally:
             self.threads_after = torch.get_num_threads()
+            self.recording_after = torch.is_grad_enabled()
             torch.set_num_threads(threads)
             torch.set_grad_enabled(recording)
 
@@ -92,15 +99,16 @@ def clock_read(measure: Callable, n_warmup: int, n_test: int) -> dict:
 
 def modes(measure: Callable, n_warmup: int, n_test: int) -> dict:
     """models in training mode"""
-    return {
-        "in training mode when called": _noted(measure, n_warmup, n_test)["training"]
-    }
+    noted = _noted(measure, n_warmup, n_test)
+    return {"in training mode when called": noted["training"]}
 
 
 def gradients(measure: Callable, n_warmup: int, n_test: int) -> dict:
     """models that note whether gradients are recorded"""
+    noted = _noted(measure, n_warmup, n_test)
     return {
-        "gradients recorded when called": _noted(measure, n_warmup, n_test)["gradients"]
+        "gradients recorded when called": noted["gradients"],
+        "afterwards": noted["recording after"],
     }
 
 
@@ -112,7 +120,10 @@ def threads(measure: Callable, n_warmup: int, n_test: int, before: int) -> dict:
         noted = _noted(measure, n_warmup, n_test)
     finally:
         torch.set_num_threads(kept)
-    return {"threads when called": noted["threads"], "afterwards": noted["after"]}
+    return {
+        "threads when called": noted["threads"],
+        "afterwards": noted["threads after"],
+    }
 
 
 def _noted(measure: Callable, n_warmup: int, n_test: int) -> dict:
@@ -122,4 +133,7 @@ def _noted(measure: Callable, n_warmup: int, n_test: int) -> dict:
         what: sorted({getattr(note, what) for note in machine.notes})
         for what in ("training", "gradients", "threads")
     }
-    return noted | {"after": machine.threads_after}
+    return noted | {
+        "threads after": machine.threads_after,
+        "recording after": machine.recording_after,
+    }
