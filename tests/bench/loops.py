@@ -86,7 +86,14 @@ def rows(quick: bool) -> list[Row]:
         ]
 
     return [
-        *table("evaluation", plain_evaluation, evaluation, 7, "≥ 4", float),
+        *table(
+            "evaluation",
+            plain_evaluation,
+            evaluation,
+            5 if quick else 7,
+            "≥ 4",
+            float,
+        ),
         *table(
             "training epoch",
             plain_epoch,

@@ -24,12 +24,14 @@ LAB = """
 import gc
 from labcore import plots, workbench
 from labcore.scan import sensitivity_scan
+from labcore.training import train
 bench = workbench()
 images, labels = bench.images("val")
 keep = lambda weight, sparsity: weight.abs() > sparsity * weight.abs().max()
 sensitivity_scan(bench.dense(), images[:512], labels[:512], keep, [0.4, 0.6, 0.8])
 model = bench.dense()
-bench.finetune(model, epochs=1)
+images, labels = bench.images("train")
+train(model, images[:4096], labels[:4096], epochs=1)
 bench.accuracy(model, "val")
 gc.collect()
 """
