@@ -24,6 +24,7 @@ from labcore.runtime import LabError
 __all__ = ["Options", "grade_class", "merge_only", "regrade", "result_of"]
 
 SEEDS = 2
+ENGINE = ("core", "trial", "compare")  # what all checks share
 
 
 @dataclass(frozen=True)
@@ -165,11 +166,11 @@ def result_of(
 
 def graded_by(assignment: Assignment) -> str:
     """What decides a verdict beside the answer: labcore, the lab, its checks."""
-    origin = importlib.util.find_spec(assignment.checks).origin
-    checks = digest(Path(origin).read_text(encoding="utf-8"))
-    return (
-        f"labcore {version('pruning-lab')}, lab {assignment.version}, checks {checks}"
-    )
+    modules = [assignment.checks, *(f"labcore.checks.{name}" for name in ENGINE)]
+    files = [Path(importlib.util.find_spec(module).origin) for module in modules]
+    checks = digest("".join(file.read_text(encoding="utf-8") for file in files))
+    course = version("pruning-lab")
+    return f"labcore {course}, lab {assignment.version}, checks {checks}"
 
 
 def _line(result: dict) -> str:
@@ -210,14 +211,24 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
         with _executor(options) as executor:
             jobs = [job_of(work, assignment, terms, [task]) for work in works]
             answers = executor.map(workers.examined, jobs)
+            changed = 0
             for work, answer in zip(works, answers, strict=True):
-                new = result_of(work, assignment, [task], answer)["rows"][0]
-                _replace(store, done[work.student], new, assignment, lower)
+                new = result_of(work, assignment, [task], answer)
+                if new["fault"]:
+                    store.log("fault", student=work.student, text=new["fault"])
+                    print(f"{work.student}: the check broke down, see log.jsonl.")
+                    continue
+                old, row = done[work.student], new["rows"][0]
+                changed += _replace(store, old, row, assignment, lower)
+        print(f"{task.id}, tried anew for {len(works)}: {changed} differ in points.")
         _finish(store, assignment)
 
 
-def _replace(store: Store, result: dict, new: dict, assignment, lower: bool) -> None:
-    """Put a row in the place of the old one if nobody loses by it, and say so."""
+def _replace(store: Store, result: dict, new: dict, assignment, lower: bool) -> bool:
+    """Put a row in the place of the old one if nobody loses by it, and say so.
+
+    Returns whether its points differ.
+    """
     student, rows = result["student"], result["rows"]
     at = next(i for i, r in enumerate(rows) if r["exercise"] == new["exercise"])
     old = rows[at]
@@ -240,3 +251,4 @@ def _replace(store: Store, result: dict, new: dict, assignment, lower: bool) -> 
             applied=not kept,
             version=graded_by(assignment),
         )
+    return new["points"] != old["points"]
