@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from labcore.grading.examiner import GRACE
 from labcore.grading.sandbox import START_SECONDS
@@ -58,6 +59,7 @@ def cluster(address: str) -> Executor:
             f"No dask scheduler answers at {address} ({error}): start one, or leave "
             "--dask out."
         ) from None
+    _started.append(client)
     return client.get_executor(pure=False, retries=3)
 
 
@@ -78,7 +80,7 @@ def examined(job: dict) -> dict:
 
 _own = threading.local()
 _stopped = threading.Event()  # then no new one is started
-_started: list[_Examiner] = []
+_started: list[Closable] = []  # examiners, and the connection to a cluster
 
 
 def _of_this_thread() -> _Examiner:
@@ -92,6 +94,10 @@ def _of_this_thread() -> _Examiner:
 def _write_all(pipe, data: bytes) -> None:
     while data:
         data = data[pipe.write(data) :]
+
+
+class Closable(Protocol):
+    def close(self) -> object: ...
 
 
 class _Examiner:
@@ -139,7 +145,7 @@ class _Examiner:
 
 
 def stop() -> None:
-    """End every examiner of this process, whatever it does."""
+    """End what was started here, whatever it does."""
     _stopped.set()
     while _started:
         _started.pop().close()
