@@ -126,6 +126,10 @@ def stale(new, old, index):
     new.next.in_channels = old.next.in_channels
 
 
+def stale_conv(new, old, index):
+    new.conv.out_channels = old.conv.out_channels
+
+
 def stale_norm(new, old, index):
     new.norm.num_features = old.norm.num_features
 
@@ -514,6 +518,7 @@ WRONG = {
         ),
         ("zeroed", only_zeroed, "shapes", "the channels are zero, but still there"),
         ("stale", spoiled(stale), LAYERS, REPORT),
+        ("stale conv", spoiled(stale_conv), LAYERS, "out_channels of the convolution"),
         ("stale norm", spoiled(stale_norm), LAYERS, "num_features of the BatchNorm"),
         ("stale next", spoiled(stale_next), LAYERS, "in_channels of the next"),
         ("silenced", only_silenced, "shapes", "the channels are zero, but still"),

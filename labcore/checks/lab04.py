@@ -295,6 +295,10 @@ def _stale(made, old, i, index):
     _layer(made, "conv", int(i) + 1).in_channels = size
 
 
+def _stale_conv(made, old, i, index):
+    _layer(made, "conv", i).out_channels = _layer(old, "conv", i).out_channels
+
+
 def _stale_norm(made, old, i, index):
     _layer(made, "bn", i).num_features = _layer(old, "bn", i).num_features
 
@@ -413,6 +417,7 @@ check_select_channels = _lab.exercise(
         ),
         "the channels are zero, but still there": _select_masked,
         STALE: _but(_stale),
+        "out_channels of the convolution is the old one": _but(_stale_conv),
         "num_features of the BatchNorm is the old one": _but(_stale_norm),
         "in_channels of the next convolution is the old one": _but(_stale_following),
         LEARNED: _but(_learned_statistics),
