@@ -42,7 +42,7 @@ def but(**changed: tuple[str, float]) -> Outcome:
 
 def save(nb, folder: Path, name: str = FILE) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(nb, ensure_ascii=False)
+    text = json.dumps(nb)
     (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -233,6 +233,31 @@ raw("nested", nobody("damaged"), b"[" * 200_000)
 raw("no notebook but JSON", nobody("damaged"), b'{"nbformat": 4, "cells": [5]}')
 
 
+answers("half a character in a text", PASSED, why="because \ud800 of it\r\nand so on\r")
+answers(
+    "half a character in a comment",
+    PASSED,
+    double="def double(x):  # \udfff\n    return 2 * x",
+)
+answers(
+    "half a character in an error",
+    but(first=("failed", 0)),
+    double='def double(x):\n    raise ValueError("\\ud800")',
+)
+raw(
+    "millions of parts",
+    nobody("damaged"),
+    b'{"nbformat": 4, "metadata": {"x": [' + b"{}," * 6_000_000 + b'{}]}, "cells": []}',
+)
+
+
+@kind("outputs in plenty", PASSED)
+def _():
+    nb = handed_in()
+    cell_of(nb, "double").outputs = [{"data": {"x": [{}] * 100_000}}] * 3
+    return nb
+
+
 @kind("countless cells", nobody("damaged"))
 def _():
     nb = handed_in()
@@ -301,6 +326,53 @@ def _():
     )
     nb.cells.insert(1, new_code_cell("%time\nimport operator"))
     nb.cells.insert(1, new_code_cell("TWO = 2\ndef two():\n    return TWO"))
+    return nb
+
+
+@kind("names that other cells bind in every way", PASSED)
+def _():
+    nb = handed_in(
+        double="%%time\n%%capture out\ndef double(x):\n"
+        "    return mul(TWO, x) + ZERO + trunc(0.5) + NONE[0]",
+    )
+    for source in (
+        "TWO: float = 1.0",
+        "if TWO:\n    TWO = 2\nelse:\n    TWO = 3",
+        "try:\n    from operator import mul\nexcept ImportError:\n    mul = None",
+        "from math import *",
+        "ZERO = 3\nZERO -= 3",
+        "NONE = {}\nNONE[0] = 0",
+        "if unknown:\n    return 3",
+    ):
+        nb.cells.insert(-1, new_code_cell(source))
+    return nb
+
+
+@kind("answers below their cells", PASSED)
+def _():
+    from toylab import stub
+
+    nb = handed_in(
+        double=stub("double").replace("# YOUR CODE", "# see below"),
+        flip="# see below",
+    )
+    nb.cells.remove(cell_of(nb, "quadruple"))
+    for source in (
+        "%%time\ndef double(x):\n    return None\ndouble = lambda x: TWO * x\nTWO = 2",
+        "def negated(it):\n    return it.neg_()",
+        "import functools\n@functools.lru_cache(0)\ndef flip(it):\n    return act(it).sum()",
+        "def quadruple(x): return quadruple.times * double(x)\nquadruple.times = 1",
+        "quadruple.times = 2\nact = negated",
+        "flip.none = nothing",
+    ):
+        nb.cells.append(new_code_cell(source))
+    return nb
+
+
+@kind("a stub below its cell", but(first=("todo", 0)))
+def _():
+    nb = handed_in(double=None, flip="def flip(it):\n    return it.neg_().sum()")
+    nb.cells.append(new_code_cell("double = lab90.lend\ndef flip(it):\n    return 5"))
     return nb
 
 
@@ -536,6 +608,7 @@ def double(x):
             except OSError:
                 pass
     os._exit(0)""",
+    "error",
 )
 cheat(
     "the channel, with rubbish",
@@ -680,4 +753,55 @@ answers(
     but(second=("error", 0)),
     double="open('/tmp/note', 'w').write('x')\ndef double(x):\n    return 2 * x",
     flip="open('/tmp/note')\n" + "def flip(tensor):\n    return tensor.neg_().sum()",
+)
+answers(
+    "leaves a locked folder for the next exercise",
+    but(second=("error", 0)),
+    double="""\
+import os
+os.makedirs("/tmp/locked/inner")
+open("/tmp/locked/inner/note", "w").write("x")
+os.chmod("/tmp/locked/inner", 0)
+os.chmod("/tmp/locked", 0)
+def double(x):
+    return 2 * x""",
+    flip="""\
+import os
+os.chmod("/tmp/locked", 0o700)
+def flip(tensor):
+    return tensor.neg_().sum()""",
+)
+answers(
+    "leaves something with the kernel",
+    PASSED,
+    double="""\
+import ctypes, os, platform, resource
+libc, here = ctypes.CDLL(None, use_errno=True), platform.machine() == "x86_64"
+def refused(name, *numbers):
+    ctypes.set_errno(0)
+    return getattr(libc, name)(*numbers) < 0 and ctypes.get_errno() == 1
+assert refused("syscall", 248 if here else 217, b"user", b"k", b"v", 1, -4)
+assert refused("syscall", 250 if here else 219, 0, -4, 1)
+assert refused("syscall", 240 if here else 180, b"q", 0o102, 0o600, None)
+assert refused("shmget", 4242, 1 << 16, 0o1666)
+assert refused("msgget", 4242, 0o1666)
+assert refused("semget", 4242, 1, 0o1666)
+assert refused("setpriority", 0, os.getppid(), 5)
+try:
+    resource.prlimit(os.getppid(), resource.RLIMIT_MSGQUEUE, (5, 5))
+except PermissionError:
+    def double(x):
+        return 2 * x""",
+)
+answers(
+    "reads the other exercises' references",
+    PASSED,
+    double="""\
+import sys
+frame = sys._getframe()
+while frame:
+    assert "def fl" + "ip(" not in repr((frame.f_globals, frame.f_locals))
+    frame = frame.f_back
+def double(x):
+    return 2 * x""",
 )

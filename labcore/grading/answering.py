@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import random
@@ -40,9 +41,11 @@ def main() -> None:
         if "why" in order:
             tell.write(json.dumps(_end_of(child)) + "\n")
             continue
-        _clear(child, sealed)
+        if not _clear(child, sealed):
+            break
         if child := os.fork():
             os.close(order["run"])  # so that the child's end is the socket's end
+            tell.write('"runs"\n')
             continue
         with contextlib.suppress(BaseException):
             _become_answer(order["run"], job["limits"], scope)
@@ -68,7 +71,7 @@ def _imports(job: dict) -> dict:
     scope = vars(notebook)
     scope |= {"display": _nothing, "get_ipython": lambda: _Quiet()}
     for source in job["setup"]:
-        _run(source, "given", scope)
+        _run(source, "setup", scope)
     return scope
 
 
@@ -102,8 +105,8 @@ class _Quiet:
         return _nothing
 
 
-def _clear(child: int, sealed: bool) -> None:
-    """Nothing of the exercise before stays: no process, no file."""
+def _clear(child: int, sealed: bool) -> bool:
+    """Nothing of the exercise before stays: no process, no file; False if some did."""
     for _ in range(3):
         with contextlib.suppress(OSError):
             if sealed:
@@ -113,13 +116,22 @@ def _clear(child: int, sealed: bool) -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    if sealed:
+    return not sealed or _emptied()
+
+
+def _emptied() -> bool:
+    """Whether the scratch folder, where files may have any mode, is as it was."""
+    with contextlib.suppress(Exception):  # it can be nested beyond all limits
         for entry in os.scandir(SCRATCH):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)
             else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry)
+                os.unlink(entry)
+        with contextlib.suppress(PermissionError):  # it need not be ours
+            os.utime(SCRATCH)
+            os.chmod(SCRATCH, 0o1777)
+        return not os.listdir(SCRATCH) + os.listxattr(SCRATCH)
+    return False
 
 
 def _end_of(child: int) -> int:
@@ -158,7 +170,7 @@ class Answer:
 
     def serve(self) -> None:
         head, _ = self.channel.receive()
-        self._answer(lambda: {"value": self._prepare(head["job"])})
+        self._answer(head, lambda: {"value": self._prepare(head["job"])})
         self._converse()
 
     def _converse(self) -> object:
@@ -167,10 +179,10 @@ class Answer:
             head, blobs = self.channel.receive()
             content = self.values.unpack(head, blobs)
             if "call" in head:
-                self._answer(lambda: self._call(head["call"], content))  # noqa: B023
+                self._answer(head, lambda: self._call(head["call"], content))  # noqa: B023
             elif "get" in head:
                 owner, name = self.values.near(head["get"]), content[0]
-                self._answer(lambda: {"value": getattr(owner, name)})  # noqa: B023
+                self._answer(head, lambda: {"value": getattr(owner, name)})  # noqa: B023
             elif "raised" in head:
                 raise RuntimeError(
                     f"{head['raised']['type']}: {head['raised']['text']}"
@@ -186,8 +198,9 @@ class Answer:
         random.seed(0)  # an answer that draws at random draws the same in every run
         torch.manual_seed(0)
         self.refused = tuple(job["refused"])
-        for source in job["before"]:
-            _run(source, "given", self.scope)
+        before = job.pop("before")
+        while before:  # what ran is not kept: it holds the other exercises' answers
+            _run(before.pop(0), "given", self.scope)
         source = plain(job["answer"])
         for statement in borrowed(source, job["others"], self.scope):
             with contextlib.suppress(Exception):  # the answer will miss its name
@@ -222,8 +235,8 @@ class Answer:
         finally:
             sys.setprofile(previous)
 
-    def _answer(self, work: Callable[[], dict]) -> None:
-        """Send what `work` gives, or what it raises."""
+    def _answer(self, head: dict, work: Callable[[], dict]) -> None:
+        """Send what `work` gives, or what it raises, with the mark of its question."""
         try:
             content = work()
             message, blobs = self.values.pack(content)
@@ -231,7 +244,7 @@ class Answer:
             sys.setprofile(None)
             message, blobs = self.values.pack(None)
             message["raised"] = _told(error)
-        self.channel.send(message, blobs)
+        self.channel.send({"to": head["mark"], **message}, blobs)
 
     def _stand_in(self, number: int, kind: str, _name: str, text: str):
         from labcore.grading.values import Far
@@ -255,20 +268,22 @@ class Answer:
         return made
 
 
-_SOURCES: dict[str, list[str]] = {}  # the lines of all that ran, by its file's name
+_SOURCES: dict[str, list[str]] = {}  # the lines of what may be shown, by their file
+_numbers = itertools.count()
 
 
 def _on_behalf_of_a_reference(frame) -> bool:
     """Whether a reference that stands in for another exercise asked for this call."""
     while frame := frame.f_back:
-        if frame.f_code.co_filename.startswith("given "):
+        if frame.f_code.co_filename.startswith(("setup ", "given ")):
             return True
     return False
 
 
 def _run(source: str, kind: str, scope: dict) -> None:
-    file = f"{kind} {len(_SOURCES)}"
-    _SOURCES[file] = source.split("\n")
+    file = f"{kind} {next(_numbers)}"
+    if kind != "given":
+        _SOURCES[file] = source.split("\n")
     exec(compile(source, file, "exec"), scope)
 
 

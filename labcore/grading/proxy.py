@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import linecache
+import secrets
 import types
 from collections.abc import Mapping
 
@@ -53,8 +54,9 @@ class AnswerSide:
 
     def start(self, job: Mapping) -> object:
         """Run the answer's cell there; returns what stands for the answer here."""
-        self._guarded(lambda: self.channel.send({"job": dict(job)}, []))
-        return self._wait().get("value")
+        told = {"job": dict(job), "mark": (mark := secrets.token_hex(8))}
+        self._guarded(lambda: self.channel.send(told, []))
+        return self._wait(mark).get("value")
 
     def ask(self, what: str, number: int, *content):
         """One request to the answer's side, and the calls that it makes meanwhile."""
@@ -62,8 +64,9 @@ class AnswerSide:
             raise RecursionError("calls back and forth without end")
         self._depth += 1
         try:
-            self._send({what: number}, content)
-            reply = self._wait()
+            mark = secrets.token_hex(8)  # not to be guessed before it is asked
+            self._send({what: number, "mark": mark}, content)
+            reply = self._wait(mark)
         finally:
             self._depth -= 1
         if isinstance(names := reply.get("entered"), list):
@@ -72,9 +75,10 @@ class AnswerSide:
         _refill(content[0], reply.get("after"))
         return reply.get("value")
 
-    def _wait(self) -> Mapping:
+    def _wait(self, mark: str) -> Mapping:
+        """The reply to the question of that mark."""
         while True:
-            head, content = self._receive()
+            head, content = self._receive(mark)
             if "back" in head:
                 self._call_back(head["back"], content)
             elif "raised" in head:
@@ -100,9 +104,13 @@ class AnswerSide:
         message, blobs = self.values.pack(content)
         self._guarded(lambda: self.channel.send({**head, **message}, blobs))
 
-    def _receive(self) -> tuple[Mapping, object]:
+    def _receive(self, mark: str) -> tuple[Mapping, object]:
         message, blobs = self._guarded(self.channel.receive)
         try:
+            if not isinstance(message, dict):
+                raise BadMessage("what came is no message")
+            if "back" not in message and message.get("to") != mark:
+                raise BadMessage("a reply to what was not asked")
             return message, self.values.unpack(message, blobs)
         except BadMessage as error:
             raise self._ended("error", NoData, _not_data(error)) from None

@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import os
+import secrets
 import select
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from labcore.environment import ROOT
+from labcore.grading.seccomp import program
 from labcore.runtime import LabError
 
 __all__ = ["Room", "kind_of_sandbox"]
@@ -25,7 +28,7 @@ MASKED = ("authoring", "checks", "grading", "submit")
 INSIDE = ("__init__", "answering", "cellcode", "shapes", "values", "wire")
 SYSTEM = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
 PROCESSES, FILE_BYTES, SCRATCH_BYTES = 40, 50_000_000, 200_000_000
-START_SECONDS = 180
+START_SECONDS, CLEAR_SECONDS = 180, 10
 INSTALL = (
     "install it with 'apt install bubblewrap' (Debian, Ubuntu) or 'dnf install "
     "bubblewrap' (Fedora), or grade with --no-sandbox if you trust every notebook"
@@ -49,9 +52,13 @@ def kind_of_sandbox() -> str:
     for kind in KINDS:
         if kind == "user" and os.geteuid() != 0:
             continue
-        tried = subprocess.run(
-            _command(bwrap, kind, ["/usr/bin/true"]), capture_output=True, text=True
-        )
+        with _filter() as rules:
+            tried = subprocess.run(
+                _command(bwrap, kind, rules, ["/usr/bin/true"]),
+                capture_output=True,
+                text=True,
+                pass_fds=[rules],
+            )
         if tried.returncode == 0:
             return kind
         said = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -62,7 +69,19 @@ def kind_of_sandbox() -> str:
     )
 
 
-def _command(bwrap: str, kind: str, argv: Sequence[str]) -> list[str]:
+@contextmanager
+def _filter() -> Iterator[int]:
+    """A file with the filter of system calls, which bubblewrap reads by its number."""
+    file = os.memfd_create("filter")
+    try:
+        os.write(file, program())
+        os.lseek(file, 0, os.SEEK_SET)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _command(bwrap: str, kind: str, rules: int, argv: Sequence[str]) -> list[str]:
     """bubblewrap around `argv`: system and Python read-only, nothing else in reach."""
     prefixes = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
     prefixes = [p for p in prefixes if not p.is_relative_to("/usr")]
@@ -94,7 +113,7 @@ def _command(bwrap: str, kind: str, argv: Sequence[str]) -> list[str]:
     for place in (*masked, "/dev", "/"):
         command += ["--remount-ro", str(place)]
     command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
-    command += ["--clearenv"]
+    command += ["--seccomp", str(rules), "--clearenv"]
     for name, value in _environment(f"{COURSE}", "/tmp").items():
         command += ["--setenv", name, value]
     return [*command, "--", *(_as_nobody() if kind == "user" else []), *argv]
@@ -108,9 +127,16 @@ def _secrets_below(prefix: Path) -> list[Path]:
 
 
 def _as_nobody() -> list[str]:
-    user = 64000 + os.getpid() % 1000  # one of its own: a user's processes are counted
+    user = _new_user()
     drop = ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *drop]
+
+
+def _new_user() -> int:
+    """One that no other room has: the kernel counts and keeps things by user."""
+    known = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    half = min(int(known[0]) + int(known[2]), 2**31) // 2
+    return half + secrets.randbelow(half - 2)  # the last are nobody and an error
 
 
 def _environment(course: str, home: str) -> dict[str, str]:
@@ -146,44 +172,30 @@ class Room:
         memory: int,
         seconds: float,
     ) -> None:
-        pairs = [socket.socketpair() for _ in range(exercises)]
+        self._sandbox, self._exercises = sandbox, exercises
+        self._job = {
+            "setup": list(setup),
+            "hidden": list(hidden),
+            "sealed": sandbox,
+            "limits": {
+                "DATA": memory,
+                "FSIZE": FILE_BYTES,
+                "CPU": int(10 * seconds) + 60,
+                "CORE": 0,
+            },
+        }
+        self._open()
+
+    def _open(self) -> None:
+        pairs = [socket.socketpair() for _ in range(self._exercises)]
         self.channels = [ours for ours, _ in pairs]
-        theirs = [end.fileno() for _, end in pairs]
-        argv = [sys.executable, "-m", "labcore.grading.answering"]
-        if sandbox:
-            command = _command(shutil.which("bwrap"), kind_of_sandbox(), argv)
-            environment = {}
-        else:
-            command = argv
-            environment = _environment(str(LABCORE.parent), os.environ.get("HOME", "."))
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,  # what a dead process did not take is not kept
-            pass_fds=theirs,
-            env=environment,
-            start_new_session=True,
-        )
+        self._numbers = [end.fileno() for _, end in pairs]
+        self.process = self._started(self._numbers)
         for _, end in pairs:
             end.close()
-        processes = PROCESSES if _own_user(sandbox) else PROCESSES + _threads_of_user()
-        self._numbers = theirs
-        self._order(
-            {
-                "setup": list(setup),
-                "hidden": list(hidden),
-                "sealed": sandbox,
-                "limits": {
-                    "DATA": memory,
-                    "FSIZE": FILE_BYTES,
-                    "NPROC": processes,
-                    "CPU": int(10 * seconds) + 60,
-                    "CORE": 0,
-                },
-            }
-        )
+        others = 0 if _own_user(self._sandbox) else _threads_of_user()
+        limits = self._job["limits"] | {"NPROC": PROCESSES + others}
+        self._order(self._job | {"limits": limits})
         if self._told(START_SECONDS) != "ready":
             self.close()
             raise LabError(
@@ -191,9 +203,36 @@ class Room:
                 "and see whether the lab's setup cells run."
             )
 
+    def _started(self, sockets: Sequence[int]) -> subprocess.Popen:
+        argv = [sys.executable, "-m", "labcore.grading.answering"]
+        start = functools.partial(
+            subprocess.Popen,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,  # what a dead process did not take is not kept
+            start_new_session=True,
+        )
+        if not self._sandbox:
+            home = os.environ.get("HOME", ".")
+            environment = _environment(str(LABCORE.parent), home)
+            return start(argv, env=environment, pass_fds=sockets)
+        kind, bwrap = kind_of_sandbox(), shutil.which("bwrap")
+        with _filter() as rules:
+            command = _command(bwrap, kind, rules, argv)
+            return start(command, env={}, pass_fds=[*sockets, rules])
+
     def run(self, number: int) -> socket.socket:
-        """Start the process of this exercise; returns the socket to speak with it."""
+        """Start the process of this exercise; returns the socket to speak with it.
+
+        Where the one before left something that cannot be removed, in a new room.
+        """
         self._order({"run": self._numbers[number]})
+        if self._told(CLEAR_SECONDS) != "runs":
+            self.close()
+            self._open()
+            self._order({"run": self._numbers[number]})
+            self._told(CLEAR_SECONDS)
         return self.channels[number]
 
     def end_of_last(self) -> int | None:
