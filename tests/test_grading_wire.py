@@ -13,8 +13,9 @@ from torch import nn
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore.checks.core import Lab, Step  # noqa: E402
+from labcore.grading import values as values_module  # noqa: E402
 from labcore.grading.answering import Answer  # noqa: E402
-from labcore.grading.proxy import AnswerSide  # noqa: E402
+from labcore.grading.proxy import AnswerSide, Refusal  # noqa: E402
 from labcore.grading.values import Values  # noqa: E402
 from labcore.grading.wire import BadMessage, Channel, Closed, TooLate  # noqa: E402
 from labcore.nets import MLP, VGG  # noqa: E402
@@ -140,7 +141,7 @@ def test_changes_of_lists_and_dictionaries_are_seen():
             return size
 
         verdict = judged(exercise, changing)
-        assert verdict.status == "failed" and "an input" in verdict.message
+        assert verdict.status == "failed" and " is now " in verdict.message
     assert judged(exercise, lambda values, table: len(values)).status == "passed"
 
 
@@ -302,12 +303,34 @@ HOSTILE = {
     "too few bytes": message(state=tensor_state(), blob=bytes(4)),
     "a negative size": message(state=tensor_state(size=[-2])),
     "a size that is no number": message(state=tensor_state(size=["2"])),
+    "the same bytes for two": (
+        {
+            "body": None,
+            "objects": [[1, tensor_state(), 0, 1], [3, tensor_state(), 0, 1]],
+            "gone": [],
+            "mood": [1, True],
+        },
+        [bytearray(8)],
+    ),
+    "its own bytes as its gradient": message(state=tensor_state(grad=tensor_state())),
+    "countless objects": message(
+        objects=[[2 * n + 1, NET, 0, 0] for n in range(6_000)],
+    ),
     "a huge layout": message(state=tensor_state(stride=[10**12])),
     "a huge expansion": message(
         state=tensor_state(size=[2, 10**12], stride=[1, 0]),
     ),
     "a module from elsewhere": message(state=NET | {"class": "os.path"}),
     "a forward of its own": message(state=NET | {"data": {"forward": 1}}),
+    "a call of its own": message(
+        state=NET | {"data": {"_compiled_call_impl": ["far", 0, "callable", "f", "f"]}}
+    ),
+    "a function among its data": message(
+        state=NET | {"data": {"act": ["list", ["far", 0, "callable", "f", "f"]]}}
+    ),
+    "a class among its data": message(
+        state=NET | {"data": {"act": ["class", NET["class"]]}}
+    ),
     "hooks of its own": message(state=NET | {"data": {"_forward_hooks": 1}}),
     "countless hooks": message(state=NET | {"hooks": [10**9, 0, 0]}),
     "a parameter that is none": message(state=NET | {"parameters": [["w", 1]]}),
@@ -323,6 +346,31 @@ def test_a_hostile_message_is_refused(name):
     check = Values(odd=False, keeping=False, far=None)
     with pytest.raises(BadMessage):
         check.unpack(*HOSTILE[name])
+
+
+def test_what_is_alive_at_once_is_bounded(monkeypatch):
+    monkeypatch.setattr(values_module, "MOST_BYTES", 80)
+    check = Values(odd=False, keeping=False, far=None)
+    objects = [[2 * n + 1, tensor_state(), n, 1] for n in range(11)]
+    with pytest.raises(BadMessage, match="too much at once"):
+        check.unpack(*(message(objects=objects)[0], [bytearray(8)] * 11))
+
+
+def test_data_that_only_looks_like_a_function_stays_data(ends):
+    model = nn.Identity()
+    model.table = {"far": ["near", 3]}
+    assert carried(*ends, model).table == model.table
+
+
+def test_a_reply_sent_before_its_question_is_refused():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        told, blobs = Values(odd=True, keeping=True, far=None).pack({"value": 8})
+        Channel(theirs).send(told, blobs)
+        side = AnswerSide(Channel(ours, time.monotonic() + 60), 60)
+        with pytest.raises(Refusal, match="not asked"):
+            side.start({})
+        assert side.over
 
 
 def test_bytes_that_are_neither_true_nor_false_become_one_of_them(ends):

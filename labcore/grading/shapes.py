@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import labcore.nets
 
 __all__ = [
+    "bytes_held",
     "class_named",
     "fill_module",
     "fill_tensor",
@@ -40,6 +41,7 @@ NETS = (labcore.nets.__name__, "torch.nn.modules.")
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks")
 MOST_HOOKS = 100
 MOST_GAPS = 8  # memory of an odd layout, as a multiple of its values
+MOST_BYTES, MOST_VALUES = 500_000_000, 100_000_000  # of one tensor
 
 
 def name_of_class(kind: type) -> str:
@@ -71,6 +73,13 @@ def is_plain_tensor(value: object) -> bool:
     )
 
 
+def bytes_held(value: object) -> int:
+    """What a tensor and its gradient take up; those of a network count themselves."""
+    if not isinstance(value, Tensor):
+        return 0
+    return value.untyped_storage().nbytes() + bytes_held(value.grad)
+
+
 def tensor_state(tensor: Tensor, blobs: list[bytes]) -> dict:
     """Values, layout, whether it learns, and its gradient; bytes go into `blobs`."""
     plain = tensor.detach().as_subclass(Tensor).resolve_conj().resolve_neg()
@@ -95,9 +104,11 @@ def tensor_state(tensor: Tensor, blobs: list[bytes]) -> dict:
     }
 
 
-def new_tensor(state: dict, blobs: list[bytearray], deep: bool = True) -> Tensor:
-    """A tensor of its own, in the layout described."""
-    dtype, blob = DTYPES[state["dtype"]], blobs[state["blob"]]
+def new_tensor(state: dict, blobs: list[bytearray], place: int = 0) -> Tensor:
+    """A tensor of its own, in the layout described, from the bytes at `place`."""
+    if type(state["blob"]) is not int or state["blob"] != place:
+        raise ValueError("bytes belong to one tensor only, in their order")
+    dtype, blob = DTYPES[state["dtype"]], blobs[place]
     size, stride = state["size"], state["stride"]
     for number in (*size, *stride):
         if type(number) is not int or number < 0:
@@ -105,9 +116,10 @@ def new_tensor(state: dict, blobs: list[bytearray], deep: bool = True) -> Tensor
     stored = _stored(size, stride)
     if math.prod(stored) * dtype.itemsize != len(blob):
         raise ValueError("the bytes do not fit the size")
-    if math.prod(size) > 1_000_000_000 or len(size) > 16:
+    span = _span(size, stride)
+    if math.prod(size) > MOST_VALUES or span * dtype.itemsize > MOST_BYTES:
         raise ValueError("that is too large")
-    if _span(size, stride) > _allowed(size, stride):
+    if len(size) > 16 or span > _allowed(size, stride):
         raise ValueError("that layout is mostly gaps")
     made = torch.empty_strided(stored, stride, dtype=dtype)
     if blob:
@@ -120,8 +132,8 @@ def new_tensor(state: dict, blobs: list[bytearray], deep: bool = True) -> Tensor
         made = nn.Parameter(made, requires_grad=learns)
     elif learns:
         made.requires_grad_()
-    if deep and state["grad"] is not None:
-        made.grad = new_tensor(state["grad"], blobs, deep=False)
+    if place == 0 and state["grad"] is not None:
+        made.grad = new_tensor(state["grad"], blobs, place=1)
     return made
 
 
@@ -192,10 +204,11 @@ def fill_module(
 ) -> None:
     """Make this very object what the state says; `resolve` is the inverse of refer."""
     kind = type(module)
-    data = {name: resolve(value) for name, value in state["data"].items()}
-    for name in data:
-        if name in OWN or callable(getattr(kind, name, None)) or name[:2] == "__":
+    for name, value in state["data"].items():
+        known = name in OWN or hasattr(nn.Module, name) or name[:2] == "__"
+        if known or callable(getattr(kind, name, None)) or not _is_data(value):
             raise ValueError(f"a network's {name[:80]!r} cannot be set")
+    data = {name: resolve(value) for name, value in state["data"].items()}
     parts = {
         "_parameters": (nn.Parameter, [row[:2] for row in state["parameters"]]),
         "_buffers": (Tensor, [row[:2] for row in state["buffers"]]),
@@ -220,6 +233,16 @@ def fill_module(
         del vars(module)[name]
     vars(module).update(data)
     vars(module)["training"] = state["training"] is True
+
+
+def _is_data(value: object) -> bool:
+    """Whether this JSON stands for data, and nothing in it can be called."""
+    if not isinstance(value, list):
+        return True
+    kind, *rest = value
+    if kind == "dict":
+        rest = [part for pair in rest for part in pair]
+    return kind not in ("far", "near", "class") and all(map(_is_data, rest))
 
 
 def _fill_hooks(table: dict, count: int) -> None:

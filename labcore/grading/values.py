@@ -22,6 +22,7 @@ from labcore.grading.wire import BadMessage
 __all__ = ["Far", "Values"]
 
 DEEPEST, MOST_TEXT = 40, 1_000_000
+MOST_OBJECTS, MOST_BYTES = 5_000, 1_000_000_000  # alive at once, with all their bytes
 
 
 class Far:
@@ -89,8 +90,12 @@ class Values:
         try:
             _set_mood(*message["mood"])
             fresh = []  # alive until the content holds them
+            taken = 0
+            size = sum(shapes.bytes_held(held()) for held in self._objects.values())
             for number, state, start, count in message["objects"]:
-                own = blobs[start : start + count]
+                if type(count) is not int or start != taken or count < 0:
+                    raise ValueError("bytes belong to one object only, in their order")
+                own, taken = blobs[taken : taken + count], taken + count
                 held = self._held(number)
                 if held is None:
                     held = self._adopt(number, state, own)
@@ -98,6 +103,9 @@ class Values:
                     shapes.fill_tensor(held, state, own)
                 fresh.append((held, state))
                 self._seen[number] = _digest(state, own)
+                size += shapes.bytes_held(held)
+                if size > MOST_BYTES or len(self._objects) > MOST_OBJECTS:
+                    raise ValueError("that is too much at once")
             for held, state in fresh:
                 if "far" in state:
                     held.train(state["training"] is True)
@@ -203,7 +211,7 @@ class Values:
             return ["range", value.start, value.stop, value.step]
         if getattr(value, "shape", None) == () and hasattr(value, "item"):
             return self._encode(value.item(), depth + 1, far)  # NumPy's single values
-        if isinstance(value, type) and (name := shapes.name_of_class(value)):
+        if far and isinstance(value, type) and (name := shapes.name_of_class(value)):
             return ["class", name]
         if not far:
             raise TypeError(f"{type(value).__name__} is no data")
