@@ -159,3 +159,17 @@ def test_nothing_there_and_nothing_in_it_are_said(tmp_path):
         find_submissions(tmp_path / "gone", STEM)
     with pytest.raises(LabError, match="no submission in"):
         find_submissions(tmp_path, STEM)
+
+
+def test_a_zip_that_broke_off_is_refused(tmp_path):
+    path = zipped(tmp_path / "class.zip", "ann.ipynb", "bob.ipynb")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(LabError, match="class.zip is no zip that can be read"):
+        find_submissions(path, STEM)
+
+
+@pytest.mark.skipif(os.sys.platform == "darwin", reason="names are UTF-8 there")
+def test_a_name_in_another_encoding_is_shown_by_its_bytes(tmp_path):
+    folder = os.fsencode(tmp_path / "Jos") + b"\xe9"
+    os.mkdir(folder)
+    assert list(found(tmp_path)) == [r"Jos\xe9"]

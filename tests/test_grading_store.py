@@ -177,3 +177,94 @@ def test_a_table_that_a_spreadsheet_saved_with_semicolons_is_read(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("\ufeffstudent;points\r\nann;2,5\r\n".encode())
     assert read_table(path) == [{"student": "ann", "points": "2,5"}]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "student\tpoints\nJosé\t2\n".encode("utf-16"),
+        "student,points\r\nJosé,2\r\n".encode("cp1252"),
+        " student ; points\rJosé;2\r".encode(),
+    ],
+)
+def test_so_is_one_in_another_encoding_or_with_other_line_ends(tmp_path, data):
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    assert read_table(path, "student") == [{"student": "José", "points": "2"}]
+
+
+@pytest.mark.parametrize("name", ["review.csv", "overrides.csv"])
+def test_a_table_without_its_columns_is_refused(store, name):
+    merged(store)
+    text = "student,exercise,question,mark\nann,1.1,Q1.1,3\n"
+    (store.folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(LabError, match=f"{name} has no column .*points"):
+        merged(store)
+    assert (store.folder / name).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    "cells, fault",
+    [
+        ({"student": "7"}, "'Q1.1' of '7' does not wait"),
+        ({"question": "Q9.9"}, "'Q9.9' of 'ann' does not wait"),
+        ({"student": "bob"}, "'Q1.1' of 'bob' is there twice"),
+    ],
+)
+def test_a_filled_row_that_fits_nobody_is_named_and_kept(store, cells, fault):
+    merged(store)
+    rows = [row | {"points": "3"} for row in store.table("review.csv")]
+    rows.append(rows.pop(0) | cells)
+    text = table_text(list(rows[0]), [list(r.values()) for r in rows])
+    (store.folder / "review.csv").write_text(text, encoding="utf-8")
+    said, grades = merged(store)
+    assert said[0].startswith("review.csv, row 3: ") and fault in said[0]
+    assert "left as it is" in said[1]
+    assert (store.folder / "review.csv").read_text(encoding="utf-8") == text
+    assert grades["bob", "Q1.1"]["points"] == "3"
+
+
+def test_a_review_of_a_text_that_is_no_longer_there_is_kept(store):
+    merged(store)
+    edit(store, "review.csv", comment="good")
+    store.save(result("ann", text=""))
+    said, _ = merged(store)
+    assert "'Q1.1' of 'ann' does not wait for points" in said[0]
+    assert store.table("review.csv")[0]["comment"] == "good"
+
+
+def test_what_a_spreadsheet_does_to_an_answer_is_no_change_of_it(store):
+    store.save(result("ann", text="It doubles.\n\nAlways. "))
+    merged(store)
+    edit(store, "review.csv", points="3", answer="It doubles.\r\n\r\nAlways.")
+    assert merged(store)[0] == []
+
+
+def test_an_override_above_the_maximum_is_taken_and_marked(store):
+    text = "student, exercise ,points,reason\nann,1.1,9,bonus\n"
+    (store.folder / "overrides.csv").write_text(text, encoding="utf-8")
+    said, grades = merged(store)
+    assert said == ["overrides.csv, line 2: 9 points of 3, taken as they are"]
+    assert grades["ann", "1.1"]["points"] == "9"
+    assert "(more than the 3 there are): bonus" in grades["ann", "1.1"]["message"]
+    log = json.loads((store.folder / "log.jsonl").read_text(encoding="utf-8"))
+    assert log["above"] == [["ann", "1.1"]]
+
+
+def test_no_text_stops_the_tables(store):
+    odd = "half \ud800, a byte \udce9"
+    store.save(result("ann", text=odd, rows=[row("1.1", 0, 3, "error", message=odd)]))
+    merged(store)
+    edit(store, "review.csv", points="3")
+    _, grades = merged(store)
+    assert grades["ann", "Q1.1"]["points"] == "3"
+    assert grades["ann", "1.1"]["message"] == r"half \ud800, a byte \udce9"
+
+
+@pytest.mark.parametrize("name", ["run.json", "results"])
+def test_a_damaged_file_is_named(store, name):
+    path = store.folder / name
+    path = next(path.iterdir()) if path.is_dir() else path
+    path.write_text(path.read_text(encoding="utf-8")[:9], encoding="utf-8")
+    with pytest.raises(LabError, match=f"{path.name} is damaged: "):
+        merged(store)

@@ -75,5 +75,9 @@ def handed_in(lab=None, **answers: str):
     return lab
 
 
+def stub(name: str) -> str:
+    return cell_of(handed_in(**{name: None}), name).source
+
+
 def cell_of(nb, name: str):
     return next(cell for cell in nb.cells if grading(cell).get("grade_id") == name)

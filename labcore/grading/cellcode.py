@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import symtable
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-__all__ = ["borrowed", "plain"]
+__all__ = ["amended", "as_text", "borrowed", "plain"]
 
-BINDERS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
+CELL_MAGIC = re.compile(r"\A(?:\s*%%(?:time|timeit|capture|prun)\b[^\n]*(?:\n|\Z))+")
+BINDERS = (
+    *(ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign),
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+)
+PERHAPS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AugAssign)
+MOST_STARS = 20
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 def plain(source: str) -> str:
     """Python without the lines that only IPython understands."""
+    source = CELL_MAGIC.sub(lambda found: "\n" * found[0].count("\n"), source)
     try:
         ast.parse(source)
-    except SyntaxError:
+    except NO_PYTHON:
         try:
             from IPython.core.inputtransformer2 import TransformerManager
 
             changed = TransformerManager().transform_cell(source)
             ast.parse(changed)
             return changed
-        except (ImportError, SyntaxError):
+        except (ImportError, *NO_PYTHON):
             pass  # the cell's own error says more
     return source
 
@@ -35,43 +45,106 @@ def borrowed(
 
     So a helper function or an import in a cell of the student's own is no mistake.
     """
-    statements = [found for cell in others for found in _statements(plain(cell))]
-    binder = {name: at for at, (names, _) in enumerate(statements) for name in names}
-    wanted, taken = _needed(answer), set()
+    sources = [plain(cell) for cell in others]
+    statements = [found for source in sources for found in _statements(source)]
+    binders: dict[str, list[int]] = {}
+    for at, statement in enumerate(statements):
+        for name in statement.names:
+            if statement.anew:
+                binders[name] = []
+            binders.setdefault(name, []).append(at)
+    wanted, taken, unknown = _needed(answer), set(), set()
     while wanted:
         name = wanted.pop()
-        if name in scope or hasattr(builtins, name) or name not in binder:
+        if name in scope or hasattr(builtins, name):
             continue
-        if (at := binder[name]) not in taken:
+        if name not in binders:
+            unknown.add(name)
+        for at in set(binders.get(name, ())) - taken:
             taken.add(at)
-            wanted |= _needed(statements[at][1])
-    return [statements[at][1] for at in sorted(taken)]
+            wanted |= _needed(statements[at].text)
+    stars = dict.fromkeys(m for source in sources for m in _starred(source))
+    return [
+        *(
+            f"from {module} import {name}"
+            for module in [*stars][:MOST_STARS]
+            for name in unknown
+        ),
+        *(statements[at].text for at in sorted(taken)),
+    ]
 
 
-def _statements(source: str) -> Iterator[tuple[list[str], str]]:
-    """The names that each top statement of a cell binds, and its text."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for statement in body:
-        if not isinstance(statement, BINDERS):
+@dataclass(frozen=True)
+class _Statement:
+    """A top statement of a cell, and the names that it binds."""
+
+    names: list[str]
+    anew: bool  # whatever they were before
+    text: str
+
+
+def _statements(source: str) -> Iterator[_Statement]:
+    for statement in _body(source):
+        text, anew = as_text(statement), isinstance(statement, BINDERS)
+        if isinstance(statement, ast.AnnAssign) and not statement.value:
             continue
-        if isinstance(statement, ast.Assign):
-            targets = [n for t in statement.targets for n in ast.walk(t)]
-            names = [n.id for n in targets if isinstance(n, ast.Name)]
-        elif isinstance(statement, ast.Import | ast.ImportFrom):
-            names = [(a.asname or a.name).split(".")[0] for a in statement.names]
-        else:
-            names = [statement.name]
-        yield names, ast.unparse(statement)
+        if anew or isinstance(statement, PERHAPS):
+            yield _Statement(_bound(text), anew, text)
+        if names := amended(statement):
+            yield _Statement(names, False, text)
+
+
+def _body(source: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(source).body
+    except NO_PYTHON:
+        return []
+
+
+def as_text(node: ast.AST) -> str:
+    """Empty for what nests too deep."""
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return ""
+
+
+def _bound(source: str) -> list[str]:
+    try:
+        symbols = symtable.symtable(source, "cell", "exec").get_symbols()
+    except NO_PYTHON:
+        return []
+    return [s.get_name() for s in symbols if s.is_assigned() or s.is_imported()]
+
+
+def amended(statement: ast.stmt) -> list[str]:
+    """The names of which it sets an attribute or an item: Pruner.apply = apply."""
+    if not isinstance(statement, ast.Assign):
+        return []
+    names = []
+    for target in statement.targets:
+        inner = target
+        while isinstance(inner, ast.Attribute | ast.Subscript):
+            inner = inner.value
+        if inner is not target and isinstance(inner, ast.Name):
+            names.append(inner.id)
+    return names
+
+
+def _starred(source: str) -> Iterator[str]:
+    """The modules of which it imports everything."""
+    for statement in _body(source):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                if node.names[0].name == "*":
+                    yield node.module
 
 
 def _needed(source: str) -> set[str]:
     """The names that this code looks up and does not bind itself."""
     try:
         table = symtable.symtable(source, "cell", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except NO_PYTHON:
         return set()
     own = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
     return set(_looked_up(table)) - own

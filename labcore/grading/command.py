@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 
@@ -29,9 +30,11 @@ def run(args: argparse.Namespace, root: Path) -> None:
             "--out GRADES."
         )
     for name, value in (("jobs", args.jobs), ("timeout", args.timeout)):
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise LabError(f"--{name} is {value:g}, but it must be more than 0.")
-    if args.memory < 1:
+    if args.memory == math.inf:
+        raise LabError("--memory is a limit: give a number of GB, such as 4.")
+    if not args.memory >= 1:
         raise LabError(
             f"--memory is {args.memory:g} GB, but torch alone needs nearly 1: allow 2."
         )

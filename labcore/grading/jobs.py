@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
-from labcore.authoring.notebooks import grading, parse_notebook
+from labcore.authoring.notebooks import grading
 from labcore.authoring.splice import Report, splice
 from labcore.grading.assignment import Assignment, Task
+from labcore.grading.gather import completed, elsewhere
+from labcore.grading.intake import notebook_in, sound
 from labcore.grading.reading import Submission
-from labcore.runtime import LabError
 
 __all__ = ["Terms", "Work", "job_of", "read_work", "rows_of", "texts_of", "to_run"]
 
 LONGEST_CELL, MOST_OTHERS = 100_000, 400_000  # characters
-MOST_CELLS = 2_000
 
 
 @dataclass(frozen=True)
@@ -53,27 +53,22 @@ def read_work(submission: Submission, assignment: Assignment) -> Work:
     try:
         data = submission.read()
         work.digest = hashlib.sha256(data).hexdigest()
-        notebook = parse_notebook(data.decode("utf-8-sig"), "the file")
-    except UnicodeDecodeError:
-        work.status, work.problem = "damaged", "the file is no text, so no notebook"
     except ValueError as error:
         work.status, work.problem = "damaged", f"the file was not read: {error}"
-    except LabError:
-        work.status = "damaged"
-        work.problem = "the file is no Jupyter notebook that can be read"
-    else:
-        try:
-            _take_answers(work, notebook, assignment)
-        except Exception:  # whatever cells that are none provoke
-            work.status, work.problem = "damaged", "its cells are not those of a lab"
+        return work
+    try:
+        notebook = notebook_in(data)
+    except ValueError as error:
+        work.status, work.problem = "damaged", str(error)
+        return work
+    try:
+        _take_answers(work, notebook, assignment)
+    except Exception:  # whatever cells that are none provoke
+        work.status, work.problem = "damaged", "its cells are not those of a lab"
     return work
 
 
 def _take_answers(work: Work, notebook: NotebookNode, assignment: Assignment) -> None:
-    if len(notebook.cells) > MOST_CELLS:
-        work.status = "damaged"
-        work.problem = f"the notebook has more than {MOST_CELLS:,} cells"
-        return
     names = {grading(cell).get("grade_id") for cell in notebook.cells} - {None}
     ours = {grading(cell).get("grade_id") for cell in assignment.lab.cells} - {None}
     if names and not names & ours:
@@ -92,6 +87,14 @@ def _take_answers(work: Work, notebook: NotebookNode, assignment: Assignment) ->
             room -= len(cell.source)
             if room > 0:
                 work.others.append(cell.source)
+    for task in assignment.tasks:
+        answer = work.answers.get(task.grade_id)
+        if found := elsewhere(answer, task.stub, task.name, work.others):
+            work.answers[task.grade_id] = found
+            work.notes.append(
+                f"{task.id}: its cell defines no {task.name}; what another cell "
+                "defines by that name counts"
+            )
 
 
 def _parts(assignment: Assignment) -> tuple:
@@ -140,7 +143,9 @@ def job_of(
         "exercises": [
             {
                 "name": task.name,
-                "answer": work.answers[task.grade_id],
+                "answer": completed(
+                    work.answers[task.grade_id], task.name, work.others
+                ),
                 "bench": task.bench,
                 "before": [
                     *assignment.given,
@@ -193,7 +198,7 @@ def rows_of(work: Work, assignment: Assignment, tasks, verdicts: list[dict]) -> 
                 "points": found["points"],
                 "of": found["of"],
                 "status": found["status"],
-                "message": found["message"],
+                "message": sound(found["message"]),
                 "source": source[:LONGEST_CELL],
             }
         )

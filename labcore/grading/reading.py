@@ -5,6 +5,7 @@ Nothing is unpacked to disk, no link is followed, and every file has a size limi
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import stat
@@ -14,11 +15,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from labcore.grading.intake import sound
 from labcore.runtime import LabError
 
 __all__ = ["Submission", "find_submissions"]
 
 LARGEST = 20_000_000
+NO_ZIP = "is no zip that can be read, or not all of it: download it again."
+BROKEN = (
+    *(OSError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 MOST_ENTRIES, MOST_IN_ZIP = 50_000, 20_000_000_000
 # Canvas: name_[LATE_]user_upload_file; Moodle: name_user_assignsubmission_file_[file]
 CANVAS = re.compile(r"(?P<who>.+?)_(?P<late>LATE_)?(?P<user>\d+)_\d+_(?P<file>.+)")
@@ -35,6 +42,9 @@ class _Entry:
     parts: tuple[str, ...]
     changed: float
     read: Callable[[], bytes]  # raises ValueError with what is wrong
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(map(_readable, self.parts)))
 
 
 @dataclass
@@ -71,6 +81,8 @@ def find_submissions(path: Path, stem: str) -> list[Submission]:
         entries, empty = list(_in_folder(path)), _students_without_files(path)
     elif zipfile.is_zipfile(path):
         entries, empty = list(_in_zip(path)), []
+    elif path.suffix.lower() == ".zip" and path.is_file():
+        raise LabError(f"{path.name} {NO_ZIP}")
     elif path.is_file():
         entries, empty = [_file_entry(path, (path.name,))], []
     else:
@@ -97,6 +109,15 @@ def _in_folder(top: Path) -> Iterator[_Entry]:
                 yield _file_entry(path, path.relative_to(top).parts)
 
 
+def _readable(name: str) -> str:
+    """A name whose bytes are no UTF-8 shows them, so that every table can hold it."""
+    return sound(
+        name.encode("utf-8", "surrogateescape").decode(
+            "utf-8", errors="backslashreplace"
+        )
+    )
+
+
 def _matters(name: str) -> bool:
     return not name.startswith((".", "__MACOSX"))
 
@@ -104,7 +125,9 @@ def _matters(name: str) -> bool:
 def _students_without_files(top: Path) -> list[str]:
     folders = [p for p in top.iterdir() if p.is_dir() and not p.is_symlink()]
     return [
-        _who(p.name)[0] for p in folders if _matters(p.name) and not any(p.iterdir())
+        _who(_readable(p.name))[0]
+        for p in folders
+        if _matters(p.name) and not any(p.iterdir())
     ]
 
 
@@ -138,7 +161,10 @@ def _limited(file) -> bytes:
 
 
 def _in_zip(path: Path) -> Iterator[_Entry]:
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        raise LabError(f"{path.name} {NO_ZIP}") from None
     listed = archive.infolist()
     if len(listed) > MOST_ENTRIES or sum(i.file_size for i in listed) > MOST_IN_ZIP:
         raise LabError(
@@ -163,7 +189,7 @@ def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts) -> _Entry
         try:
             with archive.open(info) as file:
                 return _limited(file)
-        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except BROKEN as error:
             raise ValueError(f"it cannot be unpacked ({error})") from None
 
     changed = sum(x * y for x, y in zip(info.date_time, SECONDS, strict=True))

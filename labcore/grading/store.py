@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import fcntl
 import hashlib
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labcore.authoring.notebooks import write_bytes
+from labcore.grading.intake import sound
 from labcore.runtime import LabError
 
 __all__ = ["Store", "read_table", "table_text"]
@@ -53,7 +55,7 @@ class Store:
     def run(self) -> dict:
         """What this folder was begun with: lab, version, seeds; empty if new."""
         path = self.folder / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return _read(path, "seeds", "name another folder") if path.exists() else {}
 
     def begin(self, run: dict) -> None:
         self._write("run.json", json.dumps(run, indent=1))
@@ -62,7 +64,7 @@ class Store:
         """Every stored result by its student."""
         found = {}
         for path in sorted((self.folder / "results").glob("*.json")):
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = _read(path, "student", "delete it, and grade with --resume")
             found[result["student"]] = result
         return dict(sorted(found.items()))
 
@@ -82,16 +84,25 @@ class Store:
     def write_page(self, name: str, text: str) -> None:
         self._write(f"feedback/{name}", text)
 
-    def table(self, name: str) -> list[dict[str, str]]:
+    def table(self, name: str, *columns: str) -> list[dict[str, str]]:
         path = self.folder / name
-        return read_table(path) if path.exists() else []
+        return read_table(path, *columns) if path.exists() else []
 
     def _write(self, name: str, text: str) -> None:
         write_bytes(self.folder / name, _bytes(text))
 
 
+def _read(path: Path, key: str, advice: str) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content[key]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise LabError(f"{path} is damaged: {advice}.") from None
+    return content
+
+
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", errors="surrogateescape")  # odd names of files
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 def table_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
@@ -110,16 +121,39 @@ def _harmless(cell) -> str:
     return f"'{text}" if is_formula else text
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows by column, as a spreadsheet may have saved them."""
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows by column, as a spreadsheet may have saved them; it must have these."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-        first = text.partition("\n")[0]
-        delimiter = ";" if first.count(";") > first.count(",") else ","
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except (OSError, csv.Error) as error:
+        text = _text(path.read_bytes())
+        if not text.strip():
+            return []
+        first = text.splitlines()[0]
+        rows = csv.DictReader(
+            io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count)
+        )
+        rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+        if lacking := [name for name in columns if name not in rows.fieldnames]:
+            raise LabError(
+                f"{path.name} has no column {' and no column '.join(lacking)}: its "
+                f"first line must name them as it did ({', '.join(columns)})."
+            )
+        return [
+            {
+                key: sound(value or "").removeprefix("'")
+                for key, value in row.items()
+                if key
+            }
+            for row in rows
+        ]
+    except (OSError, UnicodeError, csv.Error) as error:
         raise LabError(f"{path.name} cannot be read ({error}): mend it.") from None
-    return [
-        {key: (value or "").removeprefix("'") for key, value in row.items() if key}
-        for row in rows
-    ]
+
+
+def _text(data: bytes) -> str:
+    """UTF-8, or what spreadsheets write where it is not asked for."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
