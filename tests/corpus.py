@@ -360,7 +360,7 @@ def _():
     for source in (
         "%%time\ndef double(x):\n    return None\ndouble = lambda x: TWO * x\nTWO = 2",
         "def negated(it):\n    return it.neg_()",
-        "import functools\n@functools.lru_cache(0)\ndef flip(it):\n    return act(it).sum()",
+        "from torch import no_grad\n@no_grad()\ndef flip(t):\n    return act(t).sum()",
         "def quadruple(x): return quadruple.times * double(x)\nquadruple.times = 1",
         "quadruple.times = 2\nact = negated",
         "flip.none = nothing",
