@@ -128,7 +128,7 @@ def test_one_wrong_exercise_costs_no_other_and_checks_of_the_student_do_not_coun
 
 def verdicts(nb, seeds=(1, 2), others=()):
     """Those of the first exercise, in this process."""
-    cell = tasks(nb, "00", list(others))[0].cell(seeds)
+    cell = tasks(nb, "00", list(others), small_lab())[0].cell(seeds)
     call = cell.removeprefix(f"{IMPORT}; alone.show_verdicts(").removesuffix(")")
     return list(alone._verdicts(**json.loads(ast.literal_eval(call))))
 
@@ -256,7 +256,7 @@ def test_a_given_function_of_the_students_own_is_lent():
     given = code("given", f"def count_zeros(t):\n    {STUB}", tags=["given"])
     given.metadata["own"] = {"get_sparsity": "01"}
     nb.cells.insert(2, given)
-    first = tasks(nb, "00", [])[0]
+    first = tasks(nb, "00", [], nb)[0]
     assert first.prepare == [nb.cells[1].source, given.source]
     assert first.lend == [
         ("01", "get_sparsity"),
@@ -339,11 +339,12 @@ def test_what_passes_here_passes_in_grade(course, capsys, tmp_path):
     from labcore.grading.jobs import Terms
 
     write(tmp_path / "solutions" / "00_first_steps.ipynb", small_lab(RIGHT))
-    helped = "def count_zeros(tensor):\n    return total(tensor == 0)"
-    helper = "import math\n\n\ndef total(it):\n    return math.fsum(it.flatten())"
+    helped = "%%time\ndef count_zeros(tensor):\n    return total(tensor == 0)"
+    helper = "from math import *\n\n\ndef total(it):\n    return fsum(it.flatten())"
     half_right = "def weights_per_output(weight):\n    return weight[0].numel() + 0.5"
-    answers = RIGHT | {"count-zeros": helped, "weights-per-output": half_right}
-    course(small_lab(answers, text="Because.", more=[code("own", helper)]))
+    answers = {"count-zeros": helped, "weights-per-output": half_right}
+    own = [code("own", helper), code("below", RIGHT["layer-names"])]
+    course(small_lab(answers, text="Because.", more=own))
     table = rows(capsys.readouterr().out)
     result = grade(course.file, "00", terms=Terms((1, 2), sandbox=False), root=tmp_path)
     graded = {row.exercise: (row.status, row.points) for row in result.rows}

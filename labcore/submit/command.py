@@ -35,7 +35,7 @@ def submit(name: str, work: Path, labs: Path) -> None:
     print(f"{_short(path, work)}, as saved on {saved:%Y-%m-%d at %H:%M}")
     with Kernel(path.parent, strict_environment(), IMPORT) as kernel:
         rows, stuck = [], ""
-        todo = tasks(spliced, lab_path.name[:2], _others(mine, report))
+        todo = tasks(spliced, lab_path.name[:2], _others(mine, report), lab)
         for task in progress(todo, what="checks"):
             row, lost = _try(task, kernel)
             rows.append(row)

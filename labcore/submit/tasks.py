@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 from ..authoring.notebooks import grading, tags
+from ..grading.gather import gathered
 from ..runtime import LabError
 
 __all__ = ["IMPORT", "Row", "Task", "tasks", "written"]
@@ -98,8 +99,10 @@ def _explained(verdict: dict) -> str:
     return message
 
 
-def tasks(nb: NotebookNode, lab: str, others: list[str]) -> list[Task]:
-    """One task a check cell, in the notebook's order."""
+def tasks(
+    nb: NotebookNode, lab: str, others: list[str], empty: NotebookNode
+) -> list[Task]:
+    """One task a check cell, in the notebook's order; `empty`: the lab as released."""
     prepare, own = [], []
     for cell in nb.cells:
         if cell.cell_type == "code" and {"setup", "given"} & set(tags(cell)):
@@ -107,13 +110,17 @@ def tasks(nb: NotebookNode, lab: str, others: list[str]) -> list[Task]:
             own += cell.metadata.get("own", {}).items()
     found: list[Task] = []
     answers: list[str] = []
-    for cell in nb.cells:
+    stub = ""
+    for cell, released in zip(nb.cells, empty.cells, strict=True):
         if cell.cell_type != "code":
             continue
         if grading(cell).get("solution"):
             answers.append(cell.source)
+            stub = released.source
         elif grading(cell).get("grade"):
             points, name = grading(cell).get("points", 0), _asked(cell)
+            if answers:
+                answers[-1] = gathered(answers[-1], stub, name, others)
             found.append(
                 Task(lab, name, points, cell.source, answers, prepare, [], others)
             )
