@@ -84,6 +84,7 @@ LONG = {
     *("cheat: takes the reference from another exercise", "returns far too much"),
     *("late loop keeps what came before", "answer turned into text"),
     *("cheat: the channel, with a pickle", "leaves a file for the next exercise"),
+    "reads the other exercises' references",
 }
 WRONG = {
     "double": "def double(x):\n    return x * x",
@@ -674,6 +675,25 @@ cheat(
 import toy_checks
 def double(x):
     return toy_checks.double(x)""",
+)
+answers(
+    "cheat: switches the profiler off",
+    but(first=("failed", 0)),
+    double="""\
+import sys
+from labcore.measure import margin
+def double(x):
+    sys.setprofile(None)
+    try:
+        margin(0.5, 100)
+    except BaseException:
+        pass
+    return 2 * x""",
+    flip="""\
+from labcore.measure import margin
+assert margin(0.5, 100) > 0
+def flip(tensor):
+    return tensor.neg_().sum()""",
 )
 cheat(
     "takes the reference from another exercise",

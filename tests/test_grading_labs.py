@@ -94,6 +94,8 @@ TOYS = {
     *("helper, import and magic in cells of their own", "lent", "script in the text"),
     *("cheat: takes the reference from another exercise", "wrong lab"),
     *("cheat: asks the check's module", "finds answers anywhere"),
+    *("cheat: switches the profiler off", "answers below their cells"),
+    *("a stub below its cell", "names that other cells bind in every way"),
 }
 
 

@@ -1,13 +1,14 @@
-"""What the sandbox's filter of system calls lets through, and who runs in it."""
+"""What the sandbox lets through: system calls, users, functions that are refused."""
 
 import shutil
 import struct
+import types
 
 import pytest
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
-from labcore.grading import sandbox, seccomp  # noqa: E402
+from labcore.grading import refusing, sandbox, seccomp  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
 
 ALLOWED, REFUSED = 0x7FFF0000, 0x00050001
@@ -72,3 +73,34 @@ def test_a_room_that_is_not_clean_is_replaced():
         assert room.run(2) and room.process.poll() is None
     finally:
         room.close()
+
+
+@pytest.fixture
+def made_up():
+    module = types.ModuleType("made_up")
+    exec(
+        "def area(width, height=2, *, scale=1): return width * height * scale",
+        vars(module),
+    )
+    return module
+
+
+def test_a_masked_function_tells_of_every_call_by_whatever_name(made_up):
+    by_another_name, seen = made_up.area, []
+    refusing.mask(("made_up",), seen.append)
+    assert by_another_name(3) == 6 and made_up.area(3, 3, scale=2) == 18
+    assert seen == ["made_up.area"] * 2
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("def f(): return area(3)", True),
+        ("class A:\n    def f(self): return [area(x) for x in (1, 2)]", True),
+        ("def f():\n    import made_up\n    return made_up", True),
+        ("import made_up\ndef f(model): return model.area()", False),
+    ],
+)
+def test_cells_that_need_a_refused_module_are_known(made_up, source, expected):
+    code = compile(source, "cell", "exec")
+    assert refusing.needs(code, ("made_up",), {"area": made_up.area}) is expected

@@ -12,6 +12,7 @@ from torch import nn
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
+from labcore import measure  # noqa: E402
 from labcore.checks.core import Lab, Step  # noqa: E402
 from labcore.grading import values as values_module  # noqa: E402
 from labcore.grading.answering import Answer  # noqa: E402
@@ -360,6 +361,14 @@ def test_data_that_only_looks_like_a_function_stays_data(ends):
     model = nn.Identity()
     model.table = {"far": ["near", 3]}
     assert carried(*ends, model).table == model.table
+
+
+def test_a_refused_call_is_named_as_in_the_notebook():
+    exercise = importlib.import_module("labcore.checks.lab05").EXERCISES[
+        "get_model_macs"
+    ]
+    verdict = judged(exercise, lambda model, inputs: measure.macs(model, inputs))
+    assert "a call of labcore.measure.macs\n" in verdict.message
 
 
 def test_a_reply_sent_before_its_question_is_refused():

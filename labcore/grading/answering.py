@@ -167,6 +167,7 @@ class Answer:
         self.channel, self.scope = channel, scope
         self.values = Values(odd=True, keeping=True, far=self._stand_in)
         self.refused: tuple[str, ...] = ()
+        self.asked = False  # whether a call of the check's runs
 
     def serve(self) -> None:
         head, _ = self.channel.receive()
@@ -194,6 +195,7 @@ class Answer:
         import torch
 
         from labcore.grading.cellcode import borrowed, plain
+        from labcore.grading.refusing import mask, needs
 
         random.seed(0)  # an answer that draws at random draws the same in every run
         torch.manual_seed(0)
@@ -201,6 +203,9 @@ class Answer:
         before = job.pop("before")
         while before:  # what ran is not kept: it holds the other exercises' answers
             _run(before.pop(0), "given", self.scope)
+        if not any(needs(code, self.refused, self.scope) for code in _GIVEN):
+            mask(self.refused, self._entered)
+        _GIVEN.clear()
         source = plain(job["answer"])
         for statement in borrowed(source, job["others"], self.scope):
             with contextlib.suppress(Exception):  # the answer will miss its name
@@ -227,13 +232,22 @@ class Answer:
             if not _on_behalf_of_a_reference(frame):
                 entered.append(f"{module}.{frame.f_code.co_name}")
 
-        previous = sys.getprofile()
+        previous, outer, self.asked = sys.getprofile(), self.asked, True
         if self.refused:
             sys.setprofile(profile)
         try:
             yield
         finally:
             sys.setprofile(previous)
+            self.asked = outer
+
+    def _entered(self, name: str) -> None:
+        """Tell at once of a call that is refused, and end it."""
+        if not self.asked:
+            return
+        message, blobs = self.values.pack(None)
+        self.channel.send({"entered": name, **message}, blobs)
+        raise PermissionError(f"{name} does what the exercise asks for")
 
     def _answer(self, head: dict, work: Callable[[], dict]) -> None:
         """Send what `work` gives, or what it raises, with the mark of its question."""
@@ -269,6 +283,7 @@ class Answer:
 
 
 _SOURCES: dict[str, list[str]] = {}  # the lines of what may be shown, by their file
+_GIVEN: list[types.CodeType] = []  # of what ran before the answer's cell
 _numbers = itertools.count()
 
 
@@ -282,9 +297,12 @@ def _on_behalf_of_a_reference(frame) -> bool:
 
 def _run(source: str, kind: str, scope: dict) -> None:
     file = f"{kind} {next(_numbers)}"
+    code = compile(source, file, "exec")
     if kind != "given":
         _SOURCES[file] = source.split("\n")
-    exec(compile(source, file, "exec"), scope)
+    if kind in ("setup", "given"):
+        _GIVEN.append(code)
+    exec(code, scope)
 
 
 def _told(error: BaseException) -> dict:

@@ -79,7 +79,9 @@ class AnswerSide:
         """The reply to the question of that mark."""
         while True:
             head, content = self._receive(mark)
-            if "back" in head:
+            if "entered" in head:
+                _enter(str(head["entered"]))
+            elif "back" in head:
                 self._call_back(head["back"], content)
             elif "raised" in head:
                 self._notice(head["raised"])
@@ -109,7 +111,8 @@ class AnswerSide:
         try:
             if not isinstance(message, dict):
                 raise BadMessage("what came is no message")
-            if "back" not in message and message.get("to") != mark:
+            asks = "back" in message or "entered" in message
+            if not asks and message.get("to") != mark:
                 raise BadMessage("a reply to what was not asked")
             return message, self.values.unpack(message, blobs)
         except BadMessage as error:
@@ -212,8 +215,8 @@ def _enter(name: str) -> None:
     """Let the check's profiler see a call of the labcore function of this name."""
     module, _, function = name.rpartition(".")
     if function.isidentifier() and len(name) < 200:
-        scope: dict = {"__name__": module}
-        exec(f"def {function}(): pass\n{function}()", scope)
+        code = (lambda: None).__code__.replace(co_name=function)
+        types.FunctionType(code, {"__name__": module})()
 
 
 def _rebuilt(raised: object) -> BaseException:
