@@ -77,7 +77,10 @@ def bytes_held(value: object) -> int:
     """What a tensor and its gradient take up; those of a network count themselves."""
     if not isinstance(value, Tensor):
         return 0
-    return value.untyped_storage().nbytes() + bytes_held(value.grad)
+    layout = value.shape, value.stride()
+    places = min(_span(*layout), _allowed(*layout))  # not what it is a view of
+    grad = value.grad if value.is_leaf else None
+    return places * value.itemsize + bytes_held(grad)
 
 
 def tensor_state(tensor: Tensor, blobs: list[bytes]) -> dict:
