@@ -229,6 +229,8 @@ def _rebuilt(raised: object) -> BaseException:
     shown = {"__str__": lambda _self: text, "__module__": "builtins"}
     kind = type(name if name.isidentifier() else "Exception", (base,), shown)
     error = kind.__new__(kind)
+    if isinstance(error, SyntaxError):
+        error.msg = text  # shown instead of str()
     try:
         return error.with_traceback(_frames(told.get("frames") or []))
     except Exception:  # frames that cannot be shown: the message has to do
