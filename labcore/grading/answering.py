@@ -23,6 +23,7 @@ import types
 from collections.abc import Callable, Iterator
 
 SCRATCH = "/tmp"
+STANDING = frozenset(os.listdir(SCRATCH))  # a Python that is installed below it
 MINE = 3  # the one file that an answer's process has open
 PR_SET_DUMPABLE = 4
 
@@ -123,6 +124,8 @@ def _emptied() -> bool:
     """Whether the scratch folder, where files may have any mode, is as it was."""
     with contextlib.suppress(Exception):  # it can be nested beyond all limits
         for entry in os.scandir(SCRATCH):
+            if entry.name in STANDING:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)
             else:
@@ -130,7 +133,7 @@ def _emptied() -> bool:
         with contextlib.suppress(PermissionError):  # it need not be ours
             os.utime(SCRATCH)
             os.chmod(SCRATCH, 0o1777)
-        return not os.listdir(SCRATCH) + os.listxattr(SCRATCH)
+        return set(os.listdir(SCRATCH)) == STANDING and not os.listxattr(SCRATCH)
     return False
 
 

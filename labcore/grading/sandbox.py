@@ -23,6 +23,7 @@ from labcore.runtime import LabError
 __all__ = ["Room", "kind_of_sandbox"]
 
 LABCORE = Path(__file__).parents[1]
+SCRATCH = Path("/tmp")
 COURSE = "/course"  # where labcore stands inside, without what follows
 MASKED = ("authoring", "checks", "grading", "submit")
 INSIDE = ("__init__", "answering", "cellcode", "refusing", "shapes", "values", "wire")
@@ -95,8 +96,12 @@ def _command(bwrap: str, kind: str, rules: int, argv: Sequence[str]) -> list[str
         command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev"]
     command += ["--size", str(SCRATCH_BYTES), "--perms", "1777", "--tmpfs", "/tmp"]
+    # folders of the scratch folder that lead to a Python: no answer may write there
+    roofs = {_top(p) for p in prefixes if p.is_relative_to(SCRATCH)} - {*prefixes}
+    for roof in roofs:
+        command += ["--perms", "0755", "--tmpfs", str(roof)]
     parents = {parent for prefix in prefixes for parent in prefix.parents}
-    for parent in sorted(parents - {Path("/"), Path("/usr"), Path("/tmp")}):
+    for parent in sorted(parents - {Path("/"), Path("/usr"), SCRATCH, *roofs}):
         command += ["--perms", "0755", "--dir", str(parent)]
     for prefix in prefixes:
         command += ["--ro-bind", str(prefix), str(prefix)]
@@ -110,13 +115,18 @@ def _command(bwrap: str, kind: str, rules: int, argv: Sequence[str]) -> list[str
     for name in INSIDE:
         file = f"grading/{name}.py"
         command += ["--ro-bind", str(LABCORE / file), f"{COURSE}/labcore/{file}"]
-    for place in (*masked, "/dev", "/"):
+    for place in (*masked, *roofs, "/dev", "/"):
         command += ["--remount-ro", str(place)]
     command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
     command += ["--seccomp", str(rules), "--clearenv"]
     for name, value in _environment(f"{COURSE}", "/tmp").items():
         command += ["--setenv", name, value]
     return [*command, "--", *(_as_nobody() if kind == "user" else []), *argv]
+
+
+def _top(place: Path) -> Path:
+    """The folder directly in the scratch folder that holds the place, or is it."""
+    return SCRATCH / place.relative_to(SCRATCH).parts[0]
 
 
 def _secrets_below(prefix: Path) -> list[Path]:
