@@ -5,6 +5,7 @@ The settings go into the environment, because nbval's kernels inherit only that.
 
 import os
 import socket
+import warnings
 
 import matplotlib
 import pytest
@@ -50,3 +51,18 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", local_connect)
     monkeypatch.setattr(socket, "getaddrinfo", local_look_up)
+
+
+@pytest.fixture
+def nothing_is_shown(monkeypatch):
+    """For tests of figures: they are returned, without a warning, and closed here."""
+    from matplotlib import pyplot
+
+    def show(*_, **__):
+        raise AssertionError("figures are returned, never shown")
+
+    monkeypatch.setattr(pyplot, "show", show)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    pyplot.close("all")

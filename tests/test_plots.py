@@ -1,7 +1,6 @@
 """Figures drawn from plain data, and a slider that is moved by the test."""
 
 import asyncio
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,17 +11,7 @@ from matplotlib.figure import Figure
 from labcore import plots
 from labcore.plots import sliders
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_shown(monkeypatch):
-    def show(*_, **__):
-        raise AssertionError("figures are returned, never shown")
-
-    monkeypatch.setattr(plt, "show", show)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """Figures of channels, drawn from plain data; the slider of Lab 04, moved here."""
 
-import warnings
-
 import matplotlib.pyplot as plt
 import pytest
 import torch
@@ -16,16 +14,7 @@ NORM = {"weight": [1.0, 2.0, 0.5], "running_mean": [0.0, 0.5, -1.0]}
 SECOND = torch.tensor([[1.0, -1.0, 2.0], [0.0, 3.0, 1.0]])
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_shown(monkeypatch):
-    def show(*_, **__):
-        raise AssertionError("figures are returned, never shown")
-
-    monkeypatch.setattr(plt, "show", show)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 
 def lit(ax) -> list[str]:

@@ -1,7 +1,5 @@
 """Figures of costs, drawn from plain data; the slider of Lab 05, moved by the test."""
 
-import warnings
-
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
@@ -9,17 +7,7 @@ from matplotlib.figure import Figure
 from labcore import plots
 from labcore.nets import VGG
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_shown(monkeypatch):
-    def show(*_, **__):
-        raise AssertionError("figures are returned, never shown")
-
-    monkeypatch.setattr(plt, "show", show)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 
 def lines(ax) -> dict:

@@ -1,7 +1,5 @@
 """Figures of masks, drawn from plain data; the slider of Lab 02, moved by the test."""
 
-import warnings
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -16,16 +14,7 @@ VALUES = torch.tensor([[0.1, -0.5, 0.3], [-0.2, 0.4, 0.6]])
 MASK = VALUES.abs() > 0.25
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_shown(monkeypatch):
-    def show(*_, **__):
-        raise AssertionError("figures are returned, never shown")
-
-    monkeypatch.setattr(plt, "show", show)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 
 def colours(ax) -> list[str]:

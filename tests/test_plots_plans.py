@@ -1,7 +1,5 @@
 """Figures of plans drawn from plain data; the sliders of Lab 03, moved by the test."""
 
-import warnings
-
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.colors import to_hex
@@ -11,17 +9,7 @@ from labcore import plots
 from labcore.plots import fronts
 from labcore.plots.figures import KEPT, LINE, REMOVED
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_shown(monkeypatch):
-    def show(*_, **__):
-        raise AssertionError("figures are returned, never shown")
-
-    monkeypatch.setattr(plt, "show", show)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 
 LEVELS = [0.1, 0.5, 1.0]
