@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 import pickle
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -41,10 +41,17 @@ class Track:
     ]  # -> .npz with {split}_images (uint8) and {split}_labels
     net: Callable[[], nn.Module]
     weights: Callable[[], dict[str, Tensor]]
+    others: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
 
 
-def fashion_weights() -> dict[str, Tensor]:
-    return torch.load(assets.path("fashion-vgg16.pt"), weights_only=True)
+def fashion_weights(name: str = "fashion-vgg16.pt") -> dict[str, Tensor]:
+    return torch.load(assets.path(name), weights_only=True)
+
+
+def fashion_resnet8() -> nn.Module:
+    net = nets.ResNet8(in_channels=1)
+    net.load_state_dict(fashion_weights("fashion-resnet8.pt"))
+    return net
 
 
 def cifar10_weights() -> dict[str, Tensor]:
@@ -75,6 +82,7 @@ TRACKS = {
         archive=lambda: assets.path("fashion.npz"),
         net=lambda: nets.VGG(width=16, in_channels=1),
         weights=fashion_weights,
+        others={"resnet8": fashion_resnet8},
     ),
     "cifar10": Track(
         name="cifar10",
@@ -110,15 +118,28 @@ class Workbench:
         self.classes = track.classes
         self.test_looks = 0  # every choice is made on val: this should stay at 1
         self._images: dict[str, tuple[Tensor, Tensor]] = {}
-        self._dense: nn.Module | None = None
+        self._dense: dict[str, nn.Module] = {}
 
-    def dense(self) -> nn.Module:
-        """A fresh copy of the trained dense network, in eval mode."""
-        if self._dense is None:
-            net = self.track.net()
-            net.load_state_dict(self.track.weights())
-            self._dense = net.to(memory_format=torch.channels_last).eval()
-        return copy.deepcopy(self._dense)
+    def dense(self, name: str = "vgg") -> nn.Module:
+        """A fresh copy of a trained dense network, in eval mode: the track's, or
+        another one that it has ("resnet8" on fashion)."""
+        if name not in self._dense:
+            net = self._trained(name)
+            self._dense[name] = net.to(memory_format=torch.channels_last).eval()
+        return copy.deepcopy(self._dense[name])
+
+    def _trained(self, name: str) -> nn.Module:
+        if name in self.track.others:
+            return self.track.others[name]()
+        if name != "vgg":
+            having = [t.name for t in TRACKS.values() if name in t.others]
+            where = f" Take workbench({having[0]!r}), which does." if having else ""
+            raise LabError(
+                f"The track {self.track.name!r} has no trained network {name!r}.{where}"
+            )
+        net = self.track.net()
+        net.load_state_dict(self.track.weights())
+        return net
 
     def images(self, split: str) -> tuple[Tensor, Tensor]:
         """(float32 normalised images (n, channels, 32, 32), labels (n,))."""

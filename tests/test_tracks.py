@@ -8,7 +8,7 @@ import torch
 
 import labcore
 from labcore import assets, raw, runtime, tracks, training
-from labcore.nets import VGG
+from labcore.nets import VGG, ResNet8
 from labcore.runtime import LabError
 
 COUNTS = {"train": 20_000, "val": 5_000, "test": 10_000}
@@ -76,11 +76,27 @@ def test_the_dense_network_is_a_fresh_trained_copy_in_eval_mode(bench):
     assert bench.dense().classifier.weight.count_nonzero() > 0
 
 
-def test_the_dense_network_knows_its_images(bench):
+@pytest.mark.parametrize("name", ["vgg", "resnet8"])
+def test_a_dense_network_knows_its_images(bench, name):
     images, labels = bench.images("val")
-    every_tenth = slice(None, None, 10)  # val is in an order of its own: 500 images
-    right = training.evaluate(bench.dense(), images[every_tenth], labels[every_tenth])
+    tenth = slice(None, None, 10)  # val is in an order of its own: 500 images
+    right = training.evaluate(bench.dense(name), images[tenth], labels[tenth])
     assert right > 90
+
+
+def test_the_residual_network_is_a_fresh_copy_beside_the_other(bench):
+    model, again = bench.dense("resnet8"), bench.dense("resnet8")
+    assert isinstance(model, ResNet8) and not model.training
+    torch.nn.init.zeros_(model.classifier.weight)
+    assert again.classifier.weight.count_nonzero() > 0
+    assert isinstance(bench.dense(), VGG)
+
+
+def test_a_network_that_a_track_lacks_is_one_sentence(bench):
+    with pytest.raises(LabError, match="'fashion' has no trained network 'resnet9'"):
+        bench.dense("resnet9")
+    with pytest.raises(LabError, match=r"'cifar10' has no .*workbench\('fashion'\)"):
+        tracks.Workbench(tracks.TRACKS["cifar10"]).dense("resnet8")
 
 
 def test_the_example_is_a_batch_of_one(bench):

@@ -1,0 +1,94 @@
+"""Figures of coupled channels, drawn from plain data; the slider of Lab 07, moved."""
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.colors import to_hex
+
+from labcore import plots
+from labcore.plots.groups import COLOURS
+
+pytestmark = pytest.mark.usefixtures("nothing_is_shown")
+
+PATH = ["conv1", "bn1", "conv2", "add", "last"]
+SHORTCUTS = {"add": ("bn1", ["side"])}
+GROUPS = [
+    {("conv1", 0), ("bn1", 0), ("conv2", 1), ("side", 1)},
+    {("conv2", 0), ("side", 0), ("last", 1)},
+]
+
+
+def graph(**options):
+    return plots.group_graph(PATH, SHORTCUTS, GROUPS, whole={"bn1"}, **options)
+
+
+def halves(figure):
+    """The colour of each side of each box: the number of its group, or None."""
+    numbers = {colour: i for i, colour in enumerate(COLOURS)}
+    boxes = [patch for patch in figure.axes[0].patches if patch.get_gid()]
+    return {
+        patch.get_gid(): numbers.get(to_hex(patch.get_facecolor())) for patch in boxes
+    }
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts if text.get_text()]
+
+
+def test_each_side_of_a_layer_has_the_colour_of_its_group():
+    figure = graph(title="Two groups")
+    assert figure.get_suptitle() == "Two groups"
+    sides = {"conv1": (None, 0), "conv2": (0, 1), "side": (0, 1), "last": (1, None)}
+    expected = {
+        f"{n} {axis}": pair[1 - axis] for n, pair in sides.items() for axis in (0, 1)
+    }
+    assert halves(figure) == expected | {"bn1 0": 0}
+
+
+def test_letters_say_the_groups_without_colours():
+    shown = texts(graph())
+    assert shown.count("A") == len(GROUPS[0]) and shown.count("B") == len(GROUPS[1])
+    assert shown.count("+") == 1 and {"conv1", "side"} <= set(shown)
+
+
+def test_the_left_half_reads_and_the_right_half_puts_out():
+    boxes = {p.get_gid(): p for p in graph().axes[0].patches if p.get_gid()}
+    assert boxes["conv2 1"].get_x() < boxes["conv2 0"].get_x()
+    assert boxes["bn1 0"].get_width() == 2 * boxes["conv2 0"].get_width()
+
+
+def test_one_group_can_be_lit_alone():
+    figure = graph(lit=1)
+    lit = {side for side, number in halves(figure).items() if number is not None}
+    assert lit == {"conv2 0", "side 0", "last 1"}
+    bold = [t.get_text() for t in figure.axes[0].texts if t.get_weight() == "bold"]
+    assert bold == ["B"] * 3
+
+
+def test_the_slider_lights_the_group_it_is_moved_to():
+    drawn = []
+
+    def look(group: float, exact: bool):
+        drawn.append(group)
+        return graph(lit=int(group), title=f"Group {'AB'[int(group)]}")
+
+    slider, picture = plots.explore(
+        look, name="group", start=0, stop=1, step=1, value=0
+    ).children
+    first = bytes(picture.value)
+    slider.value = 1
+    assert drawn == [0, 1]
+    assert bytes(picture.value) != first
+    assert plt.get_fignums() == []
+
+
+def test_shares_are_kept_channels_over_the_dense_ones():
+    ax = plots.kept_shares(
+        {"one": [8, 12], "other": [4, 16]}, [16, 16], ["a", "b"], "T"
+    )
+    assert ax.figure.get_suptitle() == "T"
+    lines = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    assert lines["one"] == [0.5, 0.75] and lines["other"] == [0.25, 1.0]
+    markers = {line.get_marker() for line in ax.lines[:2]}
+    assert len(markers) == 2, "readable in grey"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a\n16", "b\n16"]
+    assert ax.get_ylim()[0] == 0
