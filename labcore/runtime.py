@@ -6,10 +6,14 @@ functions that need it: the command line must work where torch is missing or bro
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import random
+import sys
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 __all__ = [
@@ -22,6 +26,7 @@ __all__ = [
     "let_threads_sleep",
     "precision",
     "progress",
+    "reused_memory",
     "seed_everything",
     "strict",
     "track_name",
@@ -177,6 +182,34 @@ def autocast():
     return torch.autocast(
         device().type, dtype=torch.bfloat16, enabled=precision() == "bf16"
     )
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """While it lasts, memory that a tensor frees stays here for the next one.
+
+    glibc hands large blocks back to the system at once, and a new one costs a page
+    fault for every 4 KiB: a quarter of an evaluation's time at unlucky batch sizes.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    try:
+        yield
+    finally:
+        if libc is not None:  # twice the other, as glibc itself would choose
+            libc.mallopt(M_TRIM_THRESHOLD, 64 << 20)
+            libc.malloc_trim(0)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") else None
 
 
 def seed_everything(seed: int = 0) -> None:

@@ -62,6 +62,7 @@ def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:
     return 100 * max(low, 0.0), 100 * min(high, 1.0)
 
 
+@runtime.reused_memory()
 def sensitivity_scan(
     model: nn.Module,
     images: Tensor,

@@ -19,6 +19,7 @@ def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(model(images).float(), labels)
 
 
+@runtime.reused_memory()
 def train(
     model: nn.Module,
     images: Tensor,
@@ -121,6 +122,7 @@ def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Ten
     return picked.permute(0, 3, 1, 2)
 
 
+@runtime.reused_memory()
 @torch.no_grad()  # not inference_mode: a model moved in it could not be trained again
 def predict(model: nn.Module, images: Tensor, batch_size: int = 125) -> Tensor:
     """Class scores (logits) of all images, in float32; the model is left as it was."""
