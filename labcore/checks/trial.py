@@ -87,7 +87,7 @@ class Trial:
                 given=given,
                 expected=f"{name} unchanged" if untouched else expected_text,
                 got=f"{name} is now {got_text}",
-                likely=_in_place(args[place])
+                likely=_in_place(before[place], args[place])
                 if untouched
                 else self.known_mistake(before, kwargs, got, after=args),
             )
@@ -129,7 +129,7 @@ class Trial:
                 expected=expected_text,
                 got=got_text,
                 likely=self._first_like(got, played) or common_cause(expected, got),
-                picture=bars_picture(expected, got),
+                picture=bars_picture(expected, got) or mask_picture(expected, got),
             )
         self.history.append((played, got))
 
@@ -219,7 +219,8 @@ class Trial:
 
     def _unwritten(self, error: NotImplementedError) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1].name
-        if place in (self.exercise.name, "__init__") or len(place) < 2:
+        own = place in (self.exercise.name, "__init__")
+        if own or hasattr(self.exercise.spec, place) or len(place) < 2:
             return "not written yet; fill the cell above and run again"
         return f"it uses {place}, which is not written yet; write that one first"
 
@@ -233,9 +234,12 @@ class Trial:
         return ", ".join(sorted(shown.values(), key=len))  # what is long may be cut
 
 
-def _in_place(changed: object) -> str:
+def _in_place(before: object, changed: object) -> str:
     """What probably changed an input that should stay as it is."""
-    if isinstance(changed, dict | list):
+    plain = isinstance(changed, dict | list)
+    values = changed.values() if isinstance(changed, dict) else changed
+    held = plain and any(isinstance(value, torch.Tensor) for value in values)
+    if plain and not (held and len(before) == len(changed)):
         return "pop(), sort() and assignments change what is handed over; copy it first"
     return (
         "an operation in place (x[...] = or a name ending in _) on the input; work on "

@@ -1,0 +1,566 @@
+"""Checks of Lab 06, the toolbox: amounts, an own method of pruning, folded states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from labcore.checks.core import Lab, Step
+from labcore.checks.trial import Trial
+from labcore.nets import LeNet
+
+__all__ = ["EXERCISES", "lend"]
+
+_lab = Lab()
+EXERCISES, lend = _lab.exercises, _lab.lend
+
+Amounts = Sequence[int | float]
+
+
+def weights_left(count: int, amounts: Amounts) -> int:
+    for amount in amounts:
+        if isinstance(amount, int):
+            count = count - amount  # a whole number counts weights
+        else:
+            count = count - round(amount * count)  # a share of those still there
+    return count
+
+
+def _random_amounts(ask: Trial) -> None:
+    for _ in range(6):
+        count = torch.randint(200, 100_000, (), generator=ask.rng).item()
+        amounts = torch.rand(4, generator=ask.rng).tolist()
+        amounts.insert(1, 5)
+        ask(count, amounts)
+
+
+def _rounding(ask: Trial) -> None:
+    # the first three tell int(), halves upwards and rounding once apart
+    ask(4, [0.25, 0.25])
+    ask(4, [0.5, 0.25])
+    ask(14, [0.1, 0.25])
+    for count, amounts in ((5, [0.5]), (7, [0.5]), (4, [0.1]), (54, [0.3, 0.3, 0.3])):
+        ask(count, amounts)
+
+
+def _counting(gone: Callable[[float], float]) -> Callable:
+    """The weights left if another number of them goes each time."""
+
+    def mistaken(count: int, amounts: Amounts) -> float:
+        for amount in amounts:
+            share = isinstance(amount, float)
+            count = count - (gone(amount * count) if share else amount)
+        return count
+
+    return mistaken
+
+
+def _of_the_whole(count: int, amounts: Amounts) -> int:
+    return count - sum(count - weights_left(count, [amount]) for amount in amounts)
+
+
+def _rounded_rest(count: int, amounts: Amounts) -> int:
+    for amount in amounts:
+        share = isinstance(amount, float)
+        count = round(count * (1 - amount)) if share else count - amount
+    return count
+
+
+def _all_shares(count: int, amounts: Amounts) -> int:
+    return weights_left(count, [float(amount) for amount in amounts])
+
+
+def _one_is_a_count(count: int, amounts: Amounts) -> int:
+    return weights_left(count, [int(a) if a >= 1 else a for a in amounts])
+
+
+def _rounded_once(count: int, amounts: Amounts) -> int:
+    return round(_counting(float)(count, amounts))
+
+
+check_weights_left = _lab.exercise(
+    "6.1",
+    weights_left,
+    parameters=("count", "amounts"),
+    groups={"idea": 2, "exactly": 2},
+    read="Hint 1 of exercise 6.1, just below",
+    steps=(
+        Step("idea", "half of 16", lambda ask: ask(16, [0.5])),
+        Step("idea", "half and then a quarter", lambda ask: ask(16, [0.5, 0.25])),
+        Step("idea", "half four times", lambda ask: ask(16, [0.5] * 4)),
+        Step("exactly", "a whole number", lambda ask: ask(16, [0.5, 1, 3])),
+        Step("exactly", "all of them", lambda ask: ask(16, [1, 1.0])),
+        Step("exactly", "rounding", _rounding),
+        Step("exactly", "nothing goes", lambda ask: [ask(54, []), ask(54, [0, 0.0])]),
+        Step("exactly", "random amounts", _random_amounts),
+    ),
+    mistakes={
+        "that many are gone; asked is how many are left": lambda n, amounts: (
+            n - weights_left(n, amounts)
+        ),
+        "that is a share; asked is a number of weights": lambda n, amounts: (
+            weights_left(n, amounts) / n
+        ),
+        "each amount is a share of what is left, not of the whole": _of_the_whole,
+        "only the first amount counts here; go through all of them": lambda n, a: (
+            weights_left(n, a[:1])
+        ),
+        "the amount is what goes; you keep that share": lambda n, amounts: weights_left(
+            n, [1 - a for a in amounts]
+        ),
+        "the whole number 1 is one weight; only the float 1.0 is all of them": (
+            _all_shares
+        ),
+        "1.0 is a float, so a share: all of them; ask for the type, not the size": (
+            _one_is_a_count
+        ),
+        "the number of weights that go is rounded, each time": _counting(float),
+        "you round once, at the end; each time a whole number of weights goes": (
+            _rounded_once
+        ),
+        "round what goes, not what is left: halves differ": _rounded_rest,
+        "int() cuts off; torch takes round()": _counting(int),
+        "halves go to the even number: use Python's round()": _counting(
+            lambda goes: int(goes + 0.5)
+        ),
+    },
+).check
+
+
+def amounts_for(sparsities: Sequence[float]) -> list[float]:
+    amounts, before = [], 0.0
+    for wanted in sparsities:
+        still_there = 1 - before
+        goes = wanted - before  # both as shares of the whole
+        amounts.append(goes / still_there if still_there else 0.0)
+        before = wanted
+    return amounts
+
+
+def _rising(ask: Trial) -> None:
+    for length in (1, 2, 5, 8):
+        ask(torch.rand(length, generator=ask.rng).sort().values.tolist())
+
+
+def _by_round(amount: Callable[[float, float], float]) -> Callable:
+    """Amounts by another formula of the sparsities after and before a round."""
+
+    def mistaken(sparsities: Sequence[float]) -> list[float]:
+        before = [0.0, *sparsities[:-1]]
+        return [amount(*pair) for pair in zip(sparsities, before, strict=True)]
+
+    return mistaken
+
+
+check_amounts_for = _lab.exercise(
+    "6.2",
+    amounts_for,
+    parameters=("sparsities",),
+    groups={"idea": 3, "exactly": 2},
+    read="Hint 1 of exercise 6.2, just below",
+    steps=(
+        Step("idea", "one round", lambda ask: ask([0.3])),
+        Step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75])),
+        Step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9])),
+        Step("exactly", "random sparsities", _rising),
+        Step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8])),
+        Step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0])),
+        Step("exactly", "no round", lambda ask: ask([])),
+    ),
+    mistakes={
+        "these are the sparsities again; asked is what each round takes of the rest": (
+            list
+        ),
+        "that is the part of the whole; divide by what is still there": _by_round(
+            lambda after, before: after - before
+        ),
+        "that is the share that stays; asked is the share that goes": _by_round(
+            lambda after, before: (1 - after) / (1 - before)
+        ),
+        "divide by what was still there before the round, not after it": _by_round(
+            lambda after, before: (after - before) / (1 - after)
+        ),
+        "divide by what is still there, 1 - before, not by what is gone": _by_round(
+            lambda after, before: (after - before) / (before or 1)
+        ),
+        "each round starts where the last one ended, not at the first sparsity": (
+            lambda sparsities: [
+                (after - before) / (1 - before)
+                for after, before in zip(
+                    sparsities, [0, *sparsities[:1] * len(sparsities)], strict=False
+                )
+            ]
+        ),
+        "nothing is left, so nothing can go: the amount is 0.0": _by_round(
+            lambda after, before: (after - before) / (1 - before) if before < 1 else 1.0
+        ),
+        "you round; return the full numbers": lambda sparsities: [
+            round(amount, 2) for amount in amounts_for(sparsities)
+        ],
+    },
+).check
+
+
+class NOfM(prune.BasePruningMethod):
+    PRUNING_TYPE = "global"
+
+    def __init__(self, n: int, m: int) -> None:
+        self.n, self.m = n, m
+
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
+        mask = torch.zeros_like(t).flatten()
+        magnitudes = t.detach().abs().flatten().tolist()
+        for start in range(0, len(magnitudes), self.m):
+            group = range(start, start + self.m)
+            for place in sorted(group, key=lambda i: magnitudes[i])[-self.n :]:
+                mask[place] = 1
+        return mask.reshape(t.shape) * default_mask
+
+
+def _distinct(ask: Trial, *shape: int) -> Tensor:
+    """Random weights of which no two have the same magnitude, and none is zero."""
+    count = torch.Size(shape).numel()
+    magnitudes = 0.01 * (1 + torch.randperm(count, generator=ask.rng))
+    signs = 2 * torch.randint(2, (count,), generator=ask.rng) - 1
+    return (signs * magnitudes).reshape(shape)
+
+
+def _plain(mask):
+    """As bool where it holds nothing but zeros and ones: any number type will do."""
+    if isinstance(mask, Tensor) and bool(((mask == 0) | (mask == 1)).all()):
+        return mask.bool()
+    return mask
+
+
+def _new(method, t, n, m):
+    """compute_mask(t, ones)"""
+    return _plain(method(n, m).compute_mask(t, torch.ones_like(t)))
+
+
+def _earlier(method, t, default_mask, n, m):
+    """compute_mask(t, default_mask)"""
+    mask = _plain(method(n, m).compute_mask(t, default_mask))
+    if getattr(mask, "dtype", None) is not torch.bool or mask.shape != t.shape:
+        return mask
+    before = default_mask.bool()
+    return {"came back": (mask & ~before).sum().item(), "mask": mask & before}
+
+
+def _untouched(method, t, default_mask, n, m):
+    """t and default_mask after compute_mask(t, default_mask)"""
+    method(n, m).compute_mask(t, default_mask)
+    return {"t": t.detach(), "default_mask": default_mask}
+
+
+def _groups(method, t, n, m):
+    """compute_mask(t, ones), with equal magnitudes"""
+    mask = _new(method, t, n, m)
+    if getattr(mask, "dtype", None) is not torch.bool or mask.shape != t.shape:
+        return mask
+    kept, size = mask.reshape(-1, m), t.abs().reshape(-1, m)
+    least = size.where(kept, torch.inf).min(dim=1).values
+    most = size.where(~kept, -torch.inf).max(dim=1).values
+    return {
+        "kept in each group": kept.sum(dim=1).tolist(),
+        "none larger is removed": (least >= most).all().item(),
+    }
+
+
+def _twice(method, layer, n, m):
+    """.apply(layer, "weight", n, m), twice"""
+    for _ in range(2):
+        method.apply(layer, "weight", n, m)
+    return {"weight": layer.weight.detach(), "weight_mask": _plain(layer.weight_mask)}
+
+
+NAMES = ("t", "n", "m")
+ROW = torch.tensor([[0.5, -0.1, 0.2, -0.9]])
+TIED = torch.tensor([[0.3, 0.3, -0.3, 0.3, 0.1, -0.2, 0.2, 0.2]])
+MASKED = torch.tensor([[0.5, 0.0, 0.0, 0.0, -0.1, 0.7, 0.3, 0.0]])
+
+
+def _several_groups(ask: Trial) -> None:
+    for _ in range(3):
+        ask.through(_new, _distinct(ask, 2, 8), 2, 4, names=NAMES)
+
+
+def _other_numbers(ask: Trial) -> None:
+    for n, m in ((1, 4), (1, 2), (3, 4), (2, 8)):
+        ask.through(_new, _distinct(ask, 3, 8), n, m, names=NAMES)
+
+
+def _convolution(ask: Trial) -> None:
+    ask.through(_new, _distinct(ask, 3, 4, 3, 3), 2, 4, names=NAMES)
+    ask.through(_new, _distinct(ask, 4, 2, 3, 3).requires_grad_(), 1, 6, names=NAMES)
+
+
+def _ties(ask: Trial) -> None:
+    ask.through(_groups, TIED, 2, 4, names=NAMES)
+    ask.through(_groups, torch.full((2, 8), -0.1), 1, 4, names=NAMES)
+
+
+def _removed_before(ask: Trial) -> None:
+    names = ("t", "default_mask", "n", "m")
+    ask.through(_earlier, MASKED, (MASKED != 0).float(), 2, 4, names=names)
+    t = _distinct(ask, 4, 8)
+    before = (torch.rand(4, 8, generator=ask.rng) < 0.5).float()
+    ask.through(_earlier, t * before, before, 2, 4, names=names)
+    ask.through(_untouched, MASKED, (MASKED != 0).float(), 1, 4, names=names)
+
+
+def _layers(ask: Trial) -> None:
+    for shape in ((4, 8), (3, 8)):
+        layer = nn.Linear(shape[1], shape[0])
+        layer.weight.detach().copy_(_distinct(ask, *shape))
+        ask.through(_twice, layer, 2, 4, names=("layer", "n", "m"))
+
+
+def _masking(mask: Callable[[NOfM, Tensor, Tensor], Tensor]) -> type:
+    """The same method with another compute_mask."""
+    return type("Mistaken", (NOfM,), {"compute_mask": mask})
+
+
+def _of(tensor: Callable[[Tensor], Tensor]) -> type:
+    """One that ranks something else than the weights."""
+    return _masking(lambda self, t, before: NOfM.compute_mask(self, tensor(t), before))
+
+
+def _by_threshold(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    groups = t.detach().abs().reshape(-1, method.m)
+    least = groups.sort(dim=1, descending=True).values[:, method.n - 1 : method.n]
+    return (groups >= least).reshape(t.shape) * default_mask
+
+
+def _across(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    """Groups of every k-th weight: reshape(m, -1) instead of reshape(-1, m)."""
+    turned = t.detach().reshape(method.m, -1).t()
+    mask = NOfM(method.n, method.m).compute_mask(turned, torch.ones_like(turned))
+    return mask.t().reshape(t.shape) * default_mask
+
+
+def _down(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    """Groups of m outputs instead of m inputs."""
+    turned = t.detach().transpose(0, -1)
+    mask = NOfM(method.n, method.m).compute_mask(turned, torch.ones_like(turned))
+    return mask.transpose(0, -1) * default_mask
+
+
+def _pruning(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    """Does the hook's work, too."""
+    mask = NOfM.compute_mask(method, t, default_mask)
+    t.detach().mul_(mask)
+    return mask
+
+
+def _in_default_mask(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    ones = torch.ones_like(default_mask)
+    return default_mask.mul_(NOfM.compute_mask(method, t, ones))
+
+
+def _removing(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    """n of m go, instead of n of m stay."""
+    return NOfM(method.m - method.n, method.m).compute_mask(t, default_mask)
+
+
+check_NOfM = _lab.exercise(
+    "6.3",
+    NOfM,
+    parameters=("n", "m"),
+    groups={"idea": 3, "any layer": 3},
+    read="Hint 1 of exercise 6.3, just below",
+    steps=(
+        Step(
+            "idea", "one group", lambda ask: ask.through(_new, ROW, 2, 4, names=NAMES)
+        ),
+        Step("idea", "several groups", _several_groups),
+        Step("idea", "other numbers", _other_numbers),
+        Step("any layer", "a convolution", _convolution),
+        Step("any layer", "equal magnitudes", _ties),
+        Step("any layer", "what was removed before", _removed_before),
+        Step("any layer", "twice on a layer", _layers),
+    ),
+    mistakes={
+        "the mask is upside down: 1 means keep": _masking(
+            lambda self, t, before: 1 - NOfM.compute_mask(self, t, before)
+        ),
+        "you return the pruned weights; asked is the mask": _masking(
+            lambda self, t, before: t.detach() * NOfM.compute_mask(self, t, before)
+        ),
+        "you rank the values; -0.9 is large in magnitude: take abs()": _of(
+            lambda t: t.detach() - t.detach().min() + 1
+        ),
+        "that many of each group stay; you remove them": _masking(_removing),
+        "the n largest of the whole tensor; each group of m has its own": _masking(
+            lambda self, t, before: NOfM(
+                self.n * t.numel() // self.m, t.numel()
+            ).compute_mask(t, before)
+        ),
+        "a group is m neighbours: reshape(-1, m), not reshape(m, -1)": _masking(
+            _across
+        ),
+        "groups run along a row, over the inputs of one output; yours run down": (
+            _masking(_down)
+        ),
+        "a threshold cannot split equal magnitudes: rank them, keep n": _masking(
+            _by_threshold
+        ),
+        "what was removed before comes back: multiply by default_mask": _masking(
+            lambda self, t, _: NOfM.compute_mask(self, t, torch.ones_like(t))
+        ),
+        "t is only looked at: the hook multiplies, with the mask that you return": (
+            _masking(_pruning)
+        ),
+        "default_mask belongs to the caller: *= and mul_() change it": _masking(
+            _in_default_mask
+        ),
+        'PRUNING_TYPE "unstructured" hands over what is left, without its groups': (
+            type("Mistaken", (NOfM,), {"PRUNING_TYPE": "unstructured"})
+        ),
+    },
+).check
+
+
+State = Mapping[str, Tensor]
+
+
+def folded(state: State) -> dict[str, Tensor]:
+    plain = {}
+    for key, value in state.items():
+        name, _, end = key.rpartition("_")
+        pruned = {f"{name}_orig", f"{name}_mask"} <= state.keys()
+        if pruned and end == "orig":
+            plain[name] = value * state[f"{name}_mask"].to(value.dtype)
+        elif not (pruned and end == "mask"):
+            plain[key] = value
+    return plain
+
+
+def _pair(ask: Trial, name: str, *shape: int) -> dict[str, Tensor]:
+    """A pruned parameter as a state_dict holds it."""
+    mask = (torch.rand(shape, generator=ask.rng) < 0.5).float()
+    return {f"{name}_orig": _distinct(ask, *shape), f"{name}_mask": mask}
+
+
+ONE_LAYER = {
+    "bias": torch.tensor([0.4]),
+    "weight_orig": torch.tensor([[0.5, -0.1, 0.2, -0.9]]),
+    "weight_mask": torch.tensor([[1.0, 0.0, 0.0, 1.0]]),
+}
+
+
+def _two_layers(ask: Trial) -> None:
+    first = _pair(ask, "0.weight", 2, 3) | _pair(ask, "0.bias", 2)
+    second = _pair(ask, "2.weight", 1, 2) | {"2.bias": torch.tensor([0.4])}
+    ask(first | second)
+
+
+def _lenet(ask: Trial) -> None:
+    net = LeNet()
+    prune.l1_unstructured(net.conv2, "weight", amount=0.3)
+    prune.ln_structured(net.fc1, "weight", amount=0.5, n=2, dim=0)
+    prune.random_unstructured(net.fc1, "bias", amount=10)
+    ask({key: value.detach() for key, value in net.state_dict().items()})
+
+
+def _look_alikes(ask: Trial) -> None:
+    others = {"causal_mask": torch.eye(2), "position_orig": torch.tensor([3.0, 4.0])}
+    ask(others | _pair(ask, "weight", 2, 2))
+    ask(_pair(ask, "block_orig.weight", 2, 2) | _pair(ask, "net_mask.bias", 2))
+
+
+def _half(ask: Trial) -> None:
+    pair = _pair(ask, "weight", 2, 2)
+    ask(pair | {"weight_orig": pair["weight_orig"].to(torch.bfloat16)})
+    ask(pair | {"weight_mask": pair["weight_mask"].bool()})
+
+
+def _gone(state: State, end: str) -> list[str]:
+    """The keys with that ending which folding does away with."""
+    return [key for key in state if key not in folded(state) and key.endswith(end)]
+
+
+def _folding(product: Callable[[Tensor, Tensor], Tensor]) -> Callable:
+    """Another value in the place of the pruned weights."""
+
+    def mistaken(state: State) -> dict[str, Tensor]:
+        pairs = {key.removesuffix("_orig"): key for key in _gone(state, "_orig")}
+        masked = {n: product(state[k], state[f"{n}_mask"]) for n, k in pairs.items()}
+        return folded(state) | masked
+
+    return mistaken
+
+
+def _all_marked(state: State) -> dict[str, Tensor]:
+    """Whatever ends in _mask is dropped, whatever ends in _orig renamed."""
+    return {
+        key.removesuffix("_orig"): folded(state).get(key.removesuffix("_orig"), value)
+        for key, value in state.items()
+        if not key.endswith("_mask")
+    }
+
+
+def _everywhere(state: State) -> dict[str, Tensor]:
+    return {
+        key if key in state else key.replace("_orig", "").replace("_mask", ""): value
+        for key, value in folded(state).items()
+    }
+
+
+def _weights_only(state: State) -> dict[str, Tensor]:
+    pruned = {
+        k: v for k, v in state.items() if k.endswith(("weight_orig", "weight_mask"))
+    }
+    return {k: v for k, v in state.items() if k not in pruned} | folded(pruned)
+
+
+check_folded = _lab.exercise(
+    "6.4",
+    folded,
+    parameters=("state",),
+    groups={"idea": 3, "any state": 2},
+    read="Hint 1 of exercise 6.4, just below",
+    steps=(
+        Step("idea", "one layer", lambda ask: ask(dict(ONE_LAYER))),
+        Step("idea", "two layers", _two_layers),
+        Step("idea", "a LeNet", _lenet),
+        Step("any state", "nothing pruned", lambda ask: ask({"bias": torch.ones(2)})),
+        Step("any state", "names that look alike", _look_alikes),
+        Step("any state", "other types", _half),
+    ),
+    mistakes={
+        "those are the weights without their mask: multiply the two": _folding(
+            lambda orig, mask: orig
+        ),
+        "those are the masks; asked are the masked weights": _folding(
+            lambda orig, mask: mask
+        ),
+        "the masks are still there; load_state_dict() would refuse them": (
+            lambda state: (
+                folded(state) | {key: state[key] for key in _gone(state, "_mask")}
+            )
+        ),
+        "the old entries are still there; load_state_dict() would refuse them": (
+            lambda state: {**state, **folded(state)}
+        ),
+        "the entries that are not pruned are missing": lambda state: {
+            key: value for key, value in folded(state).items() if key not in state
+        },
+        "the name keeps its ending: weight_orig has to become weight": lambda state: {
+            key if key in state else f"{key}_orig": value
+            for key, value in folded(state).items()
+        },
+        "biases can be pruned too; look at the ending only, _orig": _weights_only,
+        "without an _orig of the same name it is no mask, and stays as it is": (
+            _all_marked
+        ),
+        "replace() takes it out of the middle of a name too; only the end counts": (
+            _everywhere
+        ),
+        "the weights change their type: the mask has to take theirs": _folding(
+            torch.mul
+        ),
+    },
+).check
