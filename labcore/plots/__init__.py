@@ -15,6 +15,7 @@ from labcore.plots.figures import (
     weight_histograms,
 )
 from labcore.plots.fronts import pareto, size_curves
+from labcore.plots.groups import group_graph, kept_shares
 from labcore.plots.masks import (
     compare_masks,
     mask_by_rank,
@@ -24,6 +25,8 @@ from labcore.plots.masks import (
 )
 from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
+from labcore.plots.tickets import curves_by_weights_left, pixel_maps, road
+from labcore.plots.toolbox import module_parts, round_curves
 
 __all__ = [
     "channel_places",
@@ -31,19 +34,26 @@ __all__ = [
     "compare_orders",
     "cost_bars",
     "cost_shares",
+    "curves_by_weights_left",
     "explore",
     "explore_each",
+    "group_graph",
+    "kept_shares",
     "layer_curves",
     "layer_points",
     "mask_by_rank",
     "mask_grid",
+    "module_parts",
     "order_curves",
     "pareto",
+    "pixel_maps",
     "plan_picture",
     "prediction_errors",
     "predictions",
     "recovery",
+    "road",
     "roofline",
+    "round_curves",
     "size_curves",
     "speedups",
     "tails",
