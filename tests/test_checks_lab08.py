@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from labcore.checks import lab08
+from labcore.checks.lottery import MaskedTraining
 
 
 def weight(model, name):
@@ -519,7 +520,12 @@ WRONG = {
         ),
     ],
     "lottery_round": [
-        ("pruned first", play_pruning_first, "the masks", "you prune before you train"),
+        (
+            "pruned first",
+            play_pruning_first,
+            "the masks",
+            "you rank the weights of the start",
+        ),
         (
             "start ranked",
             play_ranking_the_start,
@@ -778,6 +784,6 @@ def test_a_lent_round_uses_the_students_network_and_start():
     start = copy.deepcopy(model.state_dict())
     masks = {"0": torch.ones(3, 4, dtype=torch.bool)}
     round_ = lab08.EXERCISES["lottery_round"].spec
-    made = round_(model, start, masks, lab08.Training(), share=0.25)
+    made = round_(model, start, masks, MaskedTraining(), share=0.25)
     assert made["0"].sum() == 9 and masks["0"].all()
     assert torch.equal(model[0].weight, start["0.weight"] * made["0"])

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from labcore.checks.compare import clone, same, show
 from labcore.checks.core import Lab, Step
+from labcore.checks.lottery import MaskedTraining
 from labcore.checks.trial import Trial
 from labcore.nets import MLP
 
@@ -50,13 +51,16 @@ def _net(ask: Trial, *sizes: int) -> MLP:
 
 
 def _masks(ask: Trial, model: nn.Module, layers: Sequence[str], share: float) -> dict:
-    """Masks at random, at least one entry kept; zeros in the network below them."""
-    made = {}
-    for name in layers:
-        weight = _weight(model, name)
-        made[name] = torch.rand(weight.shape, generator=ask.rng) >= share
-        made[name].view(-1)[torch.randint(weight.numel(), (), generator=ask.rng)] = True
-        weight[~made[name]] = 0
+    """Masks at random that keep and remove at least one weight; zeros in the network.
+
+    share   that goes, about; 0 removes nothing
+    """
+    made = _dense(model, *layers)
+    for name, mask in made.items() if share else ():
+        mask.copy_(torch.rand(mask.shape, generator=ask.rng) >= share)
+        kept, removed = torch.randperm(mask.numel(), generator=ask.rng)[:2]
+        mask.view(-1)[kept], mask.view(-1)[removed] = True, False
+        _weight(model, name)[~mask] = 0
     return made
 
 
@@ -66,6 +70,8 @@ def _dense(model: nn.Module, *layers: str) -> dict[str, Tensor]:
 
 def _first_round(ask: Trial) -> None:
     model = _net(ask, 4, 2, 2)
+    values = [[0.3, -0.9, 0.1, 0.7], [-0.2, 0.8, -0.5, 0.4]]
+    _weight(model, "fc1").copy_(torch.tensor(values))
     ask(model, _dense(model, "fc1"), 0.25)
 
 
@@ -103,10 +109,11 @@ def _kept_zero(ask: Trial) -> None:
 
 def _ties(ask: Trial) -> None:
     """Among equal magnitudes any may go, so the masks are judged by what they do."""
-    model = _net(ask, 6, 2, 2)
-    levels = torch.randint(1, 3, (2, 6), generator=ask.rng) * 0.5
-    _weight(model, "fc1").copy_(levels * torch.tensor([[1.0], [-1.0]]))
-    masks = _masks(ask, model, ["fc1"], 0.3)
+    model = _net(ask, 5, 2, 2)
+    masks = _dense(model, "fc1")
+    masks["fc1"][0, 1] = masks["fc1"][1, 3] = False
+    values = [[0.5, 0.0, -0.5, 1.0, 0.5], [-0.5, 0.5, -1.0, 0.0, 0.5]]
+    _weight(model, "fc1").copy_(torch.tensor(values))
     before, weight = clone(masks), _weight(model, "fc1").clone()
     made = ask.call(model, masks, 0.5)
     given = f"fc1.weight = {show(weight)}, masks = {show(before)}, share = 0.5"
@@ -260,62 +267,41 @@ def _rewind(model: nn.Module, start: Start, masks: Masks) -> None:
         _weight(model, name)[~mask] = 0
 
 
-class Training:
-    """Called as train(model, masks): small weights turn large, zeros below masks stay.
-
-    seen   the number of kept weights of each layer that each call was handed
-    """
-
-    def __init__(self) -> None:
-        self.seen: list[dict[str, int]] = []
-
-    def __call__(self, model: nn.Module, masks: Masks) -> None:
-        if len(self.seen) == 20:
-            raise RuntimeError("train was called more than 20 times")
-        self.seen.append({name: int(mask.sum()) for name, mask in masks.items()})
-        for parameter in model.parameters():
-            values, size = parameter.detach(), parameter.detach().abs()
-            sign = torch.where(values < 0, -1.0, 1.0)
-            values.copy_(sign * (size.max() + 0.1 - size))
-        for name, mask in masks.items():
-            _weight(model, name)[~mask] = 0
-
-
 def _returned(play, model, start, masks, share):
     """the masks returned"""
-    return play(model, start, masks, Training(), share)
+    return play(model, start, masks, MaskedTraining(), share)
 
 
 def _calls(play, model, start, masks, share):
     """weights kept when train is called"""
-    train = Training()
+    train = MaskedTraining()
     play(model, start, masks, train, share)
     return train.seen
 
 
 def _weights_after(play, model, start, masks, share):
     """the weights after the round"""
-    play(model, start, masks, Training(), share)
+    play(model, start, masks, MaskedTraining(), share)
     return {n: p.detach() for n, p in model.named_parameters() if p.dim() > 1}
 
 
 def _biases_after(play, model, start, masks, share):
     """the biases after the round"""
-    play(model, start, masks, Training(), share)
+    play(model, start, masks, MaskedTraining(), share)
     return {n: p.detach() for n, p in model.named_parameters() if p.dim() == 1}
 
 
 def _start_after(play, model, start, masks, share):
     """the start and the old masks after the round"""
     old = clone(masks)
-    play(model, start, masks, Training(), share)
+    play(model, start, masks, MaskedTraining(), share)
     return {"start": dict(start), "old masks unchanged": same(old, masks)}
 
 
 def _three_rounds(play, model, start, masks, share):
     """the network and start after three rounds"""
     for _ in range(3):
-        masks = play(model, start, masks, Training(), share)
+        masks = play(model, start, masks, MaskedTraining(), share)
         if not isinstance(masks, Mapping):
             return masks
     state = {name: values.detach() for name, values in model.state_dict().items()}
@@ -348,14 +334,6 @@ def _round(
         return new
 
     return mistaken
-
-
-def _prune_first(model, start, masks, train, share=0.2):
-    masks = next_masks(model, masks, share)
-    _rewind(model, start, masks)
-    train(model, masks)
-    _rewind(model, start, masks)
-    return masks
 
 
 def _rank_the_start(model, start, masks, share):
@@ -421,12 +399,8 @@ check_lottery_round = _lab.exercise(
         ),
     ),
     mistakes={
-        "you prune before you train: train first, then rank the trained weights": (
-            _prune_first
-        ),
-        "you rank the weights of the start; rank the trained ones, then rewind": (
-            _round(rank=_rank_the_start)
-        ),
+        "you rank the weights of the start: train first, rank the trained weights, "
+        "then rewind": _round(rank=_rank_the_start),
         "return the new masks; those are the old ones": _return_the_old,
         "the weights are the trained ones: go back to start": _round(_only_masked),
         "the removed weights are back: zero them after rewinding": _round(
