@@ -27,14 +27,17 @@ from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
 from labcore.plots.tickets import curves_by_weights_left, pixel_maps, road
 from labcore.plots.toolbox import module_parts, round_curves
+from labcore.plots.zoo import accuracy_bands, density_map, parted_ranking
 
 __all__ = [
+    "accuracy_bands",
     "channel_places",
     "compare_masks",
     "compare_orders",
     "cost_bars",
     "cost_shares",
     "curves_by_weights_left",
+    "density_map",
     "explore",
     "explore_each",
     "group_graph",
@@ -46,6 +49,7 @@ __all__ = [
     "module_parts",
     "order_curves",
     "pareto",
+    "parted_ranking",
     "pixel_maps",
     "plan_picture",
     "prediction_errors",

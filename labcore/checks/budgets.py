@@ -1,0 +1,205 @@
+"""The budget cards of Lab 09, what a network needs by each, and the exercise on them.
+
+The card in milliseconds takes its device from the table of Lab 05: a made-up
+accelerator whose kernels skip two zeros in each group of four.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from labcore.checks.compare import clone, same, show
+from labcore.checks.devices import DEVICES
+from labcore.checks.trial import Trial
+from labcore.nets import VGG
+
+__all__ = ["CARDS", "LEAST", "hold_to_cards", "meet", "needs"]
+
+Card = dict[str, object]
+
+CARDS: dict[str, Card] = {
+    "A": {"budget": "bytes", "limit": 200 * 1024},
+    "B": {"budget": "MACs", "limit": 10_000_000},
+    "C": {"budget": "ms", "limit": 0.25, "device": DEVICES["accelerator"]},
+}
+LEAST = 0.5  # share of a limit that has to be used: who removes all meets any card
+
+
+def needs(model: nn.Module, card: Card) -> float:
+    """What the network takes of this card's budget."""
+    total = sum(p.numel() for p in model.parameters())
+    kept = sum(p.count_nonzero().item() for p in model.parameters())
+    if card["budget"] == "bytes":  # the nonzeros, and one bit a parameter
+        return 4 * kept + math.ceil(total / 8)
+    macs = _macs(model)
+    if card["budget"] == "MACs":
+        return macs
+    device = card["device"]
+    if device["skips_zeros"] or (device["skips_groups"] and _in_groups(model)):
+        if kept < total:
+            macs *= kept / total * device["nonzero_cost"]
+    return macs / device["macs_per_ms"]
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    kinds = nn.Conv2d | nn.Linear
+    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
+
+
+def _macs(model: nn.Module) -> int:
+    """For one image of 32x32."""
+    total = 0
+
+    def count(layer, _given, output):
+        nonlocal total
+        total += output.numel() * layer.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in _layers(model).values()]
+    try:
+        _class_scores(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def _class_scores(model: nn.Module) -> Tensor:
+    channels = next(iter(_layers(model).values())).weight.shape[1]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            return model.eval()(torch.zeros(1, channels, 32, 32))
+    finally:
+        model.train(was_training)
+
+
+def _in_groups(model: nn.Module) -> bool:
+    """Whether each four weights in a row have two zeros; a shorter rest may be any."""
+    for layer in _layers(model).values():
+        rows = layer.weight.detach().flatten(1)
+        groups = rows[:, : rows.shape[1] // 4 * 4].reshape(-1, 4)
+        if (groups == 0).sum(1).lt(2).any():
+            return False
+    return True
+
+
+def meet(model: nn.Module, card: Card) -> nn.Module:
+    for share in range(100, 0, -1):
+        smaller = _masked if card["budget"] == "bytes" else _narrower
+        found = smaller(model, share / 100)
+        if needs(found, card) <= card["limit"]:
+            return found
+    raise ValueError("no network that small")
+
+
+def _masked(model: nn.Module, density: float) -> nn.Module:
+    """A copy with this share of the largest magnitudes of all layers together."""
+    model = copy.deepcopy(model)
+    weights = [layer.weight.detach() for layer in _layers(model).values()]
+    sizes = torch.cat([w.abs().flatten() for w in weights]).sort().values
+    threshold = sizes[round((1 - density) * (len(sizes) - 1))]
+    for weight in weights:
+        weight[weight.abs() < threshold] = 0
+    return model
+
+
+def _narrower(model: nn.Module, share: float) -> nn.Module:
+    """A copy in which every convolution but the last keeps its first channels."""
+    layers = list(_layers(model).values())
+    *widths, last = (m.out_channels for m in layers if isinstance(m, nn.Conv2d))
+    channels = [*(max(1, round(width * share)) for width in widths), last]
+    classes, inputs = layers[-1].out_features, layers[0].in_channels
+    small = VGG(in_channels=inputs, classes=classes, channels=channels)
+    old = model.state_dict()
+    for name, tensor in small.state_dict().items():
+        tensor.copy_(old[name][tuple(slice(0, size) for size in tensor.shape)])
+    return small.eval()
+
+
+def hold_to_cards(ask: Trial, *cards: tuple[str, float]) -> None:
+    """Ask for networks that take these shares of what the dense one needs."""
+    model = VGG(width=4, in_channels=1).eval()
+    for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.uniform_(norm.bias, -0.5, 0.5)
+    named = {card["budget"]: card for card in CARDS.values()}
+    for budget, share in cards:
+        limit = share * needs(model, named[budget])
+        limit = round(limit, 4) if budget == "ms" else round(limit)
+        _hold(ask, model, named[budget] | {"limit": limit})
+
+
+def _hold(ask: Trial, model: nn.Module, card: Card) -> None:
+    before, limit = clone(model), card["limit"]
+    brief = {name: card[name] for name in ("budget", "limit")}
+    given = f"model = {show(model)}, card = {show(brief)}"
+    found = ask.call(model, dict(card))
+
+    def wrong(expected: str, got: str, likely: str = "") -> None:
+        ask.wrong(given=given, expected=expected, got=got, likely=likely)
+
+    if not same(before, model):
+        wrong("the model as it was", "other weights in it", "work on a copy of it")
+    if not isinstance(found, nn.Module):
+        forgotten = "the function ends without return" if found is None else ""
+        wrong("a network", show(found), forgotten)
+    try:
+        scores = _class_scores(found)
+    except Exception as error:
+        wrong("a network that runs on images", f"{type(error).__name__}: {error}")
+    if scores.shape != _class_scores(before).shape or not scores.isfinite().all():
+        wrong("ten class scores an image", show(scores))
+    if not _taken_from(before, found):
+        wrong(
+            "weights of the model handed over and zeros",
+            "a network with other weights",
+            "train it later: here the weights that stay keep their values",
+        )
+    unit, needed = card["budget"], needs(found, card)
+    if needed > limit:
+        expected = f"at most {_plain(limit)} {unit}"
+        wrong(expected, f"{_plain(needed)} {unit}", _too_much(before, found, card))
+    if needed < LEAST * limit:
+        wrong(
+            f"at least half of the budget used: {_plain(LEAST * limit)} {unit}",
+            f"{_plain(needed)} {unit}",
+            "you remove more than the card asks for, and accuracy pays for it",
+        )
+
+
+def _taken_from(model: nn.Module, found: nn.Module) -> bool:
+    """Whether every nonzero weight of a layer stands in the same layer of the model."""
+    old, new = _layers(model), _layers(found)
+    return old.keys() == new.keys() and all(
+        torch.isin(layer.weight[layer.weight != 0], old[name].weight).all()
+        for name, layer in new.items()
+    )
+
+
+def _too_much(model: nn.Module, found: nn.Module, card: Mapping) -> str:
+    """Why the budget is missed, where that is certain."""
+    if same(model, found):
+        return "nothing is removed"
+    nonzeros = sum(p.count_nonzero().item() for p in found.parameters())
+    if card["budget"] == "bytes":
+        forgot = 4 * nonzeros <= card["limit"]
+        return "the bitmask counts too: one bit for each parameter" if forgot else ""
+    if _macs(model) != _macs(found):
+        return ""
+    if card["budget"] == "MACs":
+        return "zeros are multiplied too: the MACs fall only with the shapes"
+    if not _in_groups(found):
+        return (
+            "this device skips zeros only if each four weights in a row of every "
+            "layer have two"
+        )
+    return ""
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"

@@ -1,0 +1,653 @@
+"""Checks of Lab 09, a zoo of criteria: five formulas, and networks within a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labcore.checks.budgets import CARDS, hold_to_cards, meet
+from labcore.checks.core import Lab, Step
+from labcore.checks.trial import Trial
+from labcore.nets import MLP, VGG, LeNet
+
+__all__ = ["CARDS", "EXERCISES", "lend"]
+
+_lab = Lab()
+EXERCISES, lend = _lab.exercises, _lab.lend
+
+Scores = dict[str, Tensor]
+
+
+def lamp_scores(weight: Tensor) -> Tensor:
+    squares = weight.detach().double().square().flatten()
+    scores = torch.zeros_like(squares)
+    for i, square in enumerate(squares):
+        if square > 0:
+            scores[i] = square / squares[squares >= square].sum()
+    return scores.to(weight.dtype).view(weight.shape)
+
+
+def _weights(ask: Trial, *shape: int) -> Tensor:
+    """Random weights of which no two have the same magnitude, and none is zero."""
+    count = math.prod(shape)
+    sizes = 0.1 * (1 + torch.randperm(count, generator=ask.rng))
+    signs = 2 * torch.randint(2, (count,), generator=ask.rng) - 1
+    return (signs * sizes).reshape(shape)
+
+
+def _lamp(denominator: Callable[[Tensor, Tensor], Tensor], power: int = 2) -> Callable:
+    """A score over another sum; `denominator` gets all powers and one of them."""
+
+    def mistaken(weight: Tensor) -> Tensor:
+        values = weight.detach().abs().pow(power).flatten()
+        scores = [value / denominator(values, value) for value in values]
+        return torch.stack(scores).nan_to_num(0).view(weight.shape)
+
+    return mistaken
+
+
+def _row_by_row(weight: Tensor) -> Tensor:
+    rows = weight.reshape(-1, weight.shape[-1])
+    return torch.stack([lamp_scores(row) for row in rows]).view(weight.shape)
+
+
+def _lamp_with_nan(weight: Tensor) -> Tensor:
+    values = weight.detach().square().flatten()
+    sums = [values[values >= value].sum() for value in values]
+    return (values / torch.stack(sums)).view(weight.shape)
+
+
+def _in_sorted_order(weight: Tensor) -> Tensor:
+    order = weight.detach().abs().flatten().argsort()
+    return lamp_scores(weight).flatten()[order].view(weight.shape)
+
+
+check_lamp_scores = _lab.exercise(
+    "9.1",
+    lamp_scores,
+    parameters=("weight",),
+    groups={"idea": 3, "any layer": 2},
+    read="Hint 1 of exercise 9.1, just below",
+    steps=(
+        Step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0]))),
+        Step(
+            "idea", "four values", lambda ask: ask(torch.tensor([0.3, -0.4, 0.1, 0.2]))
+        ),
+        Step("idea", "random values", lambda ask: ask(_weights(ask, 12))),
+        Step("any layer", "a matrix", lambda ask: ask(_weights(ask, 3, 4))),
+        Step("any layer", "a kernel", lambda ask: ask(_weights(ask, 2, 3, 3, 3))),
+        Step(
+            "any layer",
+            "zeros among them",
+            lambda ask: ask(torch.tensor([[0.0, -3.0], [1.0, 0.0]])),
+        ),
+        Step("any layer", "nothing but zeros", lambda ask: ask(torch.zeros(2, 3))),
+        Step(
+            "any layer",
+            "a parameter",
+            lambda ask: ask(nn.Parameter(_weights(ask, 4, 2))),
+        ),
+        Step(
+            "any layer",
+            "any memory layout",
+            lambda ask: ask(_weights(ask, 4, 3).t()),
+        ),
+    ),
+    mistakes={
+        "those are magnitudes over magnitudes; LAMP squares both": _lamp(
+            lambda values, value: values[values >= value].sum(), power=1
+        ),
+        "you divide by the squares of the whole layer; only those that are at least "
+        "as large count": _lamp(lambda values, value: values.sum()),
+        "you divide by the squares that are at most as large; those at least as large "
+        "count": _lamp(lambda values, value: values[values <= value].sum()),
+        "the weight's own square belongs to the sum too, so the largest scores 1": (
+            _lamp(lambda values, value: values[values > value].sum())
+        ),
+        "that is in sorted order: put each score back to its weight's place": (
+            _in_sorted_order
+        ),
+        "the shape is lost: the scores have that of the weight": (
+            lambda weight: lamp_scores(weight).flatten()
+        ),
+        "the sum goes over the whole layer, not over each row": _row_by_row,
+        "0 / 0 is no number: a layer of zeros scores 0 everywhere": _lamp_with_nan,
+    },
+).check
+
+
+def erk_densities(
+    shapes: Mapping[str, tuple[int, ...]], density: float
+) -> dict[str, float]:
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    sums = {name: sum(shape) for name, shape in shapes.items()}
+    full: set[str] = set()
+    while len(full) < len(shapes):
+        left = density * sum(sizes.values()) - sum(sizes[name] for name in full)
+        epsilon = left / sum(sums[name] for name in shapes if name not in full)
+        over = {name for name in shapes if epsilon * sums[name] > sizes[name]} - full
+        if not over:
+            break
+        full |= over
+    return {
+        name: 1.0 if name in full else epsilon * sums[name] / sizes[name]
+        for name in shapes
+    }
+
+
+LENET_300_100 = {"fc1": (300, 784), "fc2": (100, 300), "fc3": (10, 100)}
+
+
+def _some_shapes(ask: Trial) -> None:
+    def some(low: int, high: int) -> int:
+        return torch.randint(low, high, (), generator=ask.rng).item()
+
+    for _ in range(5):
+        shapes = {}
+        for i in range(some(2, 6)):
+            kernel = (3, 3) if some(0, 2) else ()
+            shapes[f"layer{i}"] = (some(4, 60), some(4, 60), *kernel)
+        ask(shapes, some(2, 10) / 10)
+
+
+def _erk(
+    share: Callable[[tuple[int, ...]], float] | None = None, rounds: int = 10**6
+) -> Callable:
+    """ERK by another share than sum over product, or solved only so often.
+
+    After the last round what is above 1 is cut to 1.
+    """
+
+    def mistaken(shapes, density):
+        raw = share or (lambda shape: sum(shape) / math.prod(shape))
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+        parts = {name: raw(shape) * sizes[name] for name, shape in shapes.items()}
+        full: set[str] = set()
+        for _ in range(min(rounds, len(shapes))):
+            left = density * sum(sizes.values()) - sum(sizes[n] for n in full)
+            free = sum(parts[name] for name in shapes if name not in full)
+            epsilon = left / free if free else 1
+            found = {n: epsilon * parts[n] / sizes[n] for n in shapes}
+            full |= {n for n in shapes if found[n] > 1}
+            if len(full) == len(shapes):
+                break
+        return {n: 1.0 if n in full else found[n] for n in shapes}
+
+    return mistaken
+
+
+def _never_cut(shapes, density):
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    epsilon = density * sum(sizes.values()) / sum(sum(s) for s in shapes.values())
+    return {name: epsilon * sum(shape) / sizes[name] for name, shape in shapes.items()}
+
+
+def _mean_of_densities(shapes, density):
+    raw = {name: sum(shape) / math.prod(shape) for name, shape in shapes.items()}
+    scale = density * len(shapes) / sum(raw.values())
+    return {name: scale * value for name, value in raw.items()}
+
+
+def _of_densities(change: Callable[[float, int], float]) -> Callable:
+    """The right densities, changed; `change` gets one and the layer's size."""
+    return lambda shapes, density: {
+        name: change(found, math.prod(shapes[name]))
+        for name, found in erk_densities(shapes, density).items()
+    }
+
+
+def _asked_erk(shapes: Mapping, density: float) -> Callable[[Trial], None]:
+    return lambda ask: ask(dict(shapes), density)
+
+
+check_erk_densities = _lab.exercise(
+    "9.2",
+    erk_densities,
+    parameters=("shapes", "density"),
+    groups={"idea": 3, "full layers": 2},
+    read="Hint 1 of exercise 9.2, just below",
+    steps=(
+        Step("idea", "one layer", _asked_erk({"a": (4, 6)}, 0.5)),
+        Step("idea", "two layers", _asked_erk({"a": (20, 30), "b": (10, 20)}, 0.1)),
+        Step(
+            "idea",
+            "a convolution",
+            _asked_erk({"conv": (16, 8, 3, 3), "fc": (10, 16)}, 0.2),
+        ),
+        Step(
+            "full layers",
+            "a layer that would be above 1",
+            _asked_erk({"large": (50, 100), "small": (2, 5)}, 0.1),
+        ),
+        Step(
+            "full layers",
+            "one more because of it",
+            _asked_erk({"a": (40, 40), "b": (10, 10), "c": (2, 3)}, 0.3),
+        ),
+        Step("full layers", "density 1", _asked_erk(LENET_300_100, 1.0)),
+        Step("full layers", "our network", _asked_erk(LENET_300_100, 0.02)),
+        Step("full layers", "any shapes", _some_shapes),
+    ),
+    mistakes={
+        "those are sparsities; asked is what stays, the density": _of_densities(
+            lambda found, size: 1 - found
+        ),
+        "those are numbers of weights; asked are shares of each layer": _of_densities(
+            lambda found, size: found * size
+        ),
+        "the mean of the densities is right, but layers differ in size: the weights "
+        "that stay, added up, have to be the share of all": _mean_of_densities,
+        "every layer gets the same share; ERK's shares follow from the shapes": (
+            lambda shapes, density: dict.fromkeys(shapes, density)
+        ),
+        "that is the sum of the first two dimensions only; a kernel's count too": _erk(
+            lambda shape: sum(shape[:2]) / math.prod(shape[:2])
+        ),
+        "that is upside down: the sum of the dimensions over their product": _erk(
+            lambda shape: math.prod(shape) / sum(shape)
+        ),
+        "a layer cannot keep more than all of its weights": _never_cut,
+        "a layer was cut to 1, and what it could not take is lost: solve for epsilon "
+        "again without it": _erk(rounds=1),
+        "after the second solution another layer is above 1: repeat until none is": (
+            _erk(rounds=2)
+        ),
+    },
+).check
+
+
+def taylor_scores(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
+    layers = _layers(model)
+    weights = [layer.weight for layer in layers.values()]
+    with torch.enable_grad():
+        loss = F.cross_entropy(model(images), labels)
+        gradients = torch.autograd.grad(loss, weights)
+    return {
+        name: (weight * gradient).detach().square()
+        for name, weight, gradient in zip(layers, weights, gradients, strict=True)
+    }
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    kinds = nn.Conv2d | nn.Linear
+    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
+
+
+def _hand_made() -> MLP:
+    model = MLP(inputs=2, hidden=(2,), classes=2).eval()
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[1.0, -0.5], [0.5, 2.0]]))
+        model.fc2.weight.copy_(torch.tensor([[2.0, -1.0], [1.0, 3.0]]))
+        for layer in (model.fc1, model.fc2):
+            layer.bias.copy_(torch.tensor([0.25, -0.25]))
+    return model
+
+
+def _batch(ask: Trial, count: int, *shape: int) -> tuple[Tensor, Tensor]:
+    images = torch.randn((count, *shape), generator=ask.rng)
+    return images, torch.randint(10, (count,), generator=ask.rng)
+
+
+def _two_layers(ask: Trial) -> None:
+    ask(_hand_made(), torch.tensor([[1.0, 2.0]]), torch.tensor([0]))
+
+
+def _several_images(ask: Trial) -> None:
+    images = torch.tensor([[1.0, 2.0], [2.0, -1.0], [0.5, 1.0]])
+    ask(_hand_made(), images, torch.tensor([0, 1, 1]))
+
+
+def _second_call(answer: Callable, *given):
+    """the second of two calls with the same network"""
+    answer(*given)
+    return answer(*given)
+
+
+def _twice(ask: Trial) -> None:
+    model = MLP(inputs=6, hidden=(5,)).eval()
+    ask.through(_second_call, model, *_batch(ask, 4, 6))
+
+
+def _taylor_of_networks(ask: Trial) -> None:
+    ask(LeNet().eval(), *_batch(ask, 3, 1, 32, 32))
+    ask(VGG(width=2, in_channels=1).eval(), *_batch(ask, 3, 1, 32, 32))
+
+
+def _taylor(
+    score: Callable[[Tensor, Tensor], Tensor] = lambda w, g: (w * g).square(),
+    reduction: str = "mean",
+    clear: bool = True,
+    key: str = "",
+    least: int = 2,
+) -> Callable:
+    """Scores of which one part is another one.
+
+    least   dimensions of a parameter that is scored
+    """
+
+    def mistaken(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
+        if clear:
+            model.zero_grad()
+        F.cross_entropy(model(images), labels, reduction=reduction).backward()
+        return {
+            name.removesuffix(".weight") + key: score(p.detach(), p.grad.clone())
+            for name, p in model.named_parameters()
+            if p.dim() >= least
+        }
+
+    return mistaken
+
+
+check_taylor_scores = _lab.exercise(
+    "9.3",
+    taylor_scores,
+    parameters=("model", "images", "labels"),
+    groups={"idea": 3, "any network": 2},
+    read="Hint 1 of exercise 9.3, just below",
+    steps=(
+        Step("idea", "two layers by hand", _two_layers),
+        Step("idea", "three images", _several_images),
+        Step("any network", "called twice", _twice),
+        Step("any network", "convolutions", _taylor_of_networks),
+    ),
+    mistakes={
+        "that is the gradient squared; the weight is a factor too": _taylor(
+            lambda w, g: g.square()
+        ),
+        "that is the weight squared; its gradient is a factor too": _taylor(
+            lambda w, g: w.square()
+        ),
+        "that is w * g with its sign; asked is the square": _taylor(lambda w, g: w * g),
+        "|w * g| gives the same order, but asked is the square": _taylor(
+            lambda w, g: (w * g).abs()
+        ),
+        "only the gradient is squared; square the product": _taylor(
+            lambda w, g: w * g.square()
+        ),
+        "only the weight is squared; square the product": _taylor(
+            lambda w, g: w.square() * g
+        ),
+        "the keys are the layers' names, fc1 and not fc1.weight": _taylor(
+            key=".weight"
+        ),
+        "biases have no score: only weights of convolutions and linear layers": _taylor(
+            least=1
+        ),
+        "the loss is the mean over the images, not the sum": _taylor(reduction="sum"),
+        "backward() adds to the gradients that are there already: clear them first, "
+        "or take torch.autograd.grad": _taylor(clear=False),
+    },
+).check
+
+
+def synflow_scores(weights: Mapping[str, Tensor]) -> Scores:
+    sizes = {name: weight.detach().abs() for name, weight in weights.items()}
+    matrices = list(sizes.values())
+    scores = {}
+    for i, (name, size) in enumerate(sizes.items()):
+        arriving = torch.ones(matrices[0].shape[1])
+        for matrix in matrices[:i]:
+            arriving = matrix @ arriving  # one value an input of this layer
+        leaving = torch.ones(matrices[-1].shape[0])
+        for matrix in reversed(matrices[i + 1 :]):
+            leaving = leaving @ matrix  # one value an output of this layer
+        scores[name] = leaving[:, None] * size * arriving[None, :]
+    return scores
+
+
+def _matrices(*rows: list[list[float]]) -> dict[str, Tensor]:
+    return {f"fc{i}": torch.tensor(each) for i, each in enumerate(rows, 1)}
+
+
+def _asked_synflow(*rows: list[list[float]]) -> Callable[[Trial], None]:
+    return lambda ask: ask(_matrices(*rows))
+
+
+def _three_layers(ask: Trial) -> None:
+    sizes = ((3, 4), (5, 3), (2, 5))
+    ask({f"fc{i}": _weights(ask, *size) for i, size in enumerate(sizes, 1)})
+
+
+def _any_layers(ask: Trial) -> None:
+    for _ in range(4):
+        count = torch.randint(2, 6, (), generator=ask.rng).item()
+        sizes = torch.randint(1, 6, (count,), generator=ask.rng).tolist()
+        pairs = zip(sizes, sizes[1:], strict=False)
+        ask({f"layer {i}": _weights(ask, o, n) for i, (n, o) in enumerate(pairs)})
+
+
+def _of_parameters(ask: Trial) -> None:
+    sizes = {"fc1": (3, 2), "fc2": (2, 3)}
+    ask({name: nn.Parameter(_weights(ask, *size)) for name, size in sizes.items()})
+
+
+def _without(part: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Callable:
+    """SynFlow of other matrices."""
+    return lambda weights: synflow_scores(part(weights))
+
+
+def _signed(weights: Mapping[str, Tensor]) -> Scores:
+    found = {n: w.detach().clone().requires_grad_() for n, w in weights.items()}
+    flow = torch.ones(next(iter(found.values())).shape[1])
+    for weight in found.values():
+        flow = weight @ flow
+    gradients = torch.autograd.grad(flow.sum(), list(found.values()))
+    pairs = zip(found.items(), gradients, strict=True)
+    return {name: (weight * g).detach().abs() for (name, weight), g in pairs}
+
+
+def _gradient_only(weights: Mapping[str, Tensor]) -> Scores:
+    found = {n: w.detach().abs().requires_grad_() for n, w in weights.items()}
+    flow = torch.ones(next(iter(found.values())).shape[1])
+    for weight in found.values():
+        flow = weight @ flow
+    return dict(
+        zip(found, torch.autograd.grad(flow.sum(), list(found.values())), strict=True)
+    )
+
+
+def _half(forwards: bool) -> Callable:
+    """Only what arrives at a weight, or only what leaves it."""
+
+    def mistaken(weights: Mapping[str, Tensor]) -> Scores:
+        names, scores = list(weights), {}
+        for i, name in enumerate(names):
+            part = names[: i + 1] if forwards else names[i:]
+            scores[name] = synflow_scores({n: weights[n] for n in part})[name]
+        return scores
+
+    return mistaken
+
+
+def _mean_flow(weights: Mapping[str, Tensor]) -> Scores:
+    outputs = list(weights.values())[-1].shape[0]
+    return {n: score / outputs for n, score in synflow_scores(weights).items()}
+
+
+check_synflow_scores = _lab.exercise(
+    "9.4",
+    synflow_scores,
+    parameters=("weights",),
+    groups={"idea": 3, "any network": 2},
+    read="Hint 1 of exercise 9.4, just below",
+    steps=(
+        Step("idea", "one layer", _asked_synflow([[1.0, -2.0], [3.0, 4.0]])),
+        Step(
+            "idea",
+            "two layers by hand",
+            _asked_synflow([[1.0, -2.0], [3.0, 4.0]], [[2.0, -1.0]]),
+        ),
+        Step("idea", "three layers", _three_layers),
+        Step(
+            "any network",
+            "a neuron without inputs",
+            _asked_synflow([[0.0, 0.0], [1.0, -2.0]], [[3.0, 1.0], [-1.0, 2.0]]),
+        ),
+        Step(
+            "any network",
+            "an empty layer",
+            _asked_synflow([[1.0, -2.0], [3.0, 4.0]], [[0.0, 0.0]]),
+        ),
+        Step("any network", "parameters", _of_parameters),
+        Step("any network", "any layers", _any_layers),
+    ),
+    mistakes={
+        "the weights enter by their magnitudes: take abs() before the product, so "
+        "that nothing cancels": _signed,
+        "that is dR/dw; the score is the magnitude of w times it": _gradient_only,
+        "those are the magnitudes alone; what arrives and what goes on count too": (
+            lambda weights: {n: w.detach().abs() for n, w in weights.items()}
+        ),
+        "only what arrives at a weight is there; the layers behind it count too": _half(
+            forwards=True
+        ),
+        "only what goes on from a weight is there; the layers before it count too": (
+            _half(forwards=False)
+        ),
+        "R is the sum over the outputs, not their mean": _mean_flow,
+        "the weights enter by their magnitudes, not squared": _without(
+            lambda weights: {n: w.detach().square() for n, w in weights.items()}
+        ),
+    },
+).check
+
+
+def cubic_sparsity(
+    step: int, start: int, end: int, initial: float, final: float
+) -> float:
+    if step <= start:
+        return initial
+    if step >= end:
+        return final
+    left = 1 - (step - start) / (end - start)
+    return final + (initial - final) * left**3
+
+
+def _some_schedules(ask: Trial) -> None:
+    for _ in range(10):
+        start, more, step = torch.randint(1, 50, (3,), generator=ask.rng).tolist()
+        initial, rest = torch.rand(2, generator=ask.rng).tolist()
+        ask(start + step % more, start, start + more, initial / 2, (1 + rest) / 2)
+
+
+def _rest(shape: Callable[[float], float], held: bool = True) -> Callable:
+    """A schedule along another curve: `shape` is 1 at the start and 0 at the end."""
+
+    def mistaken(step, start, end, initial, final):
+        done = (step - start) / (end - start)
+        if held:
+            done = min(max(done, 0.0), 1.0)
+        return final + (initial - final) * shape(done)
+
+    return mistaken
+
+
+def _asked_cubic(*arguments: tuple) -> Callable[[Trial], None]:
+    def run(ask: Trial) -> None:
+        for each in arguments:
+            ask(*each)
+
+    return run
+
+
+check_cubic_sparsity = _lab.exercise(
+    "9.5",
+    cubic_sparsity,
+    parameters=("step", "start", "end", "initial", "final"),
+    groups={"idea": 3, "the whole run": 2},
+    read="Hint 1 of exercise 9.5, just below",
+    steps=(
+        Step("idea", "a quarter of the way", _asked_cubic((25, 0, 100, 0.0, 0.8))),
+        Step(
+            "idea",
+            "both ends",
+            _asked_cubic((0, 0, 100, 0.0, 0.8), (100, 0, 100, 0.0, 0.8)),
+        ),
+        Step("idea", "a later start", _asked_cubic((30, 20, 60, 0.0, 0.8))),
+        Step("idea", "some zeros at first", _asked_cubic((50, 0, 100, 0.5, 0.9))),
+        Step(
+            "the whole run", "before the start", _asked_cubic((5, 20, 60, 0.25, 0.75))
+        ),
+        Step("the whole run", "after the end", _asked_cubic((90, 20, 60, 0.25, 0.75))),
+        Step("the whole run", "any schedule", _some_schedules),
+    ),
+    mistakes={
+        "that is a straight line; the rest is to the power of three": _rest(
+            lambda done: 1 - done
+        ),
+        "that is a square; the rest is to the power of three": _rest(
+            lambda done: (1 - done) ** 2
+        ),
+        "that is slow at first and steep at the end; the curve is steep at first": (
+            _rest(lambda done: 1 - done**3)
+        ),
+        "that is the density; asked is the sparsity": (
+            lambda *arguments: 1 - cubic_sparsity(*arguments)
+        ),
+        "that runs from final to initial; it starts at initial": (
+            lambda step, start, end, initial, final: cubic_sparsity(
+                step, start, end, final, initial
+            )
+        ),
+        "count the steps from start on, and divide by end - start": (
+            lambda step, start, end, initial, final: cubic_sparsity(
+                step, 0, end, initial, final
+            )
+        ),
+        "count the steps from start on, and divide by their number, end - start": (
+            lambda step, start, end, initial, final: _rest(
+                lambda done: (1 - (step - start) / end) ** 3
+            )(step, start, end, initial, final)
+        ),
+        "it starts at initial, and that need not be 0": (
+            lambda step, start, end, initial, final: cubic_sparsity(
+                step, start, end, 0.0, final
+            )
+        ),
+        "before start and after end the curve does not go on: stay at initial, or at "
+        "final": _rest(lambda done: (1 - done) ** 3, held=False),
+        "before start nothing is due yet: stay at initial": (
+            lambda step, start, end, initial, final: (
+                0.0
+                if step < start
+                else cubic_sparsity(step, start, end, initial, final)
+            )
+        ),
+        "after end the curve does not go on: stay at final": (
+            lambda step, start, end, initial, final: _rest(
+                lambda done: (1 - done) ** 3, held=step < start
+            )(step, start, end, initial, final)
+        ),
+    },
+).check
+
+
+def _cards(*cards: tuple[str, float]) -> Callable[[Trial], None]:
+    return lambda ask: hold_to_cards(ask, *cards)
+
+
+def _other_limits(ask: Trial) -> None:
+    draws = torch.rand(3, generator=ask.rng).tolist()
+    bounds = {"bytes": (0.08, 0.5), "MACs": (0.1, 0.8), "ms": (0.6, 0.9)}
+    for (budget, (low, high)), draw in zip(bounds.items(), draws, strict=True):
+        hold_to_cards(ask, (budget, low + draw * (high - low)))
+
+
+check_meet = _lab.exercise(
+    "9.6",
+    meet,
+    parameters=("model", "card"),
+    groups={"one budget": 2, "all three": 3},
+    read="Hint 1 of exercise 9.6, just below",
+    refused=("labcore.scan", "labcore.checks"),
+    steps=(
+        Step("one budget", "bytes", _cards(("bytes", 0.1))),
+        Step("all three", "MACs", _cards(("MACs", 0.25))),
+        Step("all three", "milliseconds", _cards(("ms", 0.66))),
+        Step("all three", "other limits", _other_limits),
+    ),
+).check

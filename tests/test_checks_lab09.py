@@ -1,0 +1,864 @@
+"""Lab 09's checks, held against right and wrong answers."""
+
+import copy
+import math
+
+import pytest
+import torch
+from answers import assert_complete, assert_fails, assert_passes, table
+from torch import nn
+from torch.nn import functional as F
+
+from labcore import measure
+from labcore.checks import budgets, lab09
+from labcore.nets import MLP, VGG
+
+
+def lamp(weight):
+    squares, order = weight.detach().square().flatten().sort()
+    suffix = squares.flip(0).cumsum(0).flip(0)
+    scores = torch.zeros_like(squares)
+    scores[order] = torch.where(squares > 0, squares / suffix, 0)
+    return scores.view(weight.shape)
+
+
+def lamp_by_comparing_all(weight):
+    squares = weight.detach().reshape(-1) ** 2
+    at_least = squares[None, :] >= squares[:, None]
+    sums = (at_least * squares).sum(1).clamp(min=1e-30)
+    return (squares / sums).reshape(weight.shape)
+
+
+def lamp_by_loop(weight):
+    flat, total = weight.detach().flatten(), 0.0
+    scores = torch.zeros_like(flat)
+    for i in flat.abs().argsort(descending=True).tolist():
+        square = flat[i].item() ** 2
+        total += square
+        scores[i] = square / total if square else 0
+    return scores.view_as(weight)
+
+
+def lamp_over(total, power=2, back=True, shape=True, safe=True):
+    """LAMP of which one part is another one; `total` of sorted powers."""
+
+    def answer(weight):
+        values, order = weight.detach().abs().pow(power).flatten().sort()
+        found = values / total(values)
+        if safe:
+            found = found.nan_to_num(0)
+        if back:
+            found = torch.zeros_like(found).index_copy(0, order, found)
+        return found.view(weight.shape) if shape else found
+
+    return answer
+
+
+def suffix_sum(values):
+    return values.flip(0).cumsum(0).flip(0)
+
+
+def lamp_of_rows(weight):
+    return torch.stack([lamp(row) for row in weight])
+
+
+def lamp_in_place(weight):
+    weight.data.abs_()
+    return lamp(weight)
+
+
+def erk(shapes, density):
+    sizes = {n: math.prod(s) for n, s in shapes.items()}
+    left, free, found = density * sum(sizes.values()), dict(shapes), {}
+    while free:
+        eps = left / sum(sum(s) for s in free.values())
+        over = [n for n, s in free.items() if eps * sum(s) > sizes[n]]
+        if not over:
+            return {n: found.get(n, eps * sum(s) / sizes[n]) for n, s in shapes.items()}
+        found[over[0]] = 1.0
+        left -= sizes[over[0]]
+        del free[over[0]]
+    return dict.fromkeys(shapes, 1.0)
+
+
+def erk_by_halving(shapes, density):
+    """The kept weights grow with epsilon: search for it."""
+
+    def at(eps):
+        return {n: min(1.0, eps * sum(s) / math.prod(s)) for n, s in shapes.items()}
+
+    total = sum(math.prod(s) for s in shapes.values())
+    low, high = 0.0, float(total)
+    for _ in range(200):
+        middle = (low + high) / 2
+        kept = sum(d * math.prod(shapes[n]) for n, d in at(middle).items())
+        low, high = (middle, high) if kept < density * total else (low, middle)
+    return at(high)
+
+
+def erk_again(shapes, density, full=()):
+    """All that are above 1 at once, then the rest by the same function."""
+    sizes = {n: math.prod(s) for n, s in shapes.items()}
+    free = [n for n in shapes if n not in full]
+    if not free:
+        return dict.fromkeys(shapes, 1.0)
+    left = density * sum(sizes.values()) - sum(sizes[n] for n in full)
+    eps = left / sum(sum(shapes[n]) for n in free)
+    if over := [n for n in free if eps * sum(shapes[n]) > sizes[n]]:
+        return erk_again(shapes, density, (*full, *over))
+    return {n: 1.0 if n in full else eps * sum(shapes[n]) / sizes[n] for n in shapes}
+
+
+def erk_rounds(rounds):
+    def answer(shapes, density):
+        sizes = {n: math.prod(s) for n, s in shapes.items()}
+        full = set()
+        for _ in range(rounds):
+            left = density * sum(sizes.values()) - sum(sizes[n] for n in full)
+            free = sum(sum(s) for n, s in shapes.items() if n not in full)
+            eps = left / free if free else 1.0
+            full |= {n for n, s in shapes.items() if eps * sum(s) > sizes[n]}
+        return {n: min(1.0, eps * sum(s) / sizes[n]) for n, s in shapes.items()}
+
+    return answer
+
+
+def er(shapes, density):
+    """Without the kernel's dimensions; two matrices are the same by both."""
+    raw = {n: (s[0] + s[1]) / (s[0] * s[1]) for n, s in shapes.items()}
+    sizes = {n: math.prod(s) for n, s in shapes.items()}
+    eps = density * sum(sizes.values()) / sum(raw[n] * sizes[n] for n in shapes)
+    return {n: eps * raw[n] for n in shapes}
+
+
+def erk_upside_down(shapes, density):
+    raw = {n: math.prod(s) / sum(s) for n, s in shapes.items()}
+    sizes = {n: math.prod(s) for n, s in shapes.items()}
+    eps = density * sum(sizes.values()) / sum(raw[n] * sizes[n] for n in shapes)
+    return {n: eps * raw[n] for n in shapes}
+
+
+def erk_without_a_limit(shapes, density):
+    total = sum(math.prod(s) for s in shapes.values())
+    eps = density * total / sum(map(sum, shapes.values()))
+    return {n: eps * sum(s) / math.prod(s) for n, s in shapes.items()}
+
+
+def erk_of_the_mean(shapes, density):
+    raw = {n: sum(s) / math.prod(s) for n, s in shapes.items()}
+    mean = sum(raw.values()) / len(raw)
+    return {n: density * value / mean for n, value in raw.items()}
+
+
+def erk_takes_layers_out(shapes, density):
+    found = erk(shapes, density)
+    shapes.clear()
+    return found
+
+
+def taylor(model, images, labels):
+    layers = {n: m for n, m in model.named_modules() if hasattr(m, "weight")}
+    layers = {n: m for n, m in layers.items() if m.weight.dim() > 1}
+    model.zero_grad()
+    F.cross_entropy(model(images), labels).backward()
+    return {n: (m.weight * m.weight.grad).detach() ** 2 for n, m in layers.items()}
+
+
+def taylor_on_a_copy(model, images, labels):
+    model = copy.deepcopy(model)
+    names = [n for n, p in model.named_parameters() if p.dim() > 1]
+    weights = [model.get_parameter(n) for n in names]
+    log = model(images).log_softmax(1)[torch.arange(len(labels)), labels]
+    grads = torch.autograd.grad(-log.mean(), weights)
+    return {
+        n.removesuffix(".weight"): w.detach().square() * g.square()
+        for n, w, g in zip(names, weights, grads, strict=True)
+    }
+
+
+def taylor_by_retained_gradients(model, images, labels):
+    with torch.enable_grad():
+        found = {}
+        for name, layer in model.named_modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                loss = nn.CrossEntropyLoss()(model(images), labels)
+                (gradient,) = torch.autograd.grad(loss, layer.weight)
+                found[name] = torch.pow(gradient * layer.weight, 2).detach()
+        return found
+
+
+def scored(score, reduction="mean", clear=True, key="", smallest=2):
+    def answer(model, images, labels):
+        if clear:
+            model.zero_grad()
+        F.cross_entropy(model(images), labels, reduction=reduction).backward()
+        return {
+            n.removesuffix(".weight") + key: score(p.detach(), p.grad)
+            for n, p in model.named_parameters()
+            if p.dim() >= smallest
+        }
+
+    return answer
+
+
+def square_of_product(w, g):
+    return (w * g) ** 2
+
+
+def taylor_prunes(model, images, labels):
+    found = taylor(model, images, labels)
+    for p in model.parameters():
+        p.data.mul_(0.5)
+    return found
+
+
+def synflow(weights):
+    sizes = {n: w.detach().abs().requires_grad_() for n, w in weights.items()}
+    flow = torch.ones(list(sizes.values())[0].shape[1])
+    for size in sizes.values():
+        flow = size @ flow
+    flow.sum().backward()
+    return {n: (size * size.grad).detach() for n, size in sizes.items()}
+
+
+def synflow_as_a_network(weights):
+    layers = []
+    for weight in weights.values():
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        layer.weight.data = weight.detach().abs()
+        layers.append(layer)
+    out = nn.Sequential(*layers)(torch.ones(1, layers[0].in_features))
+    out.sum().backward()
+    return {
+        n: (layer.weight.grad * layer.weight).detach().abs()
+        for n, layer in zip(weights, layers, strict=True)
+    }
+
+
+def synflow_by_products(weights):
+    sizes = [w.detach().abs() for w in weights.values()]
+    found = {}
+    for i, name in enumerate(weights):
+        before = torch.ones(sizes[0].shape[1], 1)
+        for size in sizes[:i]:
+            before = size @ before
+        after = torch.ones(1, sizes[-1].shape[0])
+        for size in sizes[:i:-1]:
+            after = after @ size
+        found[name] = after.t() * sizes[i] * before.t()
+    return found
+
+
+def flow_of(prepare=torch.abs, score=lambda w, g: (w * g).abs(), end=torch.sum):
+    def answer(weights):
+        sizes = {n: prepare(w.detach()).requires_grad_() for n, w in weights.items()}
+        flow = torch.ones(list(sizes.values())[0].shape[1])
+        for size in sizes.values():
+            flow = size @ flow
+        end(flow).backward()
+        return {n: score(s.detach(), s.grad) for n, s in sizes.items()}
+
+    return answer
+
+
+def arriving_only(weights):
+    flow, found = torch.ones(list(weights.values())[0].shape[1]), {}
+    for name, weight in weights.items():
+        found[name] = weight.detach().abs() * flow
+        flow = found[name].sum(1)
+    return found
+
+
+def leaving_only(weights):
+    flow, found = torch.ones(list(weights.values())[-1].shape[0]), {}
+    for name, weight in reversed(weights.items()):
+        found[name] = flow[:, None] * weight.detach().abs()
+        flow = found[name].sum(0)
+    return found
+
+
+def synflow_in_place(weights):
+    for weight in weights.values():
+        weight.data.abs_()
+    return synflow(weights)
+
+
+def cubic(step, start, end, initial, final):
+    done = min(max((step - start) / (end - start), 0), 1)
+    return final + (initial - final) * (1 - done) ** 3
+
+
+def cubic_from_below(step, start, end, initial, final):
+    step = sorted((start, step, end))[1]
+    rest = (end - step) / (end - start)
+    return initial + (final - initial) * (1 - rest * rest * rest)
+
+
+def cubic_in_three_parts(step, start, end, initial, final):
+    if step < start:
+        return initial
+    if step > end:
+        return final
+    return final + (initial - final) * (1 - (step - start) / (end - start)) ** 3
+
+
+def curve(rest, low=True, high=True):
+    def answer(step, start, end, initial, final):
+        done = (step - start) / (end - start)
+        done = max(done, 0) if low else done
+        done = min(done, 1) if high else done
+        return final + (initial - final) * rest(done)
+
+    return answer
+
+
+def cube(done):
+    return (1 - done) ** 3
+
+
+def layers_of(model):
+    kinds = (nn.Conv2d, nn.Linear)
+    return [m for m in model.modules() if isinstance(m, kinds)]
+
+
+@torch.no_grad()
+def two_of_four(model):
+    model = copy.deepcopy(model)
+    for layer in layers_of(model):
+        rows = layer.weight.flatten(1)
+        whole = rows.shape[1] // 4 * 4
+        groups = rows[:, :whole].reshape(-1, 4)
+        gone = groups.abs().argsort(1)[:, :2]
+        rows[:, :whole] = groups.scatter(1, gone, 0).view(len(rows), whole)
+        layer.weight.copy_(rows.view(layer.weight.shape))
+    return model
+
+
+@torch.no_grad()
+def magnitudes(model, limit, bit=True):
+    """As large a share of each layer as fits into so many bytes."""
+    model = copy.deepcopy(model)
+    total = sum(p.numel() for p in model.parameters())
+    weights = [layer.weight for layer in layers_of(model)]
+    others = total - sum(w.numel() for w in weights)
+    room = (limit - bit * math.ceil(total / 8)) / 4 - others
+    share = room / (total - others)
+    for weight in weights:
+        flat = weight.view(-1)
+        flat[flat.abs().argsort()[: math.ceil((1 - share) * len(flat))]] = 0
+    return model
+
+
+@torch.no_grad()
+def narrower(model, share):
+    """Every convolution but the last keeps its first channels."""
+    *widths, last = (m.out_channels for m in layers_of(model)[:-1])
+    channels = [*(max(1, round(share * width)) for width in widths), last]
+    small, old = VGG(in_channels=1, channels=channels), model.state_dict()
+    for name, tensor in small.state_dict().items():
+        tensor.copy_(old[name][tuple(map(slice, tensor.shape))])
+    return small.eval()
+
+
+def macs(model):
+    """Each convolution's positions halve at a pool: those of a VGG for 32x32 images."""
+    sizes = (32, 32, 16, 16, 8, 8, 4, 4, 1)
+    layers = zip(layers_of(model), sizes, strict=True)
+    return sum(layer.weight.numel() * size * size for layer, size in layers)
+
+
+def met(model, card):
+    if card["budget"] == "bytes":
+        return magnitudes(model, card["limit"])
+    if card["budget"] == "ms":
+        return two_of_four(model)
+    return met_by_channels(model, card)
+
+
+def met_by_channels(model, card):
+    for share in range(50, 0, -1):
+        small = narrower(model, share / 50)
+        total = sum(p.numel() for p in small.parameters())
+        work = macs(small)
+        needed = {"bytes": 4 * total + math.ceil(total / 8), "MACs": work}
+        if "device" in card:
+            needed["ms"] = work / card["device"]["macs_per_ms"]
+        if needed[card["budget"]] <= card["limit"]:
+            return small
+
+
+def met_by_halving(model, card):
+    """As many weights of all layers together as fit; else fewer channels."""
+    if card["budget"] != "bytes":
+        return met_by_channels(model, card)
+    best, low = None, 0
+    high = sum(layer.weight.numel() for layer in layers_of(model))
+    while high - low > 1:
+        kept = (low + high) // 2
+        found = copy.deepcopy(model)
+        weights = [layer.weight.data for layer in layers_of(found)]
+        least = torch.cat([w.abs().flatten() for w in weights]).topk(kept).values[-1]
+        for weight in weights:
+            weight[weight.abs() < least] = 0
+        size = 4 * sum(p.count_nonzero().item() for p in found.parameters())
+        if size + sum(p.numel() for p in model.parameters()) / 8 <= card["limit"]:
+            best, low = found, kept
+        else:
+            high = kept
+    return best
+
+
+def only(budget, otherwise):
+    """Right for the cards before this one."""
+    order = ["bytes", "MACs", "ms"]
+
+    def answer(model, card):
+        if order.index(card["budget"]) < order.index(budget):
+            return met(model, card)
+        return otherwise(model, card)
+
+    return answer
+
+
+def all_zero(model, card):
+    model = copy.deepcopy(model)
+    for layer in layers_of(model):
+        layer.weight.data.zero_()
+    return model
+
+
+def in_place(model, card):
+    for layer in layers_of(model):
+        layer.weight.data[layer.weight.abs() < 0.1] = 0
+    return model
+
+
+def a_new_one(model, card):
+    for width in range(4, 0, -1):
+        small = VGG(width=width, in_channels=1).eval()
+        if 4.2 * sum(p.numel() for p in small.parameters()) <= card["limit"]:
+            return small
+
+
+def zeros_for_macs(model, card):
+    return magnitudes(model, 50_000)
+
+
+RIGHT = {
+    "lamp_scores": [
+        ("sorted", lamp),
+        ("a loop from the largest on", lamp_by_loop),
+        ("all against all", lamp_by_comparing_all),
+    ],
+    "erk_densities": [
+        ("one layer after the other", erk),
+        ("itself again", erk_again),
+        ("halving", erk_by_halving),
+    ],
+    "taylor_scores": [
+        ("backward", taylor),
+        ("one layer after the other", taylor_by_retained_gradients),
+        ("on a copy", taylor_on_a_copy),
+    ],
+    "synflow_scores": [
+        ("autograd", synflow),
+        ("products", synflow_by_products),
+        ("a network", synflow_as_a_network),
+    ],
+    "cubic_sparsity": [
+        ("held", cubic),
+        ("three parts", cubic_in_three_parts),
+        ("from below", cubic_from_below),
+    ],
+    "meet": [
+        ("three ways", met),
+        ("channels for all", met_by_channels),
+        ("halving", met_by_halving),
+    ],
+}
+
+WRONG = {
+    "lamp_scores": [
+        (
+            "magnitudes",
+            lamp_over(suffix_sum, power=1),
+            "two values",
+            "those are magnitudes",
+        ),
+        (
+            "all squares",
+            lamp_over(torch.sum),
+            "two values",
+            "you divide by the squares of the whole layer",
+        ),
+        (
+            "smaller ones",
+            lamp_over(lambda v: v.cumsum(0)),
+            "two values",
+            "you divide by the squares that are at most as large",
+        ),
+        (
+            "without itself",
+            lamp_over(lambda v: suffix_sum(v) - v),
+            "two values",
+            "the weight's own square belongs",
+        ),
+        (
+            "sorted",
+            lamp_over(suffix_sum, back=False),
+            "four values",
+            "that is in sorted order",
+        ),
+        (
+            "flat",
+            lamp_over(suffix_sum, shape=False),
+            "a matrix",
+            "the shape is lost",
+        ),
+        (
+            "rows",
+            lambda w: lamp_of_rows(w) if w.dim() > 1 else lamp(w),
+            "a matrix",
+            "the sum goes over the whole layer",
+        ),
+        (
+            "not a number",
+            lamp_over(suffix_sum, safe=False),
+            "nothing but zeros",
+            "0 / 0 is no number",
+        ),
+        ("in place", lamp_in_place, "four values", "an operation in place"),
+        ("nothing", lambda w: None, "two values", "the function ends without return"),
+        (
+            "view of a transposed one",
+            lambda w: lamp(w.contiguous()) if w.is_contiguous() else w.view(-1),
+            "any memory layout",
+            "the error comes from line",
+        ),
+    ],
+    "erk_densities": [
+        (
+            "sparsities",
+            lambda s, d: {n: 1 - v for n, v in erk(s, d).items()},
+            "two layers",
+            "those are sparsities",
+        ),
+        (
+            "counts",
+            lambda s, d: {n: v * math.prod(s[n]) for n, v in erk(s, d).items()},
+            "one layer",
+            "those are numbers of weights",
+        ),
+        (
+            "the mean",
+            erk_of_the_mean,
+            "two layers",
+            "the mean of the densities is right",
+        ),
+        (
+            "uniform",
+            lambda s, d: dict.fromkeys(s, d),
+            "two layers",
+            "every layer gets the same share",
+        ),
+        ("without kernel", er, "a convolution", "that is the sum of the first two"),
+        ("upside down", erk_upside_down, "two layers", "that is upside down"),
+        (
+            "above 1",
+            erk_without_a_limit,
+            "a layer that would be above 1",
+            "a layer cannot keep more",
+        ),
+        (
+            "cut once",
+            erk_rounds(1),
+            "a layer that would be above 1",
+            "a layer was cut to 1",
+        ),
+        (
+            "solved twice",
+            erk_rounds(2),
+            "one more because of it",
+            "after the second solution",
+        ),
+        (
+            "takes layers out",
+            erk_takes_layers_out,
+            "one layer",
+            "pop(), sort() and assignments",
+        ),
+    ],
+    "taylor_scores": [
+        (
+            "gradient",
+            scored(lambda w, g: g**2),
+            "two layers by hand",
+            "that is the gradient squared",
+        ),
+        (
+            "weight",
+            scored(lambda w, g: w**2),
+            "two layers by hand",
+            "that is the weight squared",
+        ),
+        (
+            "signed",
+            scored(lambda w, g: w * g),
+            "two layers by hand",
+            "that is w * g with its sign",
+        ),
+        (
+            "magnitude",
+            scored(lambda w, g: (w * g).abs()),
+            "two layers by hand",
+            "|w * g| gives the same order",
+        ),
+        (
+            "gradient squared",
+            scored(lambda w, g: w * g**2),
+            "two layers by hand",
+            "only the gradient is squared",
+        ),
+        (
+            "weight squared",
+            scored(lambda w, g: w**2 * g),
+            "two layers by hand",
+            "only the weight is squared",
+        ),
+        (
+            "keys",
+            scored(square_of_product, key=".weight"),
+            "two layers by hand",
+            "the keys are the layers' names",
+        ),
+        (
+            "biases",
+            scored(square_of_product, smallest=1),
+            "two layers by hand",
+            "biases have no score",
+        ),
+        (
+            "sum",
+            scored(square_of_product, reduction="sum"),
+            "three images",
+            "the loss is the mean",
+        ),
+        (
+            "added up",
+            scored(square_of_product, clear=False),
+            "called twice",
+            "backward() adds",
+        ),
+        ("prunes", taylor_prunes, "two layers by hand", "an operation in place"),
+    ],
+    "synflow_scores": [
+        (
+            "signed",
+            flow_of(prepare=torch.clone),
+            "two layers by hand",
+            "the weights enter by their magnitudes: take abs()",
+        ),
+        (
+            "gradient",
+            flow_of(score=lambda w, g: g),
+            "one layer",
+            "that is dR/dw",
+        ),
+        (
+            "magnitude",
+            lambda weights: {n: w.detach().abs() for n, w in weights.items()},
+            "two layers by hand",
+            "those are the magnitudes alone",
+        ),
+        (
+            "arriving",
+            arriving_only,
+            "two layers by hand",
+            "only what arrives at a weight",
+        ),
+        (
+            "leaving",
+            leaving_only,
+            "two layers by hand",
+            "only what goes on from a weight",
+        ),
+        ("mean", flow_of(end=torch.mean), "one layer", "R is the sum"),
+        (
+            "squares",
+            flow_of(prepare=torch.square),
+            "one layer",
+            "the weights enter by their magnitudes, not squared",
+        ),
+        ("in place", synflow_in_place, "one layer", "an operation in place"),
+    ],
+    "cubic_sparsity": [
+        (
+            "line",
+            curve(lambda d: 1 - d),
+            "a quarter of the way",
+            "that is a straight line",
+        ),
+        (
+            "square",
+            curve(lambda d: (1 - d) ** 2),
+            "a quarter of the way",
+            "that is a square",
+        ),
+        (
+            "slow first",
+            curve(lambda d: 1 - d**3),
+            "a quarter of the way",
+            "that is slow at first",
+        ),
+        (
+            "density",
+            lambda *a: 1 - cubic(*a),
+            "a quarter of the way",
+            "that is the density",
+        ),
+        (
+            "backwards",
+            lambda s, a, b, i, f: cubic(s, a, b, f, i),
+            "a quarter of the way",
+            "that runs from final to initial",
+        ),
+        (
+            "start ignored",
+            lambda s, a, b, i, f: cubic(s, 0, b, i, f),
+            "a later start",
+            "count the steps from start on, and divide by end - start",
+        ),
+        (
+            "divided by end",
+            lambda s, a, b, i, f: f + (i - f) * (1 - (s - a) / b) ** 3,
+            "a later start",
+            "count the steps from start on, and divide by their number",
+        ),
+        (
+            "from zero",
+            lambda s, a, b, i, f: cubic(s, a, b, 0.0, f),
+            "some zeros at first",
+            "it starts at initial",
+        ),
+        (
+            "goes on",
+            curve(cube, low=False, high=False),
+            "before the start",
+            "before start and after end",
+        ),
+        (
+            "zero before",
+            lambda s, a, b, i, f: 0.0 if s < a else cubic(s, a, b, i, f),
+            "before the start",
+            "before start nothing is due",
+        ),
+        (
+            "goes on after",
+            curve(cube, high=False),
+            "after the end",
+            "after end the curve",
+        ),
+        (
+            "percent",
+            lambda *a: 100 * cubic(*a),
+            "a quarter of the way",
+            None,
+        ),
+    ],
+    "meet": [
+        ("nothing", lambda m, c: None, "bytes", "the function ends without return"),
+        ("a number", lambda m, c: 0.5, "bytes", None),
+        ("dense", lambda m, c: copy.deepcopy(m), "bytes", "nothing is removed"),
+        ("in place", in_place, "bytes", "work on a copy"),
+        (
+            "no bitmask",
+            lambda m, c: magnitudes(m, c["limit"], bit=False),
+            "bytes",
+            "the bitmask counts too",
+        ),
+        ("all zero", all_zero, "bytes", "you remove more than the card"),
+        ("another network", a_new_one, "bytes", "train it later"),
+        (
+            "zeros",
+            only("MACs", zeros_for_macs),
+            "MACs",
+            "zeros are multiplied too",
+        ),
+        (
+            "zeros anywhere",
+            only("ms", zeros_for_macs),
+            "milliseconds",
+            "this device skips zeros only if",
+        ),
+        (
+            "one fixed ratio",
+            only("ms", lambda m, c: narrower(m, 0.9)),
+            "milliseconds",
+            None,
+        ),
+        (
+            "broken",
+            only("MACs", lambda m, c: nn.Sequential(nn.Flatten(), nn.Linear(3, 10))),
+            "MACs",
+            None,
+        ),
+    ],
+}
+
+
+@table(RIGHT)
+def test_right_answers_pass(exercise, answer):
+    assert_passes(lab09.EXERCISES[exercise], answer)
+
+
+@table(WRONG)
+def test_wrong_answers_fail_where_and_as_they_should(exercise, answer, title, likely):
+    assert_fails(lab09.EXERCISES[exercise], answer, title, likely)
+
+
+def test_every_exercise_is_tested():
+    assert_complete(lab09.EXERCISES, RIGHT, WRONG)
+
+
+def test_any_three_of_the_five_and_the_cards_make_twenty_points():
+    points = {e.id: e.points for e in lab09.EXERCISES.values()}
+    assert points == dict.fromkeys([f"9.{n}" for n in range(1, 7)], 5)
+
+
+def test_our_networks_layers_keep_as_many_weights_as_were_asked():
+    found = lab09.erk_densities(lab09.LENET_300_100, 0.02)
+    kept = sum(d * math.prod(lab09.LENET_300_100[n]) for n, d in found.items())
+    assert kept == pytest.approx(0.02 * 266_200)
+    assert found["fc3"] > 0.3 > 0.1 > found["fc1"]
+
+
+def test_what_synflow_scores_add_up_to_is_the_same_in_every_layer():
+    """The flow that goes in comes out: Tanaka's conservation law."""
+    net = MLP(inputs=5, hidden=(4, 3), classes=2)
+    weights = {n: m.weight for n, m in net.named_children()}
+    sums = [score.sum().item() for score in lab09.synflow_scores(weights).values()]
+    assert sums == pytest.approx([sums[0]] * 3)
+
+
+def test_the_cards_leave_room_for_a_pruned_network_and_none_for_the_dense_one():
+    dense = VGG(width=16, in_channels=1).eval()
+    for card in lab09.CARDS.values():
+        assert budgets.needs(dense, card) > card["limit"]
+        assert budgets.needs(met(dense, card), card) <= card["limit"]
+
+
+def test_networks_need_the_macs_that_torch_counts():
+    for model in (VGG(width=4, in_channels=1).eval(), narrower(VGG(4, 1), 0.6)):
+        counted = measure.macs(model, torch.zeros(1, 1, 32, 32))
+        assert budgets.needs(model, lab09.CARDS["B"]) == counted == macs(model)
+
+
+def test_zeros_save_time_only_where_a_kernel_skips_groups():
+    model = two_of_four(VGG(width=4, in_channels=1).eval())
+    card = lab09.CARDS["C"]
+    dense = budgets.needs(VGG(width=4, in_channels=1), card)
+    assert 0.5 < budgets.needs(model, card) / dense < 0.55
+    plain = card | {"device": card["device"] | {"skips_groups": False}}
+    assert budgets.needs(model, plain) == dense
+    model.classifier.weight.data.fill_(1)
+    assert budgets.needs(model, card) == dense
