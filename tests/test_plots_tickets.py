@@ -1,6 +1,5 @@
 """Figures of lottery tickets, drawn from plain data."""
 
-import numpy as np
 import pytest
 
 from labcore import plots
@@ -72,12 +71,3 @@ def test_a_road_shows_the_loss_at_each_position():
     assert list(flat.get_xdata()) == positions
     assert list(mountain.get_ydata()) == pytest.approx([0.5, 1.5, 0.6])
     assert ax.get_ylim()[0] == 0 and legend(ax) == list(roads)
-
-
-def test_pixel_maps_share_one_scale():
-    counts = np.arange(784).reshape(28, 28)
-    figure = plots.pixel_maps({"ticket": counts, "shuffled": counts // 2}, "Pixels")
-    panels = [ax for ax in figure.axes if ax.images]
-    assert [ax.get_title() for ax in panels] == ["ticket", "shuffled"]
-    assert {ax.images[0].get_clim() for ax in panels} == {(0, 783)}
-    assert (panels[0].images[0].get_array() == counts).all()

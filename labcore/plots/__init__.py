@@ -25,7 +25,7 @@ from labcore.plots.masks import (
 )
 from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
-from labcore.plots.tickets import curves_by_weights_left, pixel_maps, road
+from labcore.plots.tickets import curves_by_weights_left, road
 from labcore.plots.toolbox import module_parts, round_curves
 from labcore.plots.zoo import accuracy_bands, density_map, parted_ranking
 
@@ -50,7 +50,6 @@ __all__ = [
     "order_curves",
     "pareto",
     "parted_ranking",
-    "pixel_maps",
     "plan_picture",
     "prediction_errors",
     "predictions",

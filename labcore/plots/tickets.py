@@ -1,4 +1,4 @@
-"""Figures of lottery tickets: what is left, the road between networks, the pixels."""
+"""Figures of lottery tickets: what is left, and the road between networks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from labcore.plots.figures import DPI, REMOVED, _finished
 from labcore.plots.fronts import SERIES
 
-__all__ = ["curves_by_weights_left", "pixel_maps", "road"]
+__all__ = ["curves_by_weights_left", "road"]
 
 Runs = Sequence[Sequence[float]]  # one list of values a seed
 
@@ -53,23 +52,6 @@ def road(
     ax.set(xlabel="position: 0 = pruning solution, 1 = the other network")
     ax.set(ylabel="loss", ylim=(0, None))
     return _with_legend(ax, _seeds(curves), title)
-
-
-def pixel_maps(panels: Mapping[str, object], title: str = "") -> Figure:
-    """Pictures on one grey scale: how many weights read each pixel, dark = many."""
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(3 * len(panels) + 1, 3.2), dpi=DPI, squeeze=False
-    )
-    counts = {name: np.asarray(panel) for name, panel in panels.items()}
-    most = max(panel.max() for panel in counts.values())
-    for ax, (name, panel) in zip(axes.flat, counts.items(), strict=True):
-        picture = ax.imshow(panel, cmap="gray_r", vmin=0, vmax=most)
-        ax.set_title(name, fontsize=10)
-        ax.set(xticks=[], yticks=[])
-    figure.suptitle(title, fontsize=11)
-    bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
-    bar.set_label("weights that read the pixel", fontsize=9)
-    return figure
 
 
 def _bands(ax: Axes, x: Sequence[float], curves: Mapping[str, Runs]) -> None:
