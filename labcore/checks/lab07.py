@@ -50,7 +50,9 @@ def _coupled(answer: Callable, *args) -> dict:
     for group in groups_of(links):
         for member in sorted(group):
             others[_text(member)] = [_text(m) for m in sorted(group - {member})]
-    return {"result": "a list of links"} | dict(sorted(others.items()))
+    return {"result": "pairs ((name, axis), (name, axis))"} | dict(
+        sorted(others.items())
+    )
 
 
 def _member(value) -> Member:
@@ -301,7 +303,7 @@ def _partition(answer: Callable, links: list[Link]) -> dict:
     except Exception:
         return {"result": show(made)}
     listed = sorted(sorted(map(_text, group)) for group in groups)
-    return {"result": "a list of groups", "groups": listed}
+    return {"result": "sets of members (name, axis)", "groups": listed}
 
 
 def _numbered(pairs: Iterable[tuple[str, str]]) -> list[Link]:

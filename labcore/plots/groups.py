@@ -43,7 +43,7 @@ def group_graph(
     lit        the one group to colour; all of them where it is None
     """
     group_of = {member: i for i, group in enumerate(groups) for member in group}
-    figure, ax = plt.subplots(figsize=(10, 3.6), dpi=DPI)
+    figure, ax = plt.subplots(figsize=(10, 4.1), dpi=DPI)
     at = {name: float(x) for x, name in enumerate(path)}
     for start, end in zip(path, path[1:], strict=False):
         _arrow(ax, (at[start] + WIDTH / 2, 0), (at[end] - WIDTH / 2, 0))
