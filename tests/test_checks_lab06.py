@@ -143,6 +143,21 @@ def by_values(self, t, default_mask):
     return torch.zeros_like(groups).scatter_(1, keep, 1).reshape(t.shape) * default_mask
 
 
+def places(self, t, default_mask):
+    return t.detach().abs().reshape(-1, self.m).topk(self.n, dim=1).indices
+
+
+def in_every_row(self, t, default_mask):
+    mask = torch.zeros(t.numel() // self.m, self.m)
+    mask[:, places(self, t, default_mask)] = 1
+    return mask.reshape(t.shape) * default_mask
+
+
+def in_groups(self, t, default_mask):
+    groups = t.detach().abs().reshape(-1, self.m)
+    return torch.zeros_like(groups).scatter_(1, places(self, t, default_mask), 1)
+
+
 def by_threshold(self, t, default_mask):
     groups = t.detach().abs().reshape(-1, self.m)
     least = groups.kthvalue(self.m - self.n + 1, dim=1, keepdim=True).values
@@ -304,7 +319,7 @@ WRONG = {
             COUNT,
             "the whole number 1 is one",
         ),
-        ("by size", counting(share_or_count), "all of them", "1.0 is a float"),
+        ("by size", counting(share_or_count), "1 and then 1.0", "1.0 is a float"),
         (
             "not rounded",
             counting(lambda a, n: a if isinstance(a, int) else a * n),
@@ -338,6 +353,17 @@ WRONG = {
     ],
     "amounts_for": [
         ("the same", lambda s: s, TWO, "these are the sparsities again"),
+        ("no first", lambda s: amounts(s)[1:], ROUND, "before the first round the"),
+        (
+            "last before first",
+            lambda s: [
+                (x - s[i - 1]) / (1 - s[i - 1]) if s[i - 1] < 1 else 0.0
+                for i, x in enumerate(s)
+            ],
+            ROUND,
+            "sparsities[-1] is the last",
+        ),
+        ("brackets", by_round(lambda a, b: a - b / (1 - b)), TWO, "brackets are miss"),
         ("differences", by_round(lambda a, b: a - b), TWO, "that is the part of"),
         (
             "stays",
@@ -417,6 +443,9 @@ WRONG = {
         ),
         ("whole tensor", method(of_the_whole), GROUPS, "the n largest of the whole"),
         ("every k-th", method(every_kth), GROUPS, "a group is m neighbours"),
+        ("places", method(places), GROUP, "those are positions"),
+        ("groups", method(in_groups), GROUPS, "the mask has the shape of the groups"),
+        ("every row", method(in_every_row), GROUPS, "mask[:, places] = 1 sets them"),
         ("down", method(down), GROUPS, "groups run along a row"),
         ("2:4", method(always_two_of_four), OTHERS, None),
         (

@@ -92,7 +92,7 @@ check_weights_left = _lab.exercise(
         Step("idea", "half and then a quarter", lambda ask: ask(16, [0.5, 0.25])),
         Step("idea", "half four times", lambda ask: ask(16, [0.5] * 4)),
         Step("exactly", "a whole number", lambda ask: ask(16, [0.5, 1, 3])),
-        Step("exactly", "all of them", lambda ask: ask(16, [1, 1.0])),
+        Step("exactly", "1 and then 1.0", lambda ask: ask(16, [1, 1.0])),
         Step("exactly", "rounding", _rounding),
         Step("exactly", "nothing goes", lambda ask: [ask(54, []), ask(54, [0, 0.0])]),
         Step("exactly", "random amounts", _random_amounts),
@@ -171,8 +171,19 @@ check_amounts_for = _lab.exercise(
         Step("exactly", "no round", lambda ask: ask([])),
     ),
     mistakes={
-        "these are the sparsities again; asked is what each round takes of the rest": (
-            list
+        "these are the sparsities again: divide by what is left, and move on with "
+        "each round": list,
+        "before the first round the sparsity is 0: it has an amount too": lambda s: (
+            amounts_for(s)[1:]
+        ),
+        "sparsities[-1] is the last one; before the first round the sparsity is 0": (
+            lambda s: [
+                (s[i] - s[i - 1]) / (1 - s[i - 1]) if s[i - 1] < 1 else 0
+                for i in range(len(s))
+            ]
+        ),
+        "brackets are missing: after - before / left divides before alone": _by_round(
+            lambda after, before: after - before / (1 - before)
         ),
         "that is the part of the whole; divide by what is still there": _by_round(
             lambda after, before: after - before
@@ -348,6 +359,17 @@ def _down(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
     return mask.transpose(0, -1) * default_mask
 
 
+def _largest(t: Tensor, method: NOfM) -> Tensor:
+    """Their places in each group."""
+    return t.detach().abs().reshape(-1, method.m).topk(method.n, dim=1).indices
+
+
+def _every_row(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    mask = torch.zeros_like(t.detach()).reshape(-1, method.m)
+    mask[:, _largest(t, method)] = 1
+    return mask.reshape(t.shape) * default_mask
+
+
 def _pruning(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
     """Does the hook's work, too."""
     mask = NOfM.compute_mask(method, t, default_mask)
@@ -383,6 +405,17 @@ check_NOfM = _lab.exercise(
         Step("any layer", "twice on a layer", _layers),
     ),
     mistakes={
+        "those are positions: asked is a mask with 1 at these places": _masking(
+            lambda self, t, _: _largest(t, self)
+        ),
+        "the mask has the shape of the groups: reshape it to that of t": _masking(
+            lambda self, t, before: NOfM.compute_mask(self, t, before).reshape(
+                -1, self.m
+            )
+        ),
+        "mask[:, places] = 1 sets them in every row; scatter_ gives each row its own": (
+            _masking(_every_row)
+        ),
         "the mask is upside down: 1 means keep": _masking(
             lambda self, t, before: 1 - NOfM.compute_mask(self, t, before)
         ),

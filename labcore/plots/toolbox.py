@@ -81,7 +81,7 @@ def round_curves(
         every = max(1, len(shares) // 12)
         style = {"marker": marker, "color": colour, "markevery": every}
         ax.plot(rounds, percent, line, label=name, markersize=5, **style)
-        text = f" {percent[-1]:.1f} %"
+        text = f"  {percent[-1]:.1f} %"
         ax.annotate(text, (rounds[-1], percent[-1]), color=colour, va="center")
     ax.set(xlabel=xlabel, ylabel=f"{ylabel}, %")
     ax.set_xmargin(0.02)
