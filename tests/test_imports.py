@@ -18,6 +18,7 @@ ALLOWED = {
     "runtime": set(),
     "assets": {"runtime"},
     "nets": set(),
+    "stack": {"runtime"},
     "training": {"runtime"},
     "raw": {"assets", "runtime"},
     "tracks": {"assets", "nets", "raw", "runtime", "training"},

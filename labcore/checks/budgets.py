@@ -23,7 +23,7 @@ __all__ = ["CARDS", "LEAST", "hold_to_cards", "meet", "needs"]
 Card = dict[str, object]
 
 CARDS: dict[str, Card] = {
-    "A": {"budget": "bytes", "limit": 200 * 1024},
+    "A": {"budget": "bytes", "limit": 256 * 1024},
     "B": {"budget": "MACs", "limit": 10_000_000},
     "C": {"budget": "ms", "limit": 0.25, "device": DEVICES["accelerator"]},
 }

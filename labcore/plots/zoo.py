@@ -86,7 +86,7 @@ def parted_ranking(
     ax.set_yticks(range(len(order)), order, fontsize=9)
     ax.set(ylim=(len(order) - 0.5, -0.5), xlabel="accuracy on val, %")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    ax.legend(frameon=False, fontsize=9, loc="upper left")
     _finished(ax.figure, title)
     return ax
 
