@@ -85,6 +85,7 @@ def round_curves(
         ax.annotate(text, (rounds[-1], percent[-1]), color=colour, va="center")
     ax.set(xlabel=xlabel, ylabel=f"{ylabel}, %")
     ax.set_xmargin(0.02)
+    ax.locator_params(axis="x", integer=True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=9)
     _finished(ax.figure, title)
