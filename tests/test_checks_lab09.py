@@ -54,6 +54,11 @@ def lamp_over(total, power=2, back=True, shape=True, safe=True):
     return answer
 
 
+def lamp_reads(weight):
+    squares, order = weight.detach().square().flatten().sort()
+    return (squares / suffix_sum(squares))[order].view(weight.shape)
+
+
 def suffix_sum(values):
     return values.flip(0).cumsum(0).flip(0)
 
@@ -121,6 +126,39 @@ def erk_rounds(rounds):
         return {n: min(1.0, eps * sum(s) / sizes[n]) for n, s in shapes.items()}
 
     return answer
+
+
+def erk_twice(shapes, density):
+    """An if in place of the loop, and nothing cut after it."""
+    found = erk_without_a_limit(shapes, density)
+    full = [n for n in found if found[n] > 1]
+    if full:
+        left = density * sum(math.prod(s) for s in shapes.values())
+        left -= sum(math.prod(shapes[n]) for n in full)
+        eps = left / sum(sum(s) for n, s in shapes.items() if n not in full)
+        for n, s in shapes.items():
+            found[n] = 1.0 if n in full else eps * sum(s) / math.prod(s)
+    return found
+
+
+def erk_without_subtracting(shapes, density):
+    kept = density * sum(math.prod(s) for s in shapes.values())
+    found, free = {}, dict(shapes)
+    while free:
+        eps = kept / sum(sum(s) for s in free.values())
+        over = [n for n, s in free.items() if eps * sum(s) > math.prod(s)]
+        if not over:
+            break
+        for n in over:
+            found[n] = 1.0
+            del free[n]
+    return found | {n: eps * sum(s) / math.prod(s) for n, s in free.items()}
+
+
+def erk_of_shares(shapes, density):
+    raw = {n: sum(s) / math.prod(s) for n, s in shapes.items()}
+    eps = density / sum(raw.values())
+    return {n: eps * share for n, share in raw.items()}
 
 
 def er(shapes, density):
@@ -203,6 +241,30 @@ def scored(score, reduction="mean", clear=True, key="", smallest=2):
 
 def square_of_product(w, g):
     return (w * g) ** 2
+
+
+def taylor_of_probabilities(model, images, labels):
+    model.zero_grad()
+    F.cross_entropy(model(images).softmax(dim=1), labels).backward()
+    return scored_layers(model)
+
+
+def taylor_in_train_mode(model, images, labels):
+    model.train()
+    return taylor(model, images, labels)
+
+
+def taylor_with_norms(model, images, labels):
+    taylor(model, images, labels)
+    return scored_layers(model, smallest=1)
+
+
+def scored_layers(model, smallest=2):
+    return {
+        name: square_of_product(layer.weight.detach(), layer.weight.grad)
+        for name, layer in model.named_modules()
+        if getattr(layer, "weight", None) is not None and layer.weight.dim() >= smallest
+    }
 
 
 def taylor_prunes(model, images, labels):
@@ -527,6 +589,13 @@ WRONG = {
             "nothing but zeros",
             "0 / 0 is no number",
         ),
+        ("reads", lamp_reads, "four values", "scores[order] = ... writes"),
+        (
+            "flipped once",
+            lamp_over(lambda v: v.flip(0).cumsum(0)),
+            "two values",
+            "the running sum of the flipped squares",
+        ),
         ("in place", lamp_in_place, "four values", "an operation in place"),
         ("nothing", lambda w: None, "two values", "the function ends without return"),
         (
@@ -580,6 +649,24 @@ WRONG = {
             erk_rounds(2),
             "one more because of it",
             "after the second solution",
+        ),
+        (
+            "solved twice and not cut",
+            erk_twice,
+            "one more because of it",
+            "the second solution puts another",
+        ),
+        (
+            "full layers for nothing",
+            erk_without_subtracting,
+            "a layer that would be above 1",
+            "what full layers keep is part of the budget",
+        ),
+        (
+            "of the shares",
+            erk_of_shares,
+            "two layers",
+            "epsilon is the number of weights",
         ),
         (
             "takes layers out",
@@ -648,6 +735,24 @@ WRONG = {
             scored(square_of_product, clear=False),
             "called twice",
             "backward() adds",
+        ),
+        (
+            "softmax",
+            taylor_of_probabilities,
+            "two layers by hand",
+            "cross_entropy takes the network's outputs",
+        ),
+        (
+            "norms",
+            taylor_with_norms,
+            "convolutions",
+            "BatchNorm's weights have no score",
+        ),
+        (
+            "train mode",
+            taylor_in_train_mode,
+            "convolutions",
+            "the model is in eval mode",
         ),
         ("prunes", taylor_prunes, "two layers by hand", "an operation in place"),
     ],

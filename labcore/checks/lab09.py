@@ -66,6 +66,18 @@ def _in_sorted_order(weight: Tensor) -> Tensor:
     return lamp_scores(weight).flatten()[order].view(weight.shape)
 
 
+def _read_for_written(weight: Tensor) -> Tensor:
+    order = weight.detach().abs().flatten().argsort()
+    return lamp_scores(weight).flatten()[order][order].view(weight.shape)
+
+
+def _sums_reversed(weight: Tensor) -> Tensor:
+    values, order = weight.detach().square().flatten().sort()
+    found = torch.zeros_like(values)
+    found[order] = values / values.flip(0).cumsum(0)
+    return found.view(weight.shape)
+
+
 check_lamp_scores = _lab.exercise(
     "9.1",
     lamp_scores,
@@ -75,7 +87,7 @@ check_lamp_scores = _lab.exercise(
     steps=(
         Step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0]))),
         Step(
-            "idea", "four values", lambda ask: ask(torch.tensor([0.3, -0.4, 0.1, 0.2]))
+            "idea", "four values", lambda ask: ask(torch.tensor([0.2, -0.4, 0.1, 0.3]))
         ),
         Step("idea", "random values", lambda ask: ask(_weights(ask, 12))),
         Step("any layer", "a matrix", lambda ask: ask(_weights(ask, 3, 4))),
@@ -111,6 +123,9 @@ check_lamp_scores = _lab.exercise(
         "that is in sorted order: put each score back to its weight's place": (
             _in_sorted_order
         ),
+        "scores[order] = ... writes each score to its weight's place; x[order] reads "
+        "in that order, which is another thing": _read_for_written,
+        "the running sum of the flipped squares has to be flipped back": _sums_reversed,
         "the shape is lost: the scores have that of the weight": (
             lambda weight: lamp_scores(weight).flatten()
         ),
@@ -186,6 +201,34 @@ def _never_cut(shapes, density):
     return {name: epsilon * sum(shape) / sizes[name] for name, shape in shapes.items()}
 
 
+def _twice_uncut(shapes, density):
+    full = {n for n, share in _never_cut(shapes, density).items() if share > 1}
+    free = {n: shape for n, shape in shapes.items() if n not in full}
+    sizes = {n: math.prod(shape) for n, shape in shapes.items()}
+    left = density * sum(sizes.values()) - sum(sizes[n] for n in full)
+    epsilon = left / sum(sum(shape) for shape in free.values())
+    found = {n: epsilon * sum(shape) / sizes[n] for n, shape in free.items()}
+    return dict.fromkeys(full, 1.0) | found
+
+
+def _full_ones_for_nothing(shapes, density):
+    full: set[str] = set()
+    sizes = {n: math.prod(shape) for n, shape in shapes.items()}
+    while free := {n: sum(shape) for n, shape in shapes.items() if n not in full}:
+        epsilon = density * sum(sizes.values()) / sum(free.values())
+        over = {n for n in free if epsilon * free[n] > sizes[n]}
+        if not over:
+            break
+        full |= over
+    found = {n: epsilon * part / sizes[n] for n, part in free.items()}
+    return dict.fromkeys(full, 1.0) | found
+
+
+def _of_raw_shares(shapes, density):
+    raw = {n: sum(shape) / math.prod(shape) for n, shape in shapes.items()}
+    return {n: density * share / sum(raw.values()) for n, share in raw.items()}
+
+
 def _mean_of_densities(shapes, density):
     raw = {name: sum(shape) / math.prod(shape) for name, shape in shapes.items()}
     scale = density * len(shapes) / sum(raw.values())
@@ -241,6 +284,8 @@ check_erk_densities = _lab.exercise(
         ),
         "the mean of the densities is right, but layers differ in size: the weights "
         "that stay, added up, have to be the share of all": _mean_of_densities,
+        "epsilon is the number of weights that stay over the sum of all dimensions, "
+        "not density over the sum of the shares": _of_raw_shares,
         "every layer gets the same share; ERK's shares follow from the shapes": (
             lambda shapes, density: dict.fromkeys(shapes, density)
         ),
@@ -256,6 +301,11 @@ check_erk_densities = _lab.exercise(
         "after the second solution another layer is above 1: repeat until none is": (
             _erk(rounds=2)
         ),
+        "the second solution puts another layer above 1: repeat until none is": (
+            _twice_uncut
+        ),
+        "what full layers keep is part of the budget: subtract it before you solve "
+        "again": _full_ones_for_nothing,
     },
 ).check
 
@@ -323,20 +373,26 @@ def _taylor(
     clear: bool = True,
     key: str = "",
     least: int = 2,
+    end: str = "",
+    head: Callable[[Tensor], Tensor] = lambda scores: scores,
+    mode: bool = False,
 ) -> Callable:
     """Scores of which one part is another one.
 
     least   dimensions of a parameter that is scored
+    end     of its name
+    head    applied to the class scores
     """
 
     def mistaken(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
         if clear:
             model.zero_grad()
-        F.cross_entropy(model(images), labels, reduction=reduction).backward()
+        scores = head(model.train(mode)(images))
+        F.cross_entropy(scores, labels, reduction=reduction).backward()
         return {
             name.removesuffix(".weight") + key: score(p.detach(), p.grad.clone())
             for name, p in model.named_parameters()
-            if p.dim() >= least
+            if p.dim() >= least and name.endswith(end)
         }
 
     return mistaken
@@ -377,6 +433,13 @@ check_taylor_scores = _lab.exercise(
         "biases have no score: only weights of convolutions and linear layers": _taylor(
             least=1
         ),
+        "cross_entropy takes the network's outputs as they are; the softmax is in it": (
+            _taylor(head=lambda scores: scores.softmax(1))
+        ),
+        "BatchNorm's weights have no score: only those of convolutions and linear "
+        "layers": _taylor(least=1, end="weight"),
+        "the model is in eval mode: leave it so, for BatchNorm works otherwise in "
+        "train mode": _taylor(mode=True),
         "the loss is the mean over the images, not the sum": _taylor(reduction="sum"),
         "backward() adds to the gradients that are there already: clear them first, "
         "or take torch.autograd.grad": _taylor(clear=False),
