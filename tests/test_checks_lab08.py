@@ -119,6 +119,11 @@ def masks_pruning(model, masks, share):
     return new
 
 
+def masks_with_other_keys(model, masks, share):
+    new = masks_by_infinity(model, masks, share)
+    return {f"{name}.weight": mask for name, mask in new.items()}
+
+
 def back_to(model, start, masks):
     model.load_state_dict(start)
     with torch.no_grad():
@@ -321,6 +326,13 @@ def norm_of_parameters(model, images, labels, masks):
     return torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item()
 
 
+def norm_after_softmax(model, images, labels, masks):
+    model.zero_grad()
+    F.cross_entropy(model(images).softmax(1), labels).backward()
+    kept = [model.get_submodule(n).weight.grad[m] for n, m in masks.items()]
+    return torch.cat(kept).norm().item()
+
+
 def norm_of_weights(model, images, labels, masks):
     return torch.cat([weight(model, n)[m] for n, m in masks.items()]).norm().item()
 
@@ -470,7 +482,7 @@ WRONG = {
             "zeros ranked",
             masks_ranked(lambda w, m: w.abs()),
             "a later round",
-            "removed weights are zero, so they come first",
+            "removed weights are ranked again",
         ),
         (
             "forgotten",
@@ -511,6 +523,7 @@ WRONG = {
             "a threshold cannot split",
         ),
         ("in place", masks_in_place, "the first round", "an operation in place"),
+        ("other keys", masks_with_other_keys, "the first round", "the keys are"),
         ("network pruned", masks_pruning, "the first round", "an operation in place"),
         (
             "no return",
@@ -565,6 +578,18 @@ WRONG = {
             "the zeros are those of the old masks",
         ),
         ("new values", playing(new_values), "weights rewound", None),
+        (
+            "a copy",
+            playing(lambda model, *rest: back_to(copy.deepcopy(model), *rest)),
+            "weights rewound",
+            "the network handed over is still trained",
+        ),
+        (
+            "fixed share",
+            playing(back_to, lambda m, masks, share: masks_by_infinity(m, masks, 0.2)),
+            "the masks",
+            "share is an argument",
+        ),
         (
             "weights only",
             playing(weights_back),
@@ -674,6 +699,7 @@ WRONG = {
             "one layer",
             "the loss is the mean over the images",
         ),
+        ("softmax", norm_after_softmax, "one layer", "cross_entropy takes the scores"),
         ("weights", norm_of_weights, "one layer", "that is the norm of the weights"),
         (
             "last",
@@ -755,6 +781,18 @@ WRONG = {
             ),
             "both ends",
             "that is the share of wrong answers",
+        ),
+        (
+            "never changed",
+            at_each(lambda one, other, t, x, y: F.cross_entropy(one(x), y)),
+            "both ends",
+            "that is the first network at each position",
+        ),
+        (
+            "one position",
+            lambda one, other, positions, x, y: line(one, other, positions[:1], x, y),
+            "both ends",
+            "only the first position is there",
         ),
         ("first changed", line_on_the_first, "both ends", "an operation in place"),
     ],

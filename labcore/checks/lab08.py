@@ -201,6 +201,10 @@ def _nonzero_is_kept(model: nn.Module, masks: Masks, share: float) -> dict:
     return next_masks(model, {n: _weight(model, n) != 0 for n in masks}, share)
 
 
+def _other_keys(model: nn.Module, masks: Masks, share: float) -> dict:
+    return {f"{n}.weight": m for n, m in next_masks(model, masks, share).items()}
+
+
 check_next_masks = _lab.exercise(
     "8.1",
     next_masks,
@@ -227,8 +231,9 @@ check_next_masks = _lab.exercise(
         "the share is of the weights still kept; you take it of all": _ranked(
             count=lambda share, masks: round(share * _all(masks))
         ),
-        "removed weights are zero, so they come first when all are ranked: rank the "
-        "kept ones alone": _ranked(everything=True),
+        "removed weights are ranked again: they are zero and come first": _ranked(
+            everything=True
+        ),
         "what went in an earlier round comes back: keep the old masks' False": _ranked(
             old=lambda new, mask: new
         ),
@@ -241,6 +246,7 @@ check_next_masks = _lab.exercise(
         "int() cuts off; the rule is round()": _ranked(
             count=lambda share, masks: int(share * _kept(masks))
         ),
+        "the keys are the layers' names, as in masks": _other_keys,
         "a kept weight may be zero; the masks say what is kept, not the values": (
             _nonzero_is_kept
         ),
@@ -316,7 +322,7 @@ def _played(scenario: Callable, *sizes: int, layers: Sequence[str] = ("fc1",)):
         start = {name: clone(t) for name, t in model.state_dict().items()}
         masks = _masks(ask, model, layers, 0.25)
         names = ("model", "start", "masks", "share")
-        ask.through(scenario, model, start, masks, 0.3, names=names)
+        ask.through(scenario, model, start, masks, 0.5, names=names)
 
     return run
 
@@ -403,6 +409,12 @@ check_lottery_round = _lab.exercise(
         "then rewind": _round(rank=_rank_the_start),
         "return the new masks; those are the old ones": _return_the_old,
         "the weights are the trained ones: go back to start": _round(_only_masked),
+        "the network handed over is still trained: change it, not a copy": _round(
+            lambda model, start, masks: None
+        ),
+        "share is an argument; yours is always the default": _round(
+            rank=lambda model, start, old, share: next_masks(model, old, 0.2)
+        ),
         "the removed weights are back: zero them after rewinding": _round(
             _without_zeros
         ),
@@ -571,6 +583,12 @@ def _all_parameters(model, images, labels, masks):
     return sum(g.square().sum() for g in gradients).item() ** 0.5
 
 
+def _after_softmax(model, images, labels, masks):
+    probable = nn.Sequential(model, nn.Softmax(dim=1))
+    inside = {f"0.{name}": mask for name, mask in masks.items()}
+    return gradient_norm(probable, images, labels, inside)
+
+
 def _of_the_weights(model, images, labels, masks):
     kept = [_weight(model, name)[mask] for name, mask in masks.items()]
     return torch.cat(kept).norm().item()
@@ -622,6 +640,7 @@ check_gradient_norm = _lab.exercise(
         "the loss is the mean over the images, not the sum": _from_gradients(
             lambda parts: torch.cat(parts).norm(), reduction="sum"
         ),
+        "cross_entropy takes the scores as they are, without softmax": _after_softmax,
         "that is the norm of the weights; asked is that of their gradient": (
             _of_the_weights
         ),
@@ -739,6 +758,13 @@ check_losses_between = _lab.exercise(
         ),
         "you mix the scores of both networks; mix the parameters": _at_each(
             _mixed_scores
+        ),
+        "that is the first network at each position: p.copy_(...) changes p in place, "
+        "p = ... does not": _at_each(lambda one, other, t, *batch: _loss(one, *batch)),
+        "only the first position is there: return after the loop": (
+            lambda one, other, positions, *batch: losses_between(
+                one, other, positions[:1], *batch
+            )
         ),
         "the biases have to be mixed as well": _at_each(_own_biases),
         "each position starts from the two ends, not from the mixture before": (

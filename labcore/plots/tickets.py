@@ -34,7 +34,7 @@ def curves_by_weights_left(
     _bands(ax, left, curves)
     ax.set_xscale("log")
     ax.set_xlim(1.05 * max(left), min(left) / 1.05)
-    ax.set_xticks(left, [f"{share:.3g}" for share in left])
+    ax.set_xticks(left, [f"{share:.2g}" for share in left])
     ax.minorticks_off()
     ax.set(xlabel="weights left, % of all", ylabel=ylabel)
     if log:
