@@ -695,7 +695,7 @@ def _cards(*cards: tuple[str, float]) -> Callable[[Trial], None]:
 
 def _other_limits(ask: Trial) -> None:
     draws = torch.rand(3, generator=ask.rng).tolist()
-    bounds = {"bytes": (0.08, 0.5), "MACs": (0.1, 0.8), "ms": (0.6, 0.9)}
+    bounds = {"bytes": (0.08, 0.5), "MACs": (0.2, 0.8), "ms": (0.6, 0.9)}
     for (budget, (low, high)), draw in zip(bounds.items(), draws, strict=True):
         hold_to_cards(ask, (budget, low + draw * (high - low)))
 
