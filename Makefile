@@ -22,12 +22,15 @@ lab:
 submit:
 	@$(LABCORE) submit $(LAB)
 
-# All but the tests marked long; `make test-all` and bare pytest run those too.
+# A worker for each core, at most four: a notebook's kernel takes about a gigabyte.
+PYTEST := $(LABCORE) run pytest -n logical --maxprocesses 4 --dist loadfile
+
+# All but the tests marked long; `make test-all` runs those too.
 test: setup
-	@$(LABCORE) run pytest -m "not long"
+	@$(PYTEST) -m "not long"
 
 test-all: setup
-	@$(LABCORE) run pytest
+	@$(PYTEST)
 
 solutions: setup
 	@$(LABCORE) solutions

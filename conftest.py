@@ -12,6 +12,20 @@ import pytest
 
 from labcore.runtime import let_threads_sleep
 
+
+def keep_to_own_cores() -> None:
+    """One of several pytest workers: its share of the cores, its kernels' too."""
+    number, count = (
+        os.environ.get(f"PYTEST_XDIST_WORKER{name}") for name in ("", "_COUNT")
+    )
+    if number and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        own = cores[int(number.removeprefix("gw")) :: int(count)]
+        os.sched_setaffinity(0, own or cores)
+
+
+keep_to_own_cores()
+
 NOBODY = "http://127.0.0.1:9"  # the discard port: a download ends at once, refused
 
 os.environ["LABCORE_STRICT"] = "1"
