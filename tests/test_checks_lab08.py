@@ -53,6 +53,12 @@ def masks_by_topk(model, masks, share):
     return new
 
 
+def masks_by_an_index(model, masks, share):
+    sizes = torch.cat([weight(model, n).abs()[m] for n, m in masks.items()])
+    limit = sizes.sort().values[round(share * len(sizes)) - 1]
+    return {n: m & (weight(model, n).abs() > limit) for n, m in masks.items()}
+
+
 def masks_mapped(change):
     def answer(model, masks, share):
         right = masks_by_infinity(model, masks, share)
@@ -199,6 +205,11 @@ def play_with_old_zeros(model, start, masks, train, share=0.2):
 
 def play_without_training(model, start, masks, train, share=0.2):
     return play(model, start, masks, lambda *_: None, share)
+
+
+def play_after_a_training(model, start, masks, train, share=0.2):
+    train(model, masks)
+    return play(model, start, masks, train, share)
 
 
 def play_training_twice(model, start, masks, train, share=0.2):
@@ -522,6 +533,24 @@ WRONG = {
             "equal magnitudes",
             "a threshold cannot split",
         ),
+        (
+            "threshold below the first",
+            masks_by_an_index,
+            "none and all",
+            "if none has to go",
+        ),
+        (
+            "flat",
+            masks_mapped(torch.flatten),
+            "the first round",
+            "the shape is lost",
+        ),
+        (
+            "fixed share",
+            lambda model, masks, share: masks_by_infinity(model, masks, 0.2),
+            "a later round",
+            "share is an argument",
+        ),
         ("in place", masks_in_place, "the first round", "an operation in place"),
         ("other keys", masks_with_other_keys, "the first round", "the keys are"),
         ("network pruned", masks_pruning, "the first round", "an operation in place"),
@@ -557,8 +586,25 @@ WRONG = {
             "the masks",
             "the function ends without return",
         ),
-        ("no training", play_without_training, "the masks", "you rank the weights of"),
-        ("two trainings", play_training_twice, "training once", None),
+        ("no training", play_without_training, "the masks", "train is never called"),
+        (
+            "two trainings",
+            play_training_twice,
+            "the masks",
+            "a round trains once, at its beginning",
+        ),
+        (
+            "trained before",
+            play_after_a_training,
+            "the masks",
+            "a round trains once; yours trains again",
+        ),
+        (
+            "all of it in a copy",
+            lambda model, *rest: play(copy.deepcopy(model), *rest),
+            "weights rewound",
+            "the zeros are those of the old masks: use the new ones, in the network",
+        ),
         (
             "not rewound",
             playing(only_zeros),
@@ -618,7 +664,7 @@ WRONG = {
             "own masks changed",
             playing(back_to, masks_in_place),
             "start kept",
-            None,
+            "the old masks are changed",
         ),
     ],
     "aware_init": [
@@ -651,6 +697,14 @@ WRONG = {
             spread(lambda m: (2 / m.sum()).sqrt()),
             "two neurons",
             "you count all of the mask",
+        ),
+        (
+            "what is gone",
+            lambda noise, mask: (
+                noise * mask * (2 / (~mask).sum(1, keepdim=True).clamp(min=1)).sqrt()
+            ),
+            "two neurons",
+            "you count the inputs that are gone",
         ),
         (
             "variance",
@@ -781,6 +835,16 @@ WRONG = {
             ),
             "both ends",
             "that is the share of wrong answers",
+        ),
+        (
+            "accuracy",
+            at_each(
+                lambda one, other, t, x, y: (
+                    (mixed(one, other, t)(x).argmax(1) == y).float().mean()
+                )
+            ),
+            "both ends",
+            "that is the accuracy",
         ),
         (
             "never changed",

@@ -54,6 +54,13 @@ def lamp_over(total, power=2, back=True, shape=True, safe=True):
     return answer
 
 
+def lamp_of_signed(weight):
+    values, order = weight.detach().flatten().sort()
+    found = torch.zeros_like(values)
+    found[order] = values**2 / suffix_sum(values**2)
+    return found.view(weight.shape)
+
+
 def lamp_reads(weight):
     squares, order = weight.detach().square().flatten().sort()
     return (squares / suffix_sum(squares))[order].view(weight.shape)
@@ -169,6 +176,12 @@ def er(shapes, density):
     return {n: eps * raw[n] for n in shapes}
 
 
+def erk_of_two_dimensions(shapes, density):
+    all_weights = sum(math.prod(s) for s in shapes.values())
+    eps = density * all_weights / sum(s[0] + s[1] for s in shapes.values())
+    return {n: eps * (s[0] + s[1]) / math.prod(s) for n, s in shapes.items()}
+
+
 def erk_upside_down(shapes, density):
     raw = {n: math.prod(s) / sum(s) for n, s in shapes.items()}
     sizes = {n: math.prod(s) for n, s in shapes.items()}
@@ -265,6 +278,21 @@ def scored_layers(model, smallest=2):
         for name, layer in model.named_modules()
         if getattr(layer, "weight", None) is not None and layer.weight.dim() >= smallest
     }
+
+
+def taylor_of_parameters(model, images, labels):
+    model.zero_grad()
+    F.cross_entropy(model(images), labels).backward()
+    return {n: (p.detach() * p.grad) ** 2 for n, p in model.named_parameters()}
+
+
+def taylor_of_children(kinds):
+    def answer(model, images, labels):
+        found = taylor(model, images, labels)
+        outer = dict(model.named_children())
+        return {n: s for n, s in found.items() if isinstance(outer.get(n), kinds)}
+
+    return answer
 
 
 def taylor_prunes(model, images, labels):
@@ -506,6 +534,13 @@ def zeros_for_macs(model, card):
     return magnitudes(model, 50_000)
 
 
+def no_channels(model, card):
+    model = copy.deepcopy(model)
+    layer = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    layer.weight = nn.Parameter(layer.weight[:0])
+    return model
+
+
 RIGHT = {
     "lamp_scores": [
         ("sorted", lamp),
@@ -563,7 +598,27 @@ WRONG = {
             "without itself",
             lamp_over(lambda v: suffix_sum(v) - v),
             "two values",
-            "the weight's own square belongs",
+            "the weight's own square belongs to the sum too, so the largest scores 1",
+        ),
+        (
+            "without itself, not guarded",
+            lamp_over(lambda v: suffix_sum(v) - v, safe=False),
+            "two values",
+            "the weight's own square belongs to the sum: the largest scores 1, not inf",
+        ),
+        (
+            "without itself, guarded",
+            lambda w: (
+                lamp_over(lambda v: suffix_sum(v) - v)(w) * (w.abs() < w.abs().max())
+            ),
+            "two values",
+            "the weight's own square belongs to the sum: the largest scores 1, not 0",
+        ),
+        (
+            "sorted by sign",
+            lamp_of_signed,
+            "four values",
+            "you sort the values",
         ),
         (
             "sorted",
@@ -631,6 +686,30 @@ WRONG = {
             "every layer gets the same share",
         ),
         ("without kernel", er, "a convolution", "that is the sum of the first two"),
+        (
+            "kernel in the product only",
+            erk_of_two_dimensions,
+            "a convolution",
+            "that adds the first two dimensions only",
+        ),
+        (
+            "density for sparsity",
+            lambda s, d: erk(s, 1 - d),
+            "two layers",
+            "density is the share that stays",
+        ),
+        (
+            "epsilon is the density",
+            lambda s, d: {n: d * sum(v) / math.prod(v) for n, v in s.items()},
+            "one layer",
+            "epsilon is not the density",
+        ),
+        (
+            "without the full ones",
+            lambda s, d: {n: v for n, v in erk(s, d).items() if v < 1},
+            "a layer that would be above 1",
+            "a layer that is full belongs to the result",
+        ),
         ("upside down", erk_upside_down, "two layers", "that is upside down"),
         (
             "above 1",
@@ -719,6 +798,36 @@ WRONG = {
             "the keys are the layers' names",
         ),
         (
+            "flat",
+            scored(lambda w, g: square_of_product(w, g).flatten()),
+            "two layers by hand",
+            "the shape is lost",
+        ),
+        (
+            "layers",
+            scored(lambda w, g: square_of_product(w, g).sum()),
+            "two layers by hand",
+            "that is one number a layer",
+        ),
+        (
+            "all parameters",
+            taylor_of_parameters,
+            "two layers by hand",
+            "those are all parameters by their own names",
+        ),
+        (
+            "linear layers",
+            taylor_of_children(nn.Linear),
+            "convolutions",
+            "convolutions have weights as well",
+        ),
+        (
+            "children",
+            taylor_of_children((nn.Linear, nn.Conv2d)),
+            "convolutions",
+            "named_children() shows the outer modules only",
+        ),
+        (
             "biases",
             scored(square_of_product, smallest=1),
             "two layers by hand",
@@ -762,6 +871,12 @@ WRONG = {
             flow_of(prepare=torch.clone),
             "two layers by hand",
             "the weights enter by their magnitudes: take abs()",
+        ),
+        (
+            "signed to the end",
+            flow_of(prepare=torch.clone, score=lambda w, g: w * g),
+            "one layer",
+            "no score is negative",
         ),
         (
             "gradient",
@@ -867,12 +982,21 @@ WRONG = {
             "percent",
             lambda *a: 100 * cubic(*a),
             "a quarter of the way",
-            None,
+            "that is in percent",
+        ),
+        (
+            "whole numbers",
+            lambda s, a, b, i, f: (
+                f + (i - f) * (1 - min(max((s - a) // (b - a), 0), 1)) ** 3
+            ),
+            "a quarter of the way",
+            "// cuts the fraction off",
         ),
     ],
     "meet": [
         ("nothing", lambda m, c: None, "bytes", "the function ends without return"),
         ("a number", lambda m, c: 0.5, "bytes", None),
+        ("no channels", no_channels, "bytes", "a layer has no channels left"),
         ("dense", lambda m, c: copy.deepcopy(m), "bytes", "nothing is removed"),
         ("in place", in_place, "bytes", "work on a copy"),
         (

@@ -146,12 +146,21 @@ def _hold(ask: Trial, model: nn.Module, card: Card) -> None:
     if not same(before, model):
         wrong("the model as it was", "other weights in it", "work on a copy of it")
     if not isinstance(found, nn.Module):
-        forgotten = "the function ends without return" if found is None else ""
+        forgotten = (
+            "the function ends without return; if it has a loop, nothing in it met the "
+            "limit"
+        )
+        forgotten = forgotten if found is None else ""
         wrong("a network", show(found), forgotten)
     try:
         scores = _class_scores(found)
     except Exception as error:
-        wrong("a network that runs on images", f"{type(error).__name__}: {error}")
+        empty = any(layer.weight.numel() == 0 for layer in _layers(found).values())
+        wrong(
+            "a network that runs on images",
+            f"{type(error).__name__}: {error}",
+            "a layer has no channels left" if empty else "",
+        )
     if scores.shape != _class_scores(before).shape or not scores.isfinite().all():
         wrong("ten class scores an image", show(scores))
     if not _taken_from(before, found):

@@ -201,6 +201,13 @@ def _nonzero_is_kept(model: nn.Module, masks: Masks, share: float) -> dict:
     return next_masks(model, {n: _weight(model, n) != 0 for n in masks}, share)
 
 
+def _by_threshold(model: nn.Module, masks: Masks, share: float) -> dict:
+    sizes = {name: _weight(model, name).abs() for name in masks}
+    kept = torch.cat([sizes[name][mask] for name, mask in masks.items()]).sort().values
+    limit = kept[round(share * len(kept)) - 1]
+    return {name: mask & (sizes[name] > limit) for name, mask in masks.items()}
+
+
 def _other_keys(model: nn.Module, masks: Masks, share: float) -> dict:
     return {f"{n}.weight": m for n, m in next_masks(model, masks, share).items()}
 
@@ -224,6 +231,9 @@ check_next_masks = _lab.exercise(
     mistakes={
         "the masks are upside down: True means keep": _mapped_masks(torch.logical_not),
         "the masks hold numbers; asked is dtype bool": _mapped_masks(Tensor.float),
+        "the shape is lost: a mask has that of its layer": _mapped_masks(
+            Tensor.flatten
+        ),
         "the largest are gone; the smallest have to go": _ranked(lambda w: 1 / w.abs()),
         "you rank the values; -0.5 is large in magnitude: take abs()": _ranked(
             lambda w: w
@@ -245,6 +255,12 @@ check_next_masks = _lab.exercise(
         ),
         "int() cuts off; the rule is round()": _ranked(
             count=lambda share, masks: int(share * _kept(masks))
+        ),
+        "share is an argument; yours is always 0.2": (
+            lambda model, masks, share: next_masks(model, masks, 0.2)
+        ),
+        "if none has to go your threshold is at index -1: the largest magnitude": (
+            _by_threshold
         ),
         "the keys are the layers' names, as in masks": _other_keys,
         "a kept weight may be zero; the masks say what is kept, not the values": (
@@ -275,7 +291,9 @@ def _rewind(model: nn.Module, start: Start, masks: Masks) -> None:
 
 def _returned(play, model, start, masks, share):
     """the masks returned"""
-    return play(model, start, masks, MaskedTraining(), share)
+    train = MaskedTraining()
+    new, calls = play(model, start, masks, train, share), len(train.seen)
+    return new if calls == 1 else {"calls of train": calls, "masks returned": new}
 
 
 def _calls(play, model, start, masks, share):
@@ -352,6 +370,26 @@ def _return_the_old(model, start, masks, train, share=0.2):
     return masks
 
 
+def _untrained(model, start, masks, train, share=0.2):
+    return lottery_round(model, start, masks, lambda *_: None, share)
+
+
+def _trained_again(model, start, masks, train, share=0.2):
+    train(model, masks)
+    return lottery_round(model, start, masks, train, share)
+
+
+def _trained_afterwards(model, start, masks, train, share=0.2):
+    new = lottery_round(model, start, masks, train, share)
+    train(copy.deepcopy(model), new)
+    return new
+
+
+def _old_masks_too(model, start, masks, train, share=0.2):
+    masks |= lottery_round(model, start, masks, train, share)
+    return masks
+
+
 def _zeros_of_the_old(model, start, masks, train, share=0.2):
     new = lottery_round(model, start, masks, train, share)
     _rewind(model, start, masks)
@@ -405,6 +443,9 @@ check_lottery_round = _lab.exercise(
         ),
     ),
     mistakes={
+        "train is never called: train first, then rank, then rewind": _untrained,
+        "a round trains once; yours trains again": _trained_again,
+        "a round trains once, at its beginning": _trained_afterwards,
         "you rank the weights of the start: train first, rank the trained weights, "
         "then rewind": _round(rank=_rank_the_start),
         "return the new masks; those are the old ones": _return_the_old,
@@ -418,7 +459,8 @@ check_lottery_round = _lab.exercise(
         "the removed weights are back: zero them after rewinding": _round(
             _without_zeros
         ),
-        "the zeros are those of the old masks: use the new ones": _zeros_of_the_old,
+        "the zeros are those of the old masks: use the new ones, in the network handed "
+        "over and not in a copy": _zeros_of_the_old,
         "only the weights are rewound; the biases belong to the start as well": _round(
             _weights_only
         ),
@@ -427,6 +469,9 @@ check_lottery_round = _lab.exercise(
         ),
         "start is changed, and the next round needs it: multiply a copy": _round(
             _start_too
+        ),
+        "the old masks are changed; return new ones in a new dictionary": (
+            _old_masks_too
         ),
     },
 ).check
@@ -501,6 +546,9 @@ check_aware_init = _lab.exercise(
         ),
         "you count all of the mask; a neuron's inputs are one row of it": _spread(
             lambda mask: (2 / mask.sum()) ** 0.5
+        ),
+        "you count the inputs that are gone; count those that the mask keeps": _spread(
+            lambda mask: (2 / _each(1 - mask).clamp(min=1)) ** 0.5
         ),
         "2 / fan-in is the variance; noise is multiplied by its root": _spread(
             lambda mask: 2 / _each(mask)
@@ -774,5 +822,8 @@ check_losses_between = _lab.exercise(
             lambda one, other, t, *batch: _loss(_mixture(one, other, t), *batch, "sum")
         ),
         "that is the share of wrong answers; asked is the loss": _at_each(_share_wrong),
+        "that is the accuracy; asked is the loss": _at_each(
+            lambda *case: 1 - _share_wrong(*case)
+        ),
     },
 ).check

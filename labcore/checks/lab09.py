@@ -39,15 +39,33 @@ def _weights(ask: Trial, *shape: int) -> Tensor:
     return (signs * sizes).reshape(shape)
 
 
-def _lamp(denominator: Callable[[Tensor, Tensor], Tensor], power: int = 2) -> Callable:
-    """A score over another sum; `denominator` gets all powers and one of them."""
+def _lamp(
+    denominator: Callable[[Tensor, Tensor], Tensor],
+    power: int = 2,
+    infinite: float | None = None,
+) -> Callable:
+    """A score over another sum; `denominator` gets all powers and one of them.
+
+    infinite   what stands where the sum is 0; by default the largest number there is
+    """
 
     def mistaken(weight: Tensor) -> Tensor:
         values = weight.detach().abs().pow(power).flatten()
         scores = [value / denominator(values, value) for value in values]
-        return torch.stack(scores).nan_to_num(0).view(weight.shape)
+        return torch.stack(scores).nan_to_num(0, infinite).view(weight.shape)
 
     return mistaken
+
+
+def _larger_ones(values: Tensor, value: Tensor) -> Tensor:
+    return values[values > value].sum()
+
+
+def _sorted_by_sign(weight: Tensor) -> Tensor:
+    values, order = weight.detach().flatten().sort()
+    squares, scores = values.square(), torch.zeros_like(values)
+    scores[order] = squares / squares.flip(0).cumsum(0).flip(0)
+    return scores.nan_to_num(0).view(weight.shape)
 
 
 def _row_by_row(weight: Tensor) -> Tensor:
@@ -118,7 +136,16 @@ check_lamp_scores = _lab.exercise(
         "you divide by the squares that are at most as large; those at least as large "
         "count": _lamp(lambda values, value: values[values <= value].sum()),
         "the weight's own square belongs to the sum too, so the largest scores 1": (
-            _lamp(lambda values, value: values[values > value].sum())
+            _lamp(_larger_ones)
+        ),
+        "the weight's own square belongs to the sum: the largest scores 1, not inf": (
+            _lamp(_larger_ones, infinite=math.inf)
+        ),
+        "the weight's own square belongs to the sum: the largest scores 1, not 0": (
+            _lamp(_larger_ones, infinite=0)
+        ),
+        "you sort the values; -0.4 is large in magnitude: sort the squares": (
+            _sorted_by_sign
         ),
         "that is in sorted order: put each score back to its weight's place": (
             _in_sorted_order
@@ -292,6 +319,24 @@ check_erk_densities = _lab.exercise(
         "that is the sum of the first two dimensions only; a kernel's count too": _erk(
             lambda shape: sum(shape[:2]) / math.prod(shape[:2])
         ),
+        "that adds the first two dimensions only; a kernel's count in the sum too": (
+            _erk(lambda shape: sum(shape[:2]) / math.prod(shape))
+        ),
+        "density is the share that stays; you keep 1 - density": (
+            lambda shapes, density: erk_densities(shapes, 1 - density)
+        ),
+        "epsilon is not the density: solve for it, so that the weights that stay add "
+        "up": lambda shapes, density: {
+            name: min(1.0, density * sum(shape) / math.prod(shape))
+            for name, shape in shapes.items()
+        },
+        "a layer that is full belongs to the result as well, with density 1": (
+            lambda shapes, density: {
+                name: found
+                for name, found in erk_densities(shapes, density).items()
+                if found < 1
+            }
+        ),
         "that is upside down: the sum of the dimensions over their product": _erk(
             lambda shape: math.prod(shape) / sum(shape)
         ),
@@ -398,6 +443,21 @@ def _taylor(
     return mistaken
 
 
+def _every_parameter(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
+    found = _taylor(least=1)(model, images, labels)
+    return {n if n.endswith("bias") else f"{n}.weight": s for n, s in found.items()}
+
+
+def _some_layers(keep: Callable[[nn.Module, str], bool]) -> Callable:
+    """The scores of those layers only for whose model and name `keep` is true."""
+
+    def mistaken(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
+        found = taylor_scores(model, images, labels)
+        return {name: score for name, score in found.items() if keep(model, name)}
+
+    return mistaken
+
+
 check_taylor_scores = _lab.exercise(
     "9.3",
     taylor_scores,
@@ -429,6 +489,20 @@ check_taylor_scores = _lab.exercise(
         ),
         "the keys are the layers' names, fc1 and not fc1.weight": _taylor(
             key=".weight"
+        ),
+        "the shape is lost: the scores have that of the weight": _taylor(
+            lambda w, g: (w * g).square().flatten()
+        ),
+        "that is one number a layer; each weight has its own score": _taylor(
+            lambda w, g: (w * g).square().sum()
+        ),
+        "those are all parameters by their own names: asked are weights, by their "
+        "layer's name, and no biases": _every_parameter,
+        "convolutions have weights as well": _some_layers(
+            lambda model, name: isinstance(model.get_submodule(name), nn.Linear)
+        ),
+        "named_children() shows the outer modules only; named_modules() goes inside": (
+            _some_layers(lambda model, name: "." not in name)
         ),
         "biases have no score: only weights of convolutions and linear layers": _taylor(
             least=1
@@ -491,6 +565,12 @@ def _of_parameters(ask: Trial) -> None:
 def _without(part: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Callable:
     """SynFlow of other matrices."""
     return lambda weights: synflow_scores(part(weights))
+
+
+def _negative(weights: Mapping[str, Tensor]) -> Scores:
+    """Right for one layer; for more the sign of the product is another story."""
+    found = synflow_scores(weights)
+    return {name: found[name] * w.detach().sign() for name, w in weights.items()}
 
 
 def _signed(weights: Mapping[str, Tensor]) -> Scores:
@@ -561,6 +641,8 @@ check_synflow_scores = _lab.exercise(
     mistakes={
         "the weights enter by their magnitudes: take abs() before the product, so "
         "that nothing cancels": _signed,
+        "no score is negative: take abs() of the weights first, for the flow and for "
+        "the score": _negative,
         "that is dR/dw; the score is the magnitude of w times it": _gradient_only,
         "those are the magnitudes alone; what arrives and what goes on count too": (
             lambda weights: {n: w.detach().abs() for n, w in weights.items()}
@@ -641,6 +723,14 @@ check_cubic_sparsity = _lab.exercise(
     mistakes={
         "that is a straight line; the rest is to the power of three": _rest(
             lambda done: 1 - done
+        ),
+        "// cuts the fraction off: divide by /": (
+            lambda step, start, end, initial, final: cubic_sparsity(
+                (step - start) // (end - start), 0, 1, initial, final
+            )
+        ),
+        "that is in percent; asked is a share": (
+            lambda *arguments: 100 * cubic_sparsity(*arguments)
         ),
         "that is a square; the rest is to the power of three": _rest(
             lambda done: (1 - done) ** 2
