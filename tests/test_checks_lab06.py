@@ -276,6 +276,35 @@ def renamed_everywhere(state):
     }
 
 
+def by_places(self, t, descending):
+    groups = t.detach().abs().reshape(-1, self.m)
+    return (groups.argsort(dim=1, descending=descending) < self.n).reshape(t.shape)
+
+
+def folded_by_replace(state):
+    plain = {}
+    for key, value in state.items():
+        if "_orig" in key and key.replace("_orig", "_mask") in state:
+            mask = state[key.replace("_orig", "_mask")]
+            plain[key.replace("_orig", "")] = value * mask.to(value.dtype)
+        elif "_mask" in key and key.replace("_mask", "_orig") in state:
+            continue
+        else:
+            plain[key] = value
+    return plain
+
+
+def folded_by_rstrip(state):
+    plain = {}
+    for key, value in state.items():
+        name = key.rstrip("_orig")
+        if key.endswith("_orig") and f"{name}_mask" in state:
+            plain[name] = value * state[f"{name}_mask"].to(value.dtype)
+        elif not (key.endswith("_mask") and f"{key[:-5]}_orig" in state):
+            plain[key] = value
+    return plain
+
+
 RIGHT = {
     "weights_left": [
         ("reference", left),
@@ -350,8 +379,27 @@ WRONG = {
         ("no return", lambda n, a: None, HALF, "the function ends without"),
         ("only shares", counting(lambda a, n: round(a * n)), COUNT, "the whole number"),
         ("nothing", lambda n, a: n, HALF, None),
+        (
+            "kinds swapped",
+            counting(lambda a, n: a if isinstance(a, float) else round(a * n)),
+            HALF,
+            "the kinds are swapped",
+        ),
+        (
+            "ceil()",
+            counting(lambda a, n: a if isinstance(a, int) else math.ceil(a * n)),
+            "rounding",
+            "ceil() rounds up",
+        ),
     ],
     "amounts_for": [
+        ("returns in the loop", lambda s: amounts(s)[:1], TWO, "only the first amou"),
+        (
+            "stops",
+            lambda s: amounts(s[: s.index(1.0) + 1] if 1.0 in s else s),
+            "everything gone",
+            "a round before which nothing",
+        ),
         ("the same", lambda s: s, TWO, "these are the sparsities again"),
         ("no first", lambda s: amounts(s)[1:], ROUND, "before the first round the"),
         (
@@ -447,7 +495,25 @@ WRONG = {
         ("groups", method(in_groups), GROUPS, "the mask has the shape of the groups"),
         ("every row", method(in_every_row), GROUPS, "mask[:, places] = 1 sets them"),
         ("down", method(down), GROUPS, "groups run along a row"),
-        ("2:4", method(always_two_of_four), OTHERS, None),
+        ("2:4", method(always_two_of_four), OTHERS, "always 2 of 4"),
+        (
+            "argsort, largest first",
+            method(lambda self, t, d: by_places(self, t, True) * d),
+            GROUP,
+            "argsort() lists places, not ranks: ",
+        ),
+        (
+            "argsort, smallest first",
+            method(lambda self, t, d: by_places(self, t, False) * d),
+            GROUP,
+            "argsort() lists places, not ranks, and",
+        ),
+        (
+            "abs in place",
+            method(lambda self, t, d: right_mask(self, t.detach().abs_(), d)),
+            "what was removed before",
+            "abs_() changes t",
+        ),
         (
             "matrices",
             method(in_the_rows_of_a_matrix),
@@ -459,7 +525,7 @@ WRONG = {
             "strict threshold",
             method(by_strict_threshold),
             "equal magnitudes",
-            None,
+            "equal magnitudes are not >",
         ),
         (
             "forgets",
@@ -518,6 +584,8 @@ WRONG = {
         ("in place", folded_in_place, ONE, "pop(), sort()"),
         ("endings", simple, ALIKE, "without an _orig of the same name"),
         ("replace", renamed_everywhere, ALIKE, "replace() takes it out"),
+        ("partners", folded_by_replace, ALIKE, "replace() changes the middle"),
+        ("rstrip", folded_by_rstrip, ALIKE, "rstrip() takes letters off"),
         (
             "type",
             lambda s: {

@@ -34,9 +34,9 @@ def chain_by_last_layer(model, names):
     links, last = [], names[0]
     for name in names[1:]:
         if is_norm(model, name):
-            links.append([[name, 0], [last, 0]])
+            links.append([(name, 0), (last, 0)])
         else:
-            links.append([[last, 0], [name, 1]])
+            links.append([(last, 0), (name, 1)])
             last = name
     return links
 
@@ -439,6 +439,33 @@ def no_norm(module, axis):
     return not isinstance(module, nn.BatchNorm2d)
 
 
+def groups_left_in(links, taken_out):
+    made = []
+    for link in links:
+        touched = [group for group in made if group & set(link)]
+        made = [group for group in made if group not in touched[:taken_out]]
+        made.append(set(link).union(*touched))
+    return made
+
+
+def cut_some(model, group, keep, chosen):
+    made = copy.deepcopy(model)
+    for name, axis in group:
+        for key, values in made.get_submodule(name).state_dict(keep_vars=True).items():
+            if chosen(key) and values.dim() > axis:
+                values.data = values.data.index_select(axis, keep)
+    return made
+
+
+def importance_with_biases(model, group):
+    total = importance(model, group)
+    for name, axis in group:
+        bias = model.get_submodule(name).bias
+        if axis == 0 and bias is not None:
+            total = total + bias.detach() ** 2
+    return total
+
+
 RIGHT = {
     "chain_links": [
         ("the reference", chain),
@@ -485,6 +512,36 @@ WRONG = {
         ("the first only", lambda m, n: chain(m, n[:2]), FIRST, "only the first link"),
         ("by name", chain_by_name, "layers of a shortcut", "a name does not tell"),
         ("text", lambda m, n: " ".join(n), FIRST, None),
+        ("lists", lambda m, n: [[*map(list, k)] for k in chain(m, n)], FIRST, None),
+        (
+            "first of axis 1",
+            lambda m, n: [((a, 1), other) for (a, _), other in chain(m, n)],
+            FIRST,
+            "the first member of a link puts out",
+        ),
+        (
+            "swapped",
+            lambda m, n: [(one, (b, 1 - axis)) for one, (b, axis) in chain(m, n)],
+            FIRST,
+            "the axes are swapped",
+        ),
+        (
+            "of the layer before",
+            lambda m, n: [
+                ((a, 0), (b, int(not is_norm(m, a)))) for a, b in pairwise(n)
+            ],
+            FIRST,
+            "the axes are swapped",
+        ),
+        (
+            "linear by rows",
+            lambda m, n: [
+                ((a, 0), (b, int(isinstance(m.get_submodule(b), nn.Conv2d))))
+                for a, b in pairwise(n)
+            ],
+            "with the classifier",
+            "a linear layer reads",
+        ),
         ("members", lambda m, n: [(name, 0) for name in n], FIRST, None),
     ],
     "block_links": [
@@ -513,6 +570,16 @@ WRONG = {
         ("no norm", shortcut_without_norm, "block2", "the shortcut's BatchNorm"),
         ("no entrance", no_entrance, "block1", "conv1 of the block reads"),
         ("inner too", inner_too, "block1", "what is between conv1 and conv2"),
+        (
+            "added to columns",
+            lambda m, b, before: [
+                ((one, 0), (other, 1)) if is_addition(link, before) else link
+                for link in block(m, b, before)
+                for (one, _), (other, _) in [link]
+            ],
+            "block1",
+            "+ adds what both ways put out",
+        ),
         ("short names", short_names, "block1", "the names lack the block"),
         ("only block 2", only_block_2, "block3", None),
     ],
@@ -539,7 +606,32 @@ WRONG = {
             "a link that joins two groups",
             "a link can touch two groups, which then become one: yours stay",
         ),
-        ("emptying", emptying, "three groups", None),
+        ("emptying", emptying, "three groups", "the list is handed over for reading"),
+        ("first link", lambda k: groups(k[:1]), "three groups", "only the first link"),
+        (
+            "repeated",
+            lambda k: [group for group in groups(k) for _ in group],
+            "three groups",
+            "a group is there once for each",
+        ),
+        (
+            "an empty one",
+            lambda k: [set(), *groups(k)],
+            "three groups",
+            "an empty group",
+        ),
+        (
+            "all left in",
+            lambda k: groups_left_in(k, 0),
+            "three groups",
+            "the groups that a link touched",
+        ),
+        (
+            "one left in",
+            lambda k: groups_left_in(k, 1),
+            "a link that joins two groups",
+            "a link can touch two groups: you take only one",
+        ),
     ],
     "prune_group": [
         ("no return", lambda m, g, k: None, "shapes", NO_RETURN),
@@ -550,6 +642,24 @@ WRONG = {
             "the network returned is the old one",
         ),
         ("no norm", part_of(no_norm), "shapes", "a BatchNorm keeps an entry"),
+        (
+            "weights alone",
+            lambda m, g, k: cut_some(m, g, k, lambda n: n == "weight"),
+            "shapes",
+            "weight alone is cut",
+        ),
+        (
+            "no bias at all",
+            lambda m, g, k: cut_some(m, g, k, lambda n: n != "bias"),
+            "shapes",
+            "a BatchNorm has a bias",
+        ),
+        (
+            "no columns",
+            lambda m, g, k: prune_by_axis(m, {x for x in g if x[1] == 0}, k),
+            "shapes",
+            "members of axis 1 are as they were",
+        ),
         ("no statistics", no_statistics, "shapes", "running_mean and running_var have"),
         ("rows only", rows_only, "shapes", "axis 1 means columns"),
         ("others", reindexed(the_others), "shapes", "keep lists what stays; you keep"),
@@ -633,6 +743,19 @@ WRONG = {
             "two channels by hand",
             "that is a plain sum",
         ),
+        (
+            "square of the sum",
+            summed(lambda w: w.sum() ** 2),
+            "two channels by hand",
+            "you add up first",
+        ),
+        (
+            "normalised",
+            lambda m, g: importance(m, g) / importance(m, g).mean(),
+            "two channels by hand",
+            "no division by the mean",
+        ),
+        ("biases", importance_with_biases, "a chain", "the biases are in it"),
         (
             "means",
             summed(lambda w: (w * w).mean()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -38,7 +39,8 @@ def _random_amounts(ask: Trial) -> None:
 
 
 def _rounding(ask: Trial) -> None:
-    # the first three tell int(), halves upwards and rounding once apart
+    # the first four tell ceil(), int(), halves upwards and rounding once apart
+    ask(5, [0.25])
     ask(4, [0.25, 0.25])
     ask(4, [0.5, 0.25])
     ask(14, [0.1, 0.25])
@@ -75,6 +77,13 @@ def _all_shares(count: int, amounts: Amounts) -> int:
 
 def _one_is_a_count(count: int, amounts: Amounts) -> int:
     return weights_left(count, [int(a) if a >= 1 else a for a in amounts])
+
+
+def _kinds_swapped(count: int, amounts: Amounts) -> float:
+    for amount in amounts:
+        share = isinstance(amount, int)
+        count = count - (round(amount * count) if share else amount)
+    return count
 
 
 def _rounded_once(count: int, amounts: Amounts) -> int:
@@ -122,7 +131,11 @@ check_weights_left = _lab.exercise(
             _rounded_once
         ),
         "round what goes, not what is left: halves differ": _rounded_rest,
+        "the kinds are swapped: an int is a number of weights, a float a share": (
+            _kinds_swapped
+        ),
         "int() cuts off; torch takes round()": _counting(int),
+        "ceil() rounds up; torch takes round()": _counting(math.ceil),
         "halves go to the even number: use Python's round()": _counting(
             lambda goes: int(goes + 0.5)
         ),
@@ -208,6 +221,12 @@ check_amounts_for = _lab.exercise(
         "nothing is left, so nothing can go: the amount is 0.0": _by_round(
             lambda after, before: (after - before) / (1 - before) if before < 1 else 1.0
         ),
+        "only the first amount is there; return after the loop": lambda sparsities: (
+            amounts_for(sparsities[:1])
+        ),
+        "a round before which nothing is left has an amount too: 0.0": lambda s: (
+            amounts_for(s[: s.index(1.0) + 1] if 1.0 in s else s)
+        ),
         "you round; return the full numbers": lambda sparsities: [
             round(amount, 2) for amount in amounts_for(sparsities)
         ],
@@ -288,7 +307,7 @@ def _twice(method, layer, n, m):
 
 
 NAMES = ("t", "n", "m")
-ROW = torch.tensor([[0.5, -0.1, 0.2, -0.9]])
+ROW = torch.tensor([[0.5, 0.1, -0.2, -0.9]])
 TIED = torch.tensor([[0.3, 0.3, -0.3, 0.3, 0.1, -0.2, 0.2, 0.2]])
 MASKED = torch.tensor([[0.5, 0.0, 0.0, 0.0, -0.1, 0.7, 0.3, 0.0]])
 
@@ -345,6 +364,23 @@ def _by_threshold(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
     return (groups >= least).reshape(t.shape) * default_mask
 
 
+def _above_threshold(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    groups = t.detach().abs().reshape(-1, method.m)
+    removed = groups.sort(dim=1, descending=True).values[:, method.n : method.n + 1]
+    return (groups > removed).reshape(t.shape) * default_mask
+
+
+def _places_below_n(descending: bool) -> type:
+    """Takes the places that argsort() lists for ranks."""
+
+    def mask(self: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+        groups = t.detach().abs().reshape(-1, self.m)
+        places = groups.argsort(dim=1, descending=descending)
+        return (places < self.n).reshape(t.shape) * default_mask
+
+    return _masking(mask)
+
+
 def _across(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
     """Groups of every k-th weight: reshape(m, -1) instead of reshape(-1, m)."""
     turned = t.detach().reshape(method.m, -1).t()
@@ -375,6 +411,11 @@ def _pruning(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
     mask = NOfM.compute_mask(method, t, default_mask)
     t.detach().mul_(mask)
     return mask
+
+
+def _abs_in_place(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+    t.detach().abs_()
+    return NOfM.compute_mask(method, t, default_mask)
 
 
 def _in_default_mask(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
@@ -437,9 +478,22 @@ check_NOfM = _lab.exercise(
         "groups run along a row, over the inputs of one output; yours run down": (
             _masking(_down)
         ),
+        "argsort() lists places, not ranks: `< n` does not pick the largest": (
+            _places_below_n(descending=True)
+        ),
+        "argsort() lists places, not ranks, and begins with the smallest": (
+            _places_below_n(descending=False)
+        ),
+        "always 2 of 4; the numbers asked for are self.n and self.m": _masking(
+            lambda self, t, before: NOfM(2, 4).compute_mask(t, before)
+        ),
         "a threshold cannot split equal magnitudes: rank them, keep n": _masking(
             _by_threshold
         ),
+        "equal magnitudes are not > each other, so none stays: rank them, keep n": (
+            _masking(_above_threshold)
+        ),
+        "abs_() changes t itself; abs() makes a new tensor": _masking(_abs_in_place),
         "what was removed before comes back: multiply by default_mask": _masking(
             lambda self, t, _: NOfM.compute_mask(self, t, torch.ones_like(t))
         ),
@@ -502,6 +556,7 @@ def _look_alikes(ask: Trial) -> None:
     others = {"causal_mask": torch.eye(2), "position_orig": torch.tensor([3.0, 4.0])}
     ask(others | _pair(ask, "weight", 2, 2))
     ask(_pair(ask, "block_orig.weight", 2, 2) | _pair(ask, "net_mask.bias", 2))
+    ask(_pair(ask, "scaling", 2))  # ends in letters that rstrip("_orig") takes, too
 
 
 def _half(ask: Trial) -> None:
@@ -540,6 +595,24 @@ def _everywhere(state: State) -> dict[str, Tensor]:
         key if key in state else key.replace("_orig", "").replace("_mask", ""): value
         for key, value in folded(state).items()
     }
+
+
+def _partner_by_replace(state: State) -> dict[str, Tensor]:
+    plain = {}
+    for key, value in state.items():
+        mask = key.replace("_orig", "_mask")
+        if "_orig" in key and mask in state:
+            plain[key.replace("_orig", "")] = value * state[mask].to(value.dtype)
+        elif "_mask" not in key or key.replace("_mask", "_orig") not in state:
+            plain[key] = value
+    return plain
+
+
+def _stripped(state: State) -> dict[str, Tensor]:
+    pairs = {key: key.rstrip("_orig") for key in _gone(state, "_orig")}
+    lost = [key for key, name in pairs.items() if f"{name}_mask" not in state]
+    kept = {k: v for k, v in folded(state).items() if f"{k}_orig" not in lost}
+    return kept | {key: state[key] for key in lost}
 
 
 def _weights_only(state: State) -> dict[str, Tensor]:
@@ -591,6 +664,12 @@ check_folded = _lab.exercise(
         ),
         "replace() takes it out of the middle of a name too; only the end counts": (
             _everywhere
+        ),
+        "replace() changes the middle of a name too, and then finds no partner": (
+            _partner_by_replace
+        ),
+        "rstrip() takes letters off, not an ending: removesuffix() is meant": (
+            _stripped
         ),
         "the weights change their type: the mask has to take theirs": _folding(
             torch.mul

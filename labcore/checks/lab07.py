@@ -41,9 +41,12 @@ def _coupled(answer: Callable, *args) -> dict:
     before = clone(args[1:])
     made = answer(*args)
     try:
+        made = [(one, other) for one, other in made]
         links = [(_member(one), _member(other)) for one, other in made]
     except Exception:
         return {"result": show(made)}
+    if not all(isinstance(member, tuple) for link in made for member in link):
+        return {"result": "pairs of lists; a member is a tuple, as a set needs it"}
     if not same(before, args[1:]):
         return {"result": "links, but an argument is changed"}
     others = {}
@@ -151,6 +154,15 @@ check_chain_links = _lab.exercise(
         ),
         "that is the wrong way round: axis 0 puts out, axis 1 reads": _paired(
             axis=lambda module, name: 0, out=1
+        ),
+        "the first member of a link puts out, so its axis is 0": _paired(out=1),
+        "the axes are swapped: if the second layer is a BatchNorm its axis is 0": (
+            _paired(
+                axis=lambda module, name: 1 if isinstance(module, nn.BatchNorm2d) else 0
+            )
+        ),
+        "a linear layer reads by its columns, too: axis 1": _paired(
+            axis=lambda module, name: 1 if isinstance(module, nn.Conv2d) else 0
         ),
         "the BatchNorms are missing: they keep an entry for each channel": _paired(
             names=_without_norms
@@ -268,6 +280,9 @@ check_block_links = _lab.exercise(
         "a shortcut with layers is a chain from `before`, and + adds its last one": (
             _without_its_layers
         ),
+        "+ adds what both ways put out: axis 0 on either side": _blocks(
+            added=lambda own, road: [((f"{own}bn2", 0), (road[-1], 1))]
+        ),
         "the shortcut's layers are missing": _blocks(shortcut=lambda layers: 0),
         "the shortcut's BatchNorm is missing": _blocks(
             shortcut=lambda layers: min(layers, 1)
@@ -320,6 +335,17 @@ def _without_merging(links: list[Link]) -> list[set[Member]]:
                 break
         else:
             groups.append({*link})
+    return groups
+
+
+def _joined(links: list[Link], taken_out: int) -> list[set[Member]]:
+    """Joins what a link touches, but takes only so many groups out of the list."""
+    groups: list[set[Member]] = []
+    for link in links:
+        touched = [group for group in groups if group & {*link}]
+        for group in touched[:taken_out]:
+            groups.remove(group)
+        groups.append(set(link).union(*touched))
     return groups
 
 
@@ -427,6 +453,25 @@ check_groups_of = _lab.exercise(
         "a group goes on as far as links lead, not just one step": _neighbours,
         "(c, 0) and (c, 1) are two members: a layer's rows and columns differ": (
             _by_layer
+        ),
+        "only the first link is looked at; return after the loop": lambda links: (
+            groups_of(links[:1])
+        ),
+        "a group is there once for each member; list it once": lambda links: [
+            group for group in groups_of(links) for _ in group
+        ],
+        "an empty group is there, too; begin with an empty list": lambda links: [
+            set(),
+            *groups_of(links),
+        ],
+        "the list is handed over for reading: loop over it, without pop()": (
+            lambda links: links.clear() or []
+        ),
+        "the groups that a link touched are still there: take them out": (
+            lambda links: _joined(links, taken_out=0)
+        ),
+        "a link can touch two groups: you take only one of them out": lambda links: (
+            _joined(links, taken_out=1)
         ),
         "a link can touch two groups, which then become one: you join the first only": (
             _without_merging
@@ -649,6 +694,17 @@ check_prune_group = _lab.exercise(
         "running_mean and running_var have one entry a channel: they are buffers": (
             _cutting(tensors=lambda module, axis: [*module.parameters()])
         ),
+        "weight alone is cut; biases and statistics have an entry a channel, too": (
+            _cutting(tensors=lambda module, axis: [module.weight])
+        ),
+        "a BatchNorm has a bias, too: cut it with its weight": _cutting(
+            tensors=lambda module, axis: [module.weight, *module.buffers()]
+        ),
+        "members of axis 1 are as they were: cut their columns, too": _cutting(
+            tensors=lambda module, axis: (
+                [] if axis else [*module.parameters(), *module.buffers()]
+            )
+        ),
         "axis 1 means columns, weight[:, keep]; you cut rows": _cutting(
             axis_of=lambda axis: 0
         ),
@@ -704,6 +760,15 @@ def _importance(
         return finish(torch.stack(sums).sum(0), len(sums))
 
     return mistaken
+
+
+def _biases_too(model: nn.Module, group: set[Member]) -> Tensor:
+    total = group_importance(model, group)
+    for name, axis in group:
+        bias = model.get_submodule(name).bias
+        if axis == 0 and bias is not None:
+            total = total + bias.detach().square()
+    return total
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -777,6 +842,13 @@ check_group_importance = _lab.exercise(
         "that is a plain sum, in which +1 and -1 cancel; square first": _importance(
             reduce=lambda part: part.sum()
         ),
+        "you add up first and square then; square each weight": _importance(
+            reduce=lambda part: part.sum().square()
+        ),
+        "no division by the mean is asked for: the sums themselves": _importance(
+            finish=lambda total, count: total / total.mean()
+        ),
+        "the biases are in it, too; only `weight` counts": _biases_too,
         "that is a mean of squares within each member; asked is the sum": _importance(
             reduce=lambda part: part.square().mean()
         ),
