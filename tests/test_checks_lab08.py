@@ -603,7 +603,7 @@ WRONG = {
             "all of it in a copy",
             lambda model, *rest: play(copy.deepcopy(model), *rest),
             "weights rewound",
-            "the zeros are those of the old masks: use the new ones, in the network",
+            "the zeros are the old masks': use the new, on the network and not",
         ),
         (
             "not rewound",
@@ -621,7 +621,7 @@ WRONG = {
             "old zeros",
             play_with_old_zeros,
             "weights rewound",
-            "the zeros are those of the old masks",
+            "the zeros are the old masks'",
         ),
         ("new values", playing(new_values), "weights rewound", None),
         (

@@ -813,7 +813,7 @@ WRONG = {
             "all parameters",
             taylor_of_parameters,
             "two layers by hand",
-            "those are all parameters by their own names",
+            "those are all parameters; asked are weights",
         ),
         (
             "linear layers",

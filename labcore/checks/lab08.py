@@ -459,8 +459,9 @@ check_lottery_round = _lab.exercise(
         "the removed weights are back: zero them after rewinding": _round(
             _without_zeros
         ),
-        "the zeros are those of the old masks: use the new ones, in the network handed "
-        "over and not in a copy": _zeros_of_the_old,
+        "the zeros are the old masks': use the new, on the network and not a copy": (
+            _zeros_of_the_old
+        ),
         "only the weights are rewound; the biases belong to the start as well": _round(
             _weights_only
         ),

@@ -496,8 +496,9 @@ check_taylor_scores = _lab.exercise(
         "that is one number a layer; each weight has its own score": _taylor(
             lambda w, g: (w * g).square().sum()
         ),
-        "those are all parameters by their own names: asked are weights, by their "
-        "layer's name, and no biases": _every_parameter,
+        "those are all parameters; asked are weights, by their layer's name": (
+            _every_parameter
+        ),
         "convolutions have weights as well": _some_layers(
             lambda model, name: isinstance(model.get_submodule(name), nn.Linear)
         ),
