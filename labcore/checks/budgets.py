@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import clone, same, show
+from labcore.checks.compare import NO_RETURN, clone, same, show
 from labcore.checks.devices import DEVICES
 from labcore.checks.trial import Trial
 from labcore.nets import VGG
@@ -146,10 +146,7 @@ def _hold(ask: Trial, model: nn.Module, card: Card) -> None:
     if not same(before, model):
         wrong("the model as it was", "other weights in it", "work on a copy of it")
     if not isinstance(found, nn.Module):
-        forgotten = (
-            "the function ends without return; if it has a loop, nothing in it met the "
-            "limit"
-        )
+        forgotten = f"{NO_RETURN}; if it has a loop, nothing in it met the limit"
         forgotten = forgotten if found is None else ""
         wrong("a network", show(found), forgotten)
     try:

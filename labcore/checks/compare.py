@@ -9,8 +9,9 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-__all__ = ["clone", "common_cause", "difference", "same", "show"]
+__all__ = ["NO_RETURN", "clone", "common_cause", "difference", "same", "show"]
 
+NO_RETURN = "the function ends without return"
 RELATIVE, ABSOLUTE = 1e-5, 1e-6  # float32 sums, and their cancelling near zero
 
 
@@ -107,7 +108,7 @@ def common_cause(expected, got) -> str:
 
 def _common_cause(expected, got) -> str:
     if got is None and expected is not None:
-        return "the function ends without return; print() shows a value, no more"
+        return f"{NO_RETURN}; print() shows a value, no more"
     wanted, found = _kind(expected), _kind(got)
     if wanted and found and wanted != found:
         return f"that is {found}; asked is {wanted}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import math
 import operator
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import clone, same, show
+from labcore.checks.compare import NO_RETURN, show
 from labcore.checks.core import Lab, Step
+from labcore.checks.returned import drawn, input_afterwards, numbers, of_network
 from labcore.checks.trial import Trial, Wrong
 from labcore.nets import VGG
 
@@ -21,7 +21,6 @@ __all__ = ["EXERCISES", "lend"]
 _lab = Lab()
 EXERCISES, lend = _lab.exercises, _lab.lend
 
-NO_RETURN = "the function ends without return"
 IN_PLACE = "the network handed over is changed; begin with copy.deepcopy(model)"
 STALE = "the sizes reported are old: set out_channels, num_features, in_channels"
 NEW_STATISTICS = "running_mean and running_var are new ones: keep the old entries"
@@ -111,13 +110,7 @@ def select_channels(model: nn.Module, i: int, index: Tensor) -> nn.Module:
 
 def _net(ask: Trial, *channels: int) -> VGG:
     """A network of these channels in which every number is drawn, statistics too."""
-    model = VGG(in_channels=1, classes=3, channels=channels)
-    for name, values in model.state_dict().items():
-        if name.endswith(("running_var", "weight")) and values.dim() == 1:
-            values.copy_(0.5 + torch.rand(values.shape, generator=ask.rng))
-        elif values.is_floating_point():
-            values.copy_(torch.randn(values.shape, generator=ask.rng))
-    return model.eval()
+    return drawn(VGG(in_channels=1, classes=3, channels=channels), ask.rng)
 
 
 def _any_net(ask: Trial) -> VGG:
@@ -134,23 +127,7 @@ def _index(ask: Trial, channels: int) -> Tensor:
     return torch.randperm(channels, generator=ask.rng)[:keep]
 
 
-def _of_network(read: Callable[[nn.Module], dict]) -> Callable:
-    """A scenario: what `read` says of the network that an answer returns."""
-
-    @functools.wraps(read)
-    def scenario(answer, model, *rest):
-        before = clone(rest)
-        made = answer(model, *rest)
-        if not isinstance(made, nn.Module):
-            return {"result": show(made)}
-        if not same(before, rest):
-            return {"result": "a network, but an argument is changed"}
-        return {"result": "a network"} | read(made)
-
-    return scenario
-
-
-@_of_network
+@of_network
 def _shapes(made):
     """the shapes in the new network"""
     state = made.state_dict()
@@ -161,13 +138,7 @@ def _shapes(made):
     return shapes | {"channels of zeros": not all(part.any() for part in channels)}
 
 
-@_of_network
-def _values(made):
-    """the new network's numbers"""
-    return {name: values.detach() for name, values in made.state_dict().items()}
-
-
-@_of_network
+@of_network
 def _layers(made):
     """the new network's layers, printed"""
     kinds = nn.Conv2d | nn.BatchNorm2d
@@ -183,7 +154,7 @@ def _layers(made):
     }
 
 
-@_of_network
+@of_network
 def _scores(made):
     """the new network's class scores of 16 images"""
     state = made.state_dict()
@@ -201,21 +172,12 @@ def _scores(made):
         return {"scores": rebuilt.double().eval()(images.double())}
 
 
-def _input_afterwards(answer, model, *args):
-    """the network handed over, after the new one's parameters were set to 0"""
-    made = answer(model, *args)
-    if isinstance(made, nn.Module):
-        for parameter in made.parameters():
-            parameter.detach().zero_()
-    return {name: values.detach() for name, values in model.state_dict().items()}
-
-
 def _some_channels(ask: Trial) -> None:
     ask.through(_shapes, _net(ask, 4, 4, 4, 4), 2, OUTER_TWO)
     for i in (3, 0, 2):
         model = _any_net(ask)
         index = _index(ask, _convs(model)[i].out_channels)
-        ask.through(_values, model, i, index)
+        ask.through(numbers, model, i, index)
         ask.through(_layers, model, i, index)
     ask.through(_scores, model, i, index, oracle=_select_masked)
 
@@ -367,7 +329,7 @@ check_select_channels = _lab.exercise(
         Step(
             "three places",
             "the channels that stay",
-            lambda ask: ask.through(_values, _net(ask, 3, 4), 0, OUTER_TWO),
+            lambda ask: ask.through(numbers, _net(ask, 3, 4), 0, OUTER_TWO),
         ),
         Step(
             "any channels",
@@ -378,14 +340,14 @@ check_select_channels = _lab.exercise(
             "any channels",
             "another order",
             lambda ask: ask.through(
-                _values, _net(ask, 3, 4), 0, torch.tensor([2, 0, 1])
+                numbers, _net(ask, 3, 4), 0, torch.tensor([2, 0, 1])
             ),
         ),
         Step(
             "any channels",
             "a copy",
             lambda ask: ask.through(
-                _input_afterwards, _net(ask, 3, 4), 0, torch.tensor([0, 1, 2])
+                input_afterwards, _net(ask, 3, 4), 0, torch.tensor([0, 1, 2])
             ),
         ),
         Step("any channels", "any convolution", _some_channels),
@@ -545,7 +507,7 @@ check_channel_prune = _lab.exercise(
         Step(
             "any network",
             "a copy",
-            lambda ask: ask.through(_input_afterwards, _net(ask, 4, 6, 2), 0.5),
+            lambda ask: ask.through(input_afterwards, _net(ask, 4, 6, 2), 0.5),
         ),
         Step("any network", "five convolutions", _as_masked),
     ),
@@ -692,7 +654,7 @@ def apply_channel_sorting(model: nn.Module) -> nn.Module:
     return model
 
 
-@_of_network
+@of_network
 def _importances(made):
     """the importance of each convolution's input channels, in their new order"""
     return {
@@ -790,7 +752,7 @@ check_apply_channel_sorting = _lab.exercise(
         Step(
             "any network",
             "a copy",
-            lambda ask: ask.through(_input_afterwards, _net(ask, 4, 5, 3)),
+            lambda ask: ask.through(input_afterwards, _net(ask, 4, 5, 3)),
         ),
         Step("any network", "five convolutions", _all_sorted),
     ),

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import clone, same, show
+from labcore.checks.compare import NO_RETURN, clone, same, show
 from labcore.checks.core import Lab, Step
+from labcore.checks.returned import drawn, input_afterwards, numbers, of_network
 from labcore.checks.trial import Trial
 from labcore.nets import MLP, VGG, ResidualBlock, ResNet8
 
@@ -24,8 +25,6 @@ EXERCISES, lend = _lab.exercises, _lab.lend
 
 Member = tuple[str, int]
 Link = tuple[Member, Member]
-
-NO_RETURN = "the function ends without return"
 
 
 def chain_links(model: nn.Module, names: list[str]) -> list[Link]:
@@ -493,70 +492,29 @@ def prune_group(model: nn.Module, group: set[Member], keep: Tensor) -> nn.Module
     return model
 
 
-def _of_network(read: Callable[[nn.Module], dict], doc: str) -> Callable:
-    """A scenario: what `read` says of the network that an answer returns."""
-
-    def scenario(answer: Callable, model: nn.Module, *rest) -> dict:
-        before = clone(rest)
-        made = answer(model, *rest)
-        if not isinstance(made, nn.Module):
-            return {"result": show(made)}
-        if not same(before, rest):
-            return {"result": "a network, but an argument is changed"}
-        return {"result": "a network"} | read(made)
-
-    scenario.__doc__ = doc
-    return scenario
-
-
-def _sizes(made: nn.Module) -> dict:
+@of_network
+def _shapes(made):
+    """the shapes in the new network"""
     state = made.state_dict()
     zeros = any(bool((v == 0).any()) for v in state.values() if v.dim() > 0)
     shapes = {name: str(tuple(values.shape)) for name, values in state.items()}
     return shapes | {"zeros": zeros}
 
 
-_shapes = _of_network(_sizes, "the shapes in the new network")
-_values = _of_network(
-    lambda made: {n: v.detach() for n, v in made.state_dict().items()},
-    "the new network's numbers",
-)
-
-
-def _learning(made: nn.Module) -> dict:
+@of_network
+def _trained(made):
+    """what the new network trains"""
     trained = {n for n, p in made.named_parameters() if p.requires_grad}
     names = made.state_dict()
     return {name: "trained" if name in trained else "not trained" for name in names}
 
 
-_trained = _of_network(_learning, "what the new network trains")
-
-
-def _input_afterwards(answer: Callable, model: nn.Module, *args) -> dict:
-    """the network handed over, after the new one's parameters were set to 0"""
-    made = answer(model, *args)
-    if isinstance(made, nn.Module):
-        for parameter in made.parameters():
-            parameter.detach().zero_()
-    return {name: values.detach() for name, values in model.state_dict().items()}
-
-
-def _drawn(model: nn.Module, ask: Trial) -> nn.Module:
-    """The network with every number drawn, the BatchNorms' statistics too."""
-    for name, values in model.state_dict().items():
-        if name.endswith(("running_var", "weight")) and values.dim() == 1:
-            values.copy_(0.5 + torch.rand(values.shape, generator=ask.rng))
-        elif values.is_floating_point():
-            values.copy_(torch.randn(values.shape, generator=ask.rng))
-    return model.eval()
-
-
 def _vgg(ask: Trial) -> VGG:
-    return _drawn(VGG(in_channels=1, classes=3, channels=(3, 4)), ask)
+    return drawn(VGG(in_channels=1, classes=3, channels=(3, 4)), ask.rng)
 
 
 def _wide(ask: Trial) -> ResNet8:
-    return _drawn(ResNet8(width=4, classes=3), ask)
+    return drawn(ResNet8(width=4, classes=3), ask.rng)
 
 
 CHAIN = {("backbone.conv0", 0), ("backbone.bn0", 0), ("backbone.conv1", 1)}
@@ -573,16 +531,16 @@ OUTER_TWO = torch.tensor([0, 2])
 
 
 def _with_biases(ask: Trial) -> None:
-    model = _drawn(MLP(5, (4, 3), 2), ask)
-    ask.through(_values, model, PERCEPTRON, torch.tensor([1, 3]))
+    model = drawn(MLP(5, (4, 3), 2), ask.rng)
+    ask.through(numbers, model, PERCEPTRON, torch.tensor([1, 3]))
 
 
 def _residual(ask: Trial) -> None:
     model = _wide(ask)
     ask.through(_shapes, model, ENTRANCE, torch.tensor([0, 2, 3]))
-    ask.through(_values, model, ENTRANCE, torch.tensor([0, 2, 3]))
+    ask.through(numbers, model, ENTRANCE, torch.tensor([0, 2, 3]))
     keep = torch.randperm(16, generator=ask.rng)[:9]
-    ask.through(_values, model, EXIT, keep)
+    ask.through(numbers, model, EXIT, keep)
     ask.through(_trained, model, EXIT, keep)
 
 
@@ -661,12 +619,12 @@ check_prune_group = _lab.exercise(
         Step(
             "a chain",
             "the channels that stay",
-            lambda ask: ask.through(_values, _vgg(ask), CHAIN, OUTER_TWO),
+            lambda ask: ask.through(numbers, _vgg(ask), CHAIN, OUTER_TWO),
         ),
         Step(
             "any group",
             "another order",
-            lambda ask: ask.through(_values, _vgg(ask), CHAIN, torch.tensor([2, 0, 1])),
+            lambda ask: ask.through(numbers, _vgg(ask), CHAIN, torch.tensor([2, 0, 1])),
         ),
         Step(
             "any group",
@@ -677,7 +635,7 @@ check_prune_group = _lab.exercise(
             "any group",
             "a copy",
             lambda ask: ask.through(
-                _input_afterwards, _vgg(ask), CHAIN, torch.tensor([0, 1, 2])
+                input_afterwards, _vgg(ask), CHAIN, torch.tensor([0, 1, 2])
             ),
         ),
         Step("any group", "layers with a bias", _with_biases),
@@ -809,7 +767,7 @@ check_group_importance = _lab.exercise(
         Step(
             "any group",
             "linear layers",
-            lambda ask: ask(_drawn(MLP(5, (4, 3), 2), ask), set(PERCEPTRON)),
+            lambda ask: ask(drawn(MLP(5, (4, 3), 2), ask.rng), set(PERCEPTRON)),
         ),
         Step("any group", "groups of a residual network", _any_groups),
     ),
