@@ -85,8 +85,8 @@ def sensitivity_scan(
             "pass as many labels as images, and at least one."
         )
     device = runtime.device()
-    batch_size = batch_size or (128 if device.type == "cpu" else 512)
     dtype = torch.bfloat16 if runtime.precision() == "bf16" else torch.float32
+    batch_size = batch_size or (512 // dtype.itemsize if device.type == "cpu" else 512)
     with torch.no_grad():
         replay = Replay(model, images[:4].to(device, torch.float32))
         masks = _masks(replay, prune, levels)

@@ -5,32 +5,21 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-import numpy as np
 from torch.utils.data import DataLoader
 
-from labcore import assets, training
+from labcore import training
 from labcore.tracks import workbench
+from tests.bench import plain
 from tests.bench.timing import Row, interleaved, precisions, ratios, row, setting
 
 LR = 0.01
 
 
 def rows(quick: bool) -> list[Row]:
-    from tests.bench import plain  # needs torchvision
-
     bench = workbench("fashion")
     evaluated, trained = (1000, 1024) if quick else (2500, 4096)
-    with np.load(assets.path("fashion.npz")) as arrays:
-        val = plain.Pictures(
-            arrays["val_images"][:evaluated],
-            arrays["val_labels"][:evaluated],
-            plain.TEST,
-        )
-        train = plain.Pictures(
-            arrays["train_images"][:trained],
-            arrays["train_labels"][:trained],
-            plain.TRAIN,
-        )
+    val = plain.pictures("val", evaluated, plain.TEST)
+    train = plain.pictures("train", trained, plain.TRAIN)
     val_images, val_labels = (t[:evaluated] for t in bench.images("val"))
     train_images, train_labels = (t[:trained] for t in bench.images("train"))
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from labcore import assets
+
 Step = transforms.Normalize(mean=(0.286,), std=(0.353,))
 TRAIN = transforms.Compose(
     [
@@ -36,6 +38,13 @@ class Pictures(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.transform(self.images[index]), int(self.labels[index])
+
+
+def pictures(split: str, count: int, transform) -> Pictures:
+    """The first images of a split of the shipped data, as someone would load them."""
+    with np.load(assets.path("fashion.npz")) as arrays:
+        pixels, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        return Pictures(pixels[:count], labels[:count], transform)
 
 
 def evaluate(model: nn.Module, loader: DataLoader, device: str = "cpu") -> float:

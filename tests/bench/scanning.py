@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from labcore import nets
 from labcore.replay import Replay, channels_last
@@ -18,7 +20,15 @@ from tests.bench import plain
 from tests.bench.timing import Row, interleaved, precisions, ratios, row, setting
 
 SPARSITIES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-Job = tuple[Tensor, Tensor, tuple[float, ...]]  # images, labels, sparsities
+
+
+class Job(NamedTuple):
+    """One scan: what the plain loop loads, the same as tensors, and the sparsities."""
+
+    pairs: Dataset
+    images: Tensor
+    labels: Tensor
+    sparsities: tuple[float, ...]
 
 
 def magnitude(weight: Tensor, sparsity: float) -> Tensor:
@@ -35,11 +45,15 @@ def rows(quick: bool) -> list[Row]:
 
 
 def fashion(quick: bool) -> list[Row]:
-    """The default network on 2,500 val images, 500 a round."""
+    """The default network on 2,500 val images, a third a round."""
     bench = workbench("fashion")
-    images, labels = (t[: 500 if quick else 2500] for t in bench.images("val"))
-    pieces = zip(images.split(500), labels.split(500), strict=True)
-    jobs = [(*piece, SPARSITIES) for piece in pieces]
+    images, labels = bench.images("val")
+    pictures = plain.pictures("val", len(images), plain.TEST)
+    ends = [0, 500] if quick else [0, 834, 1667, 2500]
+    jobs = [
+        Job(Subset(pictures, range(a, b)), images[a:b], labels[a:b], SPARSITIES)
+        for a, b in pairwise(ends)
+    ]
     wanted = {"fp32": "≥ 4", "bf16": "≥ 8"}
     return versus_plain("scan, default network", bench.dense, jobs, wanted)
 
@@ -65,7 +79,8 @@ def full_size() -> nn.Module:
 
 def random_jobs(count: int, rounds: list[tuple[float, ...]]) -> list[Job]:
     images = torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    return [(images, torch.arange(count) % 10, each) for each in rounds]
+    labels = torch.arange(count) % 10
+    return [Job(TensorDataset(images, labels), images, labels, each) for each in rounds]
 
 
 def versus_plain(
@@ -78,16 +93,15 @@ def versus_plain(
     """Both scans of each job in turn: speed, agreement, share of the best matmul."""
 
     def plainly(number: int) -> dict:
-        images, labels, sparsities = jobs[number]
-        pairs = TensorDataset(images.contiguous(), labels)
+        job = jobs[number]
         net = make().to(device, memory_format=torch.contiguous_format)
-        loader = DataLoader(pairs, batch_size=512)
-        return plain.sensitivity_scan(net, loader, magnitude, sparsities, device)
+        loader = DataLoader(job.pairs, batch_size=512)
+        return plain.sensitivity_scan(net, loader, magnitude, job.sparsities, device)
 
     def fast(precision: str) -> Callable[[int], dict]:
         def run(number: int) -> dict:
             with setting(PRECISION=precision):
-                images, labels, sparsities = jobs[number]
+                _, images, labels, sparsities = jobs[number]
                 net = make().to(device)
                 done = sensitivity_scan(net, images, labels, magnitude, sparsities)
             return done.accuracy
@@ -99,7 +113,7 @@ def versus_plain(
 
     scans = {precision: fast(precision) for precision in precisions()}
     fastest = {f"matmul {name}": best_matmul(name) for name in scans}
-    work = [behind_macs(make(), images[:1]) for images, *_ in jobs]
+    work = [behind_macs(make(), job.images[:1]) for job in jobs]
     seconds, results = interleaved({"plain": plainly, **scans, **fastest}, len(jobs))
     found = []
     for name in scans:
@@ -114,10 +128,8 @@ def versus_plain(
         )
         shares = []
         best = max(results[f"matmul {name}"])
-        for (images, _, levels), macs, took in zip(
-            jobs, work, seconds[name], strict=True
-        ):
-            total = len(images) * (macs[0] + len(levels) * sum(macs))
+        for job, macs, took in zip(jobs, work, seconds[name], strict=True):
+            total = len(job.images) * (macs[0] + len(job.sparsities) * sum(macs))
             shares.append(100 * total / took / best)
         found.append(
             row(
