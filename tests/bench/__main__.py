@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +24,6 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
-    os.environ["TQDM_DISABLE"] = "1"
 
     facts = machine()
     print("; ".join(f"{name}: {value}" for name, value in facts.items()), flush=True)

@@ -79,7 +79,7 @@ def rows(quick: bool) -> list[Row]:
             "evaluation",
             plain_evaluation,
             evaluation,
-            5 if quick else 7,
+            3 if quick else 5,
             "≥ 4",
             float,
         ),

@@ -49,7 +49,7 @@ def fashion(quick: bool) -> list[Row]:
     bench = workbench("fashion")
     images, labels = bench.images("val")
     pictures = plain.pictures("val", len(images), plain.TEST)
-    ends = [0, 500] if quick else [0, 834, 1667, 2500]
+    ends = [0, 300] if quick else [0, 834, 1667, 2500]
     jobs = [
         Job(Subset(pictures, range(a, b)), images[a:b], labels[a:b], SPARSITIES)
         for a, b in pairwise(ends)
@@ -60,7 +60,7 @@ def fashion(quick: bool) -> list[Row]:
 
 def vgg64(quick: bool) -> list[Row]:
     """The full-size network, two of the sparsities a round."""
-    count = 100 if quick else 200
+    count = 64 if quick else 200
     rounds = [(0.6,)] if quick else [SPARSITIES[k::3] for k in range(3)]
     wanted = {"fp32": "≥ 3", "bf16": "≥ 6"}
     return versus_plain("scan, VGG(64)", full_size, random_jobs(count, rounds), wanted)
@@ -201,7 +201,7 @@ def growth(quick: bool) -> list[Row]:
     by_levels = {levels: seconds_of(unit, levels) for levels in POINTS}
     found = []
     for what, variants in (("images", by_images), ("sparsities", by_levels)):
-        took, _ = interleaved(variants, rounds=2 if quick else 5)
+        took, _ = interleaved(variants, rounds=2 if quick else 3)
         found.append(
             row(
                 f"scan: straightness of seconds against {what}",

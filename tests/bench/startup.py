@@ -31,7 +31,7 @@ keep = lambda weight, sparsity: weight.abs() > sparsity * weight.abs().max()
 sensitivity_scan(bench.dense(), images[:512], labels[:512], keep, [0.4, 0.6, 0.8])
 model = bench.dense()
 images, labels = bench.images("train")
-train(model, images[:4096], labels[:4096], epochs=1)
+train(model, images[:2048], labels[:2048], epochs=1)
 bench.accuracy(model, "val")
 gc.collect()
 """
@@ -60,7 +60,7 @@ def rows(quick: bool) -> list[Row]:
             "torch": lambda _: python("import torch"),
             "lab": lambda _: python(FIRST_ACCURACY),
         },
-        rounds=2 if quick else 5,
+        rounds=1 if quick else 5,
     )
     evaluations = [float(text) for text in printed["lab"]]
     found = [
