@@ -115,13 +115,14 @@ def _cgroup_quota(root: Path) -> float:
 
 
 def let_threads_sleep() -> None:
-    """Call before torch is imported: its idle threads then sleep and do not spin.
+    """Call before torch is imported: its idle threads spin shortly and then sleep.
 
-    Spinning helps a process that is alone, by some 8 % of an evaluation. With two
-    kernels on two cores one took two to five times as long, as each waited for a core
-    that the other only held.
+    By default they spin for long. With two kernels on two cores an evaluation then
+    took two to six times as long, as each waited for a core that the other only held.
+    Sleeping at once costs a kernel that is alone 15 % of a training.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # sleeping at once
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on Linux this one counts
 
 
 def use_threads() -> int:

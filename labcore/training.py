@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -10,13 +11,26 @@ from torch.nn import functional as F
 
 from labcore import runtime
 
-__all__ = ["augmented", "evaluate", "predict", "train"]
+__all__ = ["augmented", "distilled_from", "evaluate", "predict", "train"]
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, images, labels) -> loss
 
 
 def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(model(images).float(), labels)
+
+
+def distilled_from(teacher: nn.Module, soft: float = 4.0) -> Loss:
+    """A loss that asks for the teacher's scores, softened, instead of the labels."""
+    teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+
+    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        wanted = (teacher.to(images.device)(images).float() / soft).softmax(dim=1)
+        scores = (model(images).float() / soft).log_softmax(dim=1)
+        # soft**2: gradients as large as those of the labels' loss
+        return soft**2 * F.kl_div(scores, wanted, reduction="batchmean")
+
+    return loss
 
 
 @runtime.reused_memory()

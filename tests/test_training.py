@@ -42,6 +42,28 @@ def test_training_lowers_the_loss_and_learns_the_classes():
     assert training.evaluate(model, images, labels) == 100
 
 
+def test_a_network_distilled_from_another_answers_as_it_does():
+    images, labels = bright_and_dark()
+    teacher, model = net(), net()
+    training.train(teacher, images, 1 - labels, epochs=4, lr=0.05, batch_size=16)
+    before = {name: t.clone() for name, t in teacher.state_dict().items()}
+    loss = training.distilled_from(teacher)
+    assert loss(teacher.eval(), images, labels).item() == pytest.approx(0, abs=1e-6)
+    training.train(model, images, labels, epochs=4, lr=0.05, batch_size=16, loss=loss)
+    assert training.evaluate(model, images, 1 - labels) == 100  # not the labels given
+    assert all(torch.equal(before[n], t) for n, t in teacher.state_dict().items())
+    assert all(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_a_distilling_loss_is_the_divergence_of_softened_scores():
+    teacher, model = nn.Linear(3, 2, bias=False), nn.Linear(3, 2, bias=False)
+    images = torch.randn(5, 3)
+    wanted, scores = ((n(images) / 2).softmax(1) for n in (teacher, model))
+    expected = 4 * (wanted * (wanted / scores).log()).sum(1).mean().item()
+    loss = training.distilled_from(teacher, soft=2.0)(model, images, torch.zeros(5))
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_seed_repeats_a_training_run():
     images, labels = bright_and_dark()
     runs = []

@@ -27,6 +27,7 @@ os.environ["PATH"] = here + os.pathsep + os.environ.get("PATH", "")
 os.environ["LABCORE_STRICT"] = "1"  # an exercise that is not written fails
 os.environ["LABCORE_PRECISION"] = "fp32"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 class DropEmptyNbgrader(p.NbGraderPreprocessor):
