@@ -22,12 +22,13 @@ from pathlib import Path
 
 from nbgrader import preprocessors as p
 
+from labcore.runtime import let_threads_sleep
+
 here = str(Path(sys.executable).parent)  # of alembic, which nbgrader calls by name
 os.environ["PATH"] = here + os.pathsep + os.environ.get("PATH", "")
 os.environ["LABCORE_STRICT"] = "1"  # an exercise that is not written fails
 os.environ["LABCORE_PRECISION"] = "fp32"
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+let_threads_sleep()
 
 
 class DropEmptyNbgrader(p.NbGraderPreprocessor):
