@@ -56,7 +56,7 @@ def train(
     after_step   called with the model after every update: here a mask is put back
     """
     runtime.use_threads()
-    device = runtime.device()
+    device, home = runtime.device(), _device_of(model)
     model.to(device, memory_format=torch.channels_last).train()
     images, labels = images.to(device), labels.to(device)
     optimizer = torch.optim.SGD(
@@ -99,8 +99,12 @@ def train(
                     bar.update()
                 losses.append(total / batches)
     finally:
-        model.eval()
+        model.eval().to(home)
     return losses
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def _warm_cosine(done: float, warmup: float) -> float:
@@ -143,12 +147,15 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 125) -> Tensor:
     runtime.use_threads()
     device = runtime.device()
     was_training = model.training
+    if _device_of(model).type != device.type:  # whoever holds its weights keeps them
+        model = copy.deepcopy(model)
     model.to(device, memory_format=torch.channels_last).eval()
     batches = images.split(batch_size)
     try:
         with runtime.autocast():
             bar = runtime.progress(batches, what="evaluating")
-            return torch.cat([model(batch.to(device)).float() for batch in bar])
+            scores = [model(batch.to(device)).float() for batch in bar]
+        return torch.cat(scores).to(images.device)
     finally:
         model.train(was_training)
 

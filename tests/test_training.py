@@ -1,11 +1,13 @@
 """Training and evaluation by what they do, on sets that take no time."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from labcore import training
+from labcore import runtime, training
 from labcore.runtime import LabError
 
 
@@ -188,6 +190,26 @@ def test_predict_gives_the_models_scores_in_float32(monkeypatch):
     rounded = training.predict(model, images)
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, scores, rtol=0.05, atol=0.05)
+
+
+def test_a_network_stays_where_it_is_while_a_copy_runs_on_the_device(monkeypatch):
+    """The device is torch's pretended one, from which no scores come back."""
+    monkeypatch.setattr(runtime, "device", lambda: torch.device("meta"))
+    monkeypatch.setattr(runtime, "autocast", nullcontext)
+    model = net()
+    weight = model[0].weight.data
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        training.predict(model, torch.randn(7, 1, 8, 8))
+    assert model[0].weight.data_ptr() == weight.data_ptr()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_network_comes_home_from_the_gpu(monkeypatch):
+    monkeypatch.setenv("LABCORE_DEVICE", "cuda")
+    model = net()
+    losses = training.train(model, *bright_and_dark(), epochs=3, batch_size=16)
+    assert losses[-1] < losses[0]
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
