@@ -404,7 +404,7 @@ check_predicted_accuracy = _lab.exercise(
                 dense - sum(max(0, dense - a) for a in _each_accuracy(dense, *scan))
             )
         ),
-        "networks that gain may end above the dense one: do not cut off there": (
+        "a plan whose layers gain may end above the dense one: do not cut it off": (
             lambda dense, *scan: min(dense, predicted_accuracy(dense, *scan))
         ),
         "the sum may fall below zero; that is worth knowing, so do not cut it off": (
@@ -492,24 +492,27 @@ def _small_enough(ask: Trial) -> None:
 
 
 def _better_than_uniform(ask: Trial) -> None:
-    got, uniform = _accuracy(ask.bench, _chosen(ask)), _uniform_accuracy(ask.bench)
+    chosen = _chosen(ask)
+    got, uniform = _accuracy(ask.bench, chosen), _uniform_accuracy(ask.bench)
     if got < uniform + MARGIN:
         ask.wrong(
             expected=f"at least {MARGIN:g} points above the uniform choice, "
             f"which reaches {uniform:.1f} %",
             got=f"{got:.1f} % on val before fine-tuning",
-            likely=_too_far(_chosen(ask)),
+            likely=_costly_layer(ask.bench, chosen),
         )
 
 
-def _too_far(chosen: Shares) -> str:
-    """Beyond nine tenths hardly any layer's curve is still flat."""
-    name = max(chosen, key=chosen.get, default="")
-    if not name or chosen[name] <= 0.9:
-        return ""
+def _costly_layer(bench, chosen: Shares) -> str:
+    """The layer that loses most where it alone is pruned as chosen."""
+    model = bench.dense()
+    some = [tensor[:500] for tensor in bench.images("val")]
+    alone = {n: scan_layer(model, n, [s], *some)[s] for n, s in chosen.items()}
+    name = min(alone, key=alone.get)
+    lost = _percent_right(model, *some) - alone[name]
     return (
-        f"{name} has lost {chosen[name]:.0%}, and there the curves fall: take less "
-        "there and a little more from the other large layers"
+        f"{name} alone, {chosen[name]:.0%} of it gone, costs {lost:.0f} points: take "
+        "less there and a little more from large layers whose curves are flat"
     )
 
 
