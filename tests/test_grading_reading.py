@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
-from labcore.grading.reading import find_submissions  # noqa: E402
+from labcore.grading.reading import find_submissions, keep_apart  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
 
 STEM = "02_fine_grained_pruning"
@@ -34,9 +34,17 @@ def test_a_folder_for_each_student(tmp_path):
     }
 
 
-def test_of_several_notebooks_that_of_the_lab_is_taken(tmp_path):
-    tree(tmp_path, f"ann/{STEM}.ipynb", "ann/03_scan.ipynb")
-    assert found(tmp_path) == {"ann": f"ann/{STEM}.ipynb"}
+@pytest.mark.parametrize("other", ["03_scan.ipynb", "final.ipynb", "new/mine.ipynb"])
+def test_of_several_notebooks_that_of_the_lab_is_taken_and_others_named(
+    tmp_path, other
+):
+    tree(tmp_path, f"ann/{STEM}.ipynb", f"ann/{other}")
+    (ann,) = find_submissions(tmp_path, STEM)
+    assert (ann.student, ann.file) == ("ann", f"ann/{STEM}.ipynb")
+    assert ann.notes == [
+        "2 notebooks were handed in; the last that is named for the lab counts: "
+        f"{STEM}.ipynb; left out: {other}"
+    ]
 
 
 def test_checkpoints_and_other_hidden_files_are_no_submissions(tmp_path):
@@ -56,7 +64,8 @@ def test_canvas_names_late_and_handed_in_again(tmp_path):
     ann, rick = find_submissions(tmp_path, STEM)
     assert (ann.student, ann.file) == ("doejane_12", f"doejane_12_344_{STEM}-10.ipynb")
     assert ann.notes == [
-        f"3 notebooks were handed in; the last counts: {STEM}-10.ipynb"
+        f"3 notebooks were handed in; the last counts: {STEM}-10.ipynb; "
+        f"left out: {STEM}.ipynb, {STEM}-2.ipynb"
     ]
     assert (rick.student, rick.notes) == (
         "roerick_13",
@@ -79,9 +88,74 @@ def test_plain_names_and_a_browsers_copies(tmp_path):
     assert found(tmp_path) == {"ann": "ann (1).ipynb", "bob": f"bob_{STEM}.ipynb"}
 
 
+def test_numbers_in_plain_names_are_students_unless_the_first_is_there_too(tmp_path):
+    numbered = [f"student-{n}.ipynb" for n in ("001", "002", "1", "2")]
+    tree(tmp_path, *numbered, "ann.ipynb", "ann-1.ipynb", f"{STEM}-3.ipynb")
+    assert found(tmp_path) == {
+        **{name.removesuffix(".ipynb"): name for name in numbered},
+        "ann": "ann-1.ipynb",
+        f"{STEM}-3": f"{STEM}-3.ipynb",
+    }
+
+
 def test_the_later_one_counts_where_names_do_not_tell(tmp_path):
+    tree(tmp_path, "ann/z.ipynb", "ann/a.ipynb", "bob/a.ipynb")
+    assert found(tmp_path) == {"ann": "ann/a.ipynb", "bob": "bob/a.ipynb"}
+
+
+MOODLE = "Jane Doe_12_assignsubmission_file_"
+
+
+@pytest.mark.parametrize(
+    ("names", "students"),
+    [
+        (["ann.ipynb", "bob.ipynb", "bob (1).ipynb"], ["ann", "bob"]),
+        ([f"ann_{STEM}.ipynb", f"bob_{STEM}.ipynb"], ["ann", "bob"]),
+        (["ann/x.ipynb", "bob/x.ipynb", "read me.txt"], ["ann", "bob", "read me"]),
+        (["ann/x.pdf", "bob/x.pdf"], ["ann", "bob"]),
+        ([f"{MOODLE}{STEM}.ipynb"], ["Jane Doe_12"]),
+        ([f"{MOODLE}/{STEM}.ipynb", "bob.ipynb"], ["Jane Doe_12", "bob"]),
+        ([f"doe_12_345_{STEM}.ipynb", "list.txt"], ["doe_12", "list"]),
+    ],
+)
+def test_one_folder_around_a_class_is_no_student(tmp_path, names, students):
+    tree(tmp_path, *(f"class/{name}" for name in names))
+    assert list(found(tmp_path)) == students
+    path = zipped(tmp_path / "class.zip", *(f"class/{name}" for name in names))
+    assert list(found(path)) == students
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{STEM}.ipynb", "03_sensitivity_scan.ipynb"],
+        [f"{STEM}.ipynb", f"{STEM}-1.ipynb"],
+        ["mine.ipynb", "mine-1.ipynb", "mine (2).ipynb"],
+        ["mine.ipynb", "old/mine.ipynb"],
+        [f"{STEM}/{STEM}.ipynb", "draft/mine.ipynb"],
+        [f"{STEM}.ipynb", "pictures/plot.png"],
+        ["work/mine.ipynb", "report.pdf"],
+    ],
+)
+@pytest.mark.parametrize("student", ["ann", MOODLE])
+def test_the_folder_of_the_one_student_is_a_student(tmp_path, names, student):
+    tree(tmp_path, *(f"{student}/{name}" for name in names))
+    assert list(found(tmp_path)) == [{MOODLE: "Jane Doe_12"}.get(student, student)]
+
+
+def test_a_student_who_handed_in_nothing_is_one_of_a_class(tmp_path):
+    (tmp_path / "bob").mkdir()
     tree(tmp_path, "ann/z.ipynb", "ann/a.ipynb")
-    assert found(tmp_path) == {"ann": "ann/a.ipynb"}
+    assert found(tmp_path) == {"ann": "ann/a.ipynb", "bob": ""}
+
+
+@pytest.mark.parametrize("out", [".", "grades", "ann/grades", "../in/grades"])
+def test_grades_among_the_submissions_are_refused(tmp_path, out):
+    submissions = tree(tmp_path / "in", "ann/a.ipynb")
+    with pytest.raises(LabError, match="name a folder outside with --out"):
+        keep_apart(submissions, submissions / out)
+    keep_apart(submissions, tmp_path / "in2")
+    keep_apart(submissions / "ann/a.ipynb", submissions / "grades")
 
 
 def test_one_notebook(tmp_path):

@@ -11,14 +11,14 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from labcore.grading.intake import sound
 from labcore.runtime import LabError
 
-__all__ = ["Submission", "find_submissions"]
+__all__ = ["Submission", "find_submissions", "keep_apart"]
 
 LARGEST = 20_000_000
 NO_ZIP = "is no zip that can be read, or not all of it: download it again."
@@ -32,7 +32,7 @@ CANVAS = re.compile(r"(?P<who>.+?)_(?P<late>LATE_)?(?P<user>\d+)_\d+_(?P<file>.+
 MOODLE = re.compile(
     r"(?P<who>.+)_(?P<user>\d+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?"
 )
-AGAIN = re.compile(r"(?:-(\d{1,3})| \((\d{1,3})\))$")
+AGAIN = re.compile(r"(?:-([1-9]\d{0,2})| \((\d{1,3})\))$")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ class _Upload:
         return int(found[1] or found[2]) if found else 0
 
     @property
+    def shown(self) -> str:
+        """Its name, or its path in the student's folder."""
+        return "/".join(self.entry.parts[1:]) or self.file
+
+    @property
     def order(self) -> tuple:
         return self.late, self.again, self.entry.changed, self.file
 
@@ -90,12 +95,24 @@ def find_submissions(path: Path, stem: str) -> list[Submission]:
             f"There is no {path}: name a folder of submissions, a zip or a notebook."
         )
     uploads: dict[str, list[_Upload]] = {student: [] for student in empty}
-    for entry in _below_one_folder(entries, stem):
-        upload = _upload(entry, stem)
+    if not empty:
+        entries = _below_one_folder(entries, stem)
+    flat = {entry.parts[0] for entry in entries if len(entry.parts) == 1}
+    for entry in entries:
+        upload = _upload(entry, stem, flat)
         uploads.setdefault(upload.student, []).append(upload)
     if not uploads:
         raise LabError(f"There is no submission in {path}.")
     return [_latest(student, uploads[student], stem) for student in sorted(uploads)]
+
+
+def keep_apart(submissions: Path, out: Path) -> None:
+    """LabError for a folder of grades that would be read as a student's."""
+    if out.resolve().is_relative_to(submissions.resolve()):
+        raise LabError(
+            f"The grades in {out} would lie among the submissions in {submissions}: "
+            "name a folder outside with --out."
+        )
 
 
 def _in_folder(top: Path) -> Iterator[_Entry]:
@@ -199,26 +216,57 @@ def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts) -> _Entry
 SECONDS = (32_140_800, 2_678_400, 86_400, 3_600, 60, 1)  # so that dates compare
 
 
-def _below_one_folder(entries: list[_Entry], stem: str) -> Iterable[_Entry]:
+def _below_one_folder(entries: list[_Entry], stem: str) -> list[_Entry]:
     """Without the one folder around everything that many zips have."""
     tops = {entry.parts[0] for entry in entries}
-    deep = all(len(entry.parts) > 2 and entry.parts[1] != stem for entry in entries)
-    flat = all(len(e.parts) == 2 and CANVAS.fullmatch(e.parts[1]) for e in entries)
-    if len(tops) == 1 and (deep or flat):
-        return [_Entry(e.parts[1:], e.changed, e.read) for e in entries]
-    return entries
+    below = [_Entry(e.parts[1:], e.changed, e.read) for e in entries if e.parts[1:]]
+    if len(tops) != 1 or len(below) < len(entries) or _of_platform(*tops):
+        return entries
+    return below if _of_several(below, stem) else entries
 
 
-def _upload(entry: _Entry, stem: str) -> _Upload:
+def _of_several(entries: list[_Entry], stem: str) -> bool:
+    """Whether these files look like those of a class, not of one student."""
+    if any(_of_platform(entry.parts[0]) for entry in entries):
+        return True
+    files = [entry.parts for entry in entries]
+    files = [parts for parts in files if _is_notebook(parts[-1])] or files
+    folders = {parts[0] for parts in files if len(parts) > 1}
+    loose = {parts[0] for parts in files if len(parts) == 1}
+    if not loose and stem not in folders:
+        return len(folders) > 1 or all(len(entry.parts) > 1 for entry in entries)
+    plain = {_plain(name, loose) for name in loose}
+    return not folders and len(plain) > 1 and stem not in plain
+
+
+def _upload(entry: _Entry, stem: str, flat: set[str]) -> _Upload:
     name = entry.parts[-1]
     if len(entry.parts) > 1:
         student, late, _ = _who(entry.parts[0])
         return _Upload(student, name, late, entry)
     student, late, file = _who(name)
     if file is None:  # alice.ipynb, alice_02_fine_grained_pruning.ipynb
-        plain = AGAIN.sub("", PurePosixPath(name).stem)
-        student = plain.replace(stem, "").strip("_- ") or plain
+        plain = _plain(name, flat)
+        own = plain.replace(stem, "")
+        student = plain if AGAIN.fullmatch(own) else own.strip("_- ") or plain
     return _Upload(student, file or name, late, entry)
+
+
+def _plain(name: str, names: set[str]) -> str:
+    """Without ending and a browser's (2); without -2 where the first is there too."""
+    path = PurePosixPath(name)
+    found = AGAIN.search(path.stem)
+    if found and (found[2] or path.stem[: found.start()] + path.suffix in names):
+        return path.stem[: found.start()]
+    return path.stem
+
+
+def _is_notebook(name: str) -> bool:
+    return name.lower().endswith(".ipynb")
+
+
+def _of_platform(name: str) -> bool:
+    return _who(name)[2] is not None
 
 
 def _who(name: str) -> tuple[str, bool, str | None]:
@@ -232,18 +280,27 @@ def _who(name: str) -> tuple[str, bool, str | None]:
 
 def _latest(student: str, uploads: list[_Upload], stem: str) -> Submission:
     found = Submission(student)
-    notebooks = [u for u in uploads if u.file.lower().endswith(".ipynb")]
+    notebooks = [u for u in uploads if _is_notebook(u.file)]
     if not notebooks:
-        others = ", ".join(u.file for u in uploads)[:200] or "nothing"
-        found.problem = f"no notebook was handed in, but {others}"
+        handed_in = _listed(uploads) or "nothing"
+        found.problem = f"no notebook was handed in, but {handed_in}"
         return found
     named = [u for u in notebooks if stem in u.file]
-    *earlier, last = sorted(named or notebooks, key=lambda upload: upload.order)
+    last = max(named or notebooks, key=lambda upload: upload.order)
     found.file, found.read = "/".join(last.entry.parts), last.entry.read
-    if earlier:
+    left_out = [upload for upload in notebooks if upload is not last]
+    if left_out:
+        some = 0 < len(named) < len(notebooks)
+        which = "the last that is named for the lab" if some else "the last"
         found.notes.append(
-            f"{len(earlier) + 1} notebooks were handed in; the last counts: {last.file}"
+            f"{len(notebooks)} notebooks were handed in; {which} counts: {last.shown}; "
+            f"left out: {_listed(left_out)}"
         )
     if last.late:
         found.notes.append("handed in late, says the name of the file")
     return found
+
+
+def _listed(uploads: list[_Upload]) -> str:
+    names = ", ".join(upload.shown for upload in uploads)
+    return names if len(names) <= 200 else f"{names[:200]} ..."
