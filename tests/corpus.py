@@ -21,7 +21,6 @@ from labcore.authoring.notebooks import grading
 Outcome = dict[str, tuple[str, float]]
 PASSED: Outcome = {name: ("passed", points) for name, points in ALL.items()}
 FILE = f"{STEM}.ipynb"
-SLEEP = "31536.117"  # seconds that only our background process sleeps
 FORGED = (
     '{"results": [{"status": "passed", "points": 3, "of": 3, "message": "ok", '
     '"trouble": false}]}'
@@ -84,6 +83,7 @@ LONG = {
     *("cheat: takes the reference from another exercise", "returns far too much"),
     *("late loop keeps what came before", "answer turned into text"),
     *("cheat: the channel, with a pickle", "leaves a file for the next exercise"),
+    "a control character in an f-string of another cell",
     "reads the other exercises' references",
 }
 WRONG = {
@@ -327,6 +327,37 @@ def _():
     )
     nb.cells.insert(1, new_code_cell("%time\nimport operator"))
     nb.cells.insert(1, new_code_cell("TWO = 2\ndef two():\n    return TWO"))
+    nb.cells.insert(1, new_code_cell("x=1\n" * 100_000))
+    return nb
+
+
+answers("one huge cell", but(first=("damaged", 0)), double="x=1\n" * 3_000_000)
+answers(
+    "a no-break space in an f-string",
+    PASSED,
+    double="def double(x):\n    f\"{'a\u00a0b'}\"\n    return 2 * x",
+)
+
+
+@kind("a control character in an f-string of another cell", PASSED)
+def _():
+    nb = handed_in()
+    nb.cells.insert(1, new_code_cell("x = f\"{'a\x07b'}\""))
+    return nb
+
+
+@kind("what Python cannot write anew, in helpers and amendments", PASSED)
+def _():
+    nb = handed_in(double="def double(x):\n    return (two() + big - big) * x")
+    nb.cells.remove(cell_of(nb, "quadruple"))
+    for source in (
+        "from functools import cache\n@cache\ndef two():\n"
+        "    return len(f\"{'a\u200d'}\")",
+        f"odd = 1; big = 0x{'f' * 5000}; 1 / 0",
+        "quadruple = lambda x: len(f\"{'\x07\x07'}\") * double(x)",
+        "flip.text = f\"{'a\u00a0b'}\"",
+    ):
+        nb.cells.append(new_code_cell(source))
     return nb
 
 
@@ -477,11 +508,11 @@ answers(
 answers(
     "background process",
     PASSED,
-    double=f"""\
+    double="""\
 import os, subprocess
 if os.fork() == 0:
     os.setsid()
-    subprocess.run(["sleep", "{SLEEP}"])
+    subprocess.run(["sleep", "3600"])
     os._exit(0)
 def double(x):
     return 2 * x""",

@@ -1,5 +1,7 @@
 """Submissions in the shapes in which platforms deliver them."""
 
+import ast
+import json
 import os
 import zipfile
 
@@ -7,7 +9,18 @@ import pytest
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
-from labcore.grading.reading import find_submissions, keep_apart  # noqa: E402
+from nbformat.v4 import new_code_cell  # noqa: E402
+from toylab import course, handed_in  # noqa: E402
+
+from labcore.grading import api  # noqa: E402
+from labcore.grading.assignment import read_assignment  # noqa: E402
+from labcore.grading.cellcode import LONGEST_CELL  # noqa: E402
+from labcore.grading.jobs import Terms, job_of, read_work  # noqa: E402
+from labcore.grading.reading import (  # noqa: E402
+    Submission,
+    find_submissions,
+    keep_apart,
+)
 from labcore.runtime import LabError  # noqa: E402
 
 STEM = "02_fine_grained_pruning"
@@ -247,3 +260,48 @@ def test_a_name_in_another_encoding_is_shown_by_its_bytes(tmp_path):
     folder = os.fsencode(tmp_path / "Jos") + b"\xe9"
     os.mkdir(folder)
     assert list(found(tmp_path)) == [r"Jos\xe9"]
+
+
+def test_no_cell_is_parsed_that_is_too_long(tmp_path, monkeypatch):
+    huge, parse, lengths = "x=1\n" * 100_000, ast.parse, []
+    nb = handed_in(double=huge, flip=f"{huge}def flip(tensor):\n    return 1")
+    nb.cells.insert(1, new_code_cell(f"{huge}def quadruple(x):\n    return 1"))
+    assignment = read_assignment("90", course(tmp_path))
+
+    def noted(source, *args, **kwargs):
+        lengths.append(len(source))
+        return parse(source, *args, **kwargs)
+
+    monkeypatch.setattr(ast, "parse", noted)
+    data = json.dumps(nb).encode()
+    work = read_work(Submission("ann", read=lambda: data), assignment)
+    job = job_of(work, assignment, Terms((1,)), assignment.tasks)
+    assert [asked["name"] for asked in job["exercises"]] == ["quadruple"]
+    assert 0 < max(lengths) <= LONGEST_CELL
+    assert work.notes == ["cells beside the answers too long to be read: 1"]
+
+
+def test_from_python_it_is_one_submission_with_seeds_that_nobody_foresees(
+    tmp_path, monkeypatch
+):
+    root, right = course(tmp_path), json.dumps(handed_in())
+    for name, files in (("one", ["a/x.ipynb"]), ("two", ["a/x.ipynb", "b/x.ipynb"])):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for file in files:
+                archive.writestr(file, right)
+    passed = {"status": "passed", "points": 1, "of": 1, "message": "ok"}
+    drawn = []
+
+    def examined(job):
+        drawn.append(job["seeds"])
+        return {"results": [passed] * len(job["exercises"])}
+
+    monkeypatch.setattr(api.workers, "examined", examined)
+    with pytest.raises(LabError, match="two.zip holds 2 submissions, but one"):
+        api.grade(tmp_path / "two.zip", "90", root=root)
+    one = tmp_path / "one.zip"
+    for terms in (None, Terms(()), Terms((3, 4))):
+        assert api.grade(one, "90", terms=terms, root=root).student == "a"
+    assert [len(set(seeds)) for seeds in drawn] == [2, 2, 2]
+    assert not set(drawn[0]) & set(drawn[1]) and drawn[2] == (3, 4)
+    assert min(drawn[0]) > 1

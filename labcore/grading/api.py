@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labcore.environment import ROOT
 from labcore.grading import workers
 from labcore.grading.assignment import read_assignment
-from labcore.grading.batch import SEEDS, result_of
-from labcore.grading.jobs import Terms, job_of, read_work
+from labcore.grading.batch import result_of
+from labcore.grading.jobs import Terms, job_of, read_work, secret_seeds
 from labcore.grading.reading import find_submissions
 from labcore.runtime import LabError
 
@@ -45,14 +45,24 @@ class Result:
 def grade(
     path: Path | str, lab: str, *, terms: Terms | None = None, root: Path = ROOT
 ) -> Result:
-    """The Result of one notebook for a lab named by its two digits."""
+    """The Result of one notebook for a lab named by its two digits.
+
+    Secret seeds unless `terms` has some.
+    """
     path = Path(path)
     if not path.is_file():
         raise LabError(f"There is no notebook {path}: name one file.")
     assignment = read_assignment(lab, root)
-    submission = find_submissions(path, assignment.stem)[0]
+    submission, *more = find_submissions(path, assignment.stem)
+    if more:
+        raise LabError(
+            f"{path.name} holds {len(more) + 1} submissions, but one is graded here: "
+            "name one notebook, or use `labcore grade` for a class."
+        )
     work = read_work(submission, assignment)
-    terms = terms or Terms(seeds=tuple(range(SEEDS)))
+    terms = terms or Terms(seeds=())
+    closed = tuple(str(place.resolve()) for place in (root, path.parent))
+    terms = replace(terms, seeds=terms.seeds or secret_seeds(), closed=closed)
     try:
         with workers.local(1) as executor:
             job = job_of(work, assignment, terms, assignment.tasks)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import re
 import symtable
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["amended", "as_text", "borrowed", "plain"]
+__all__ = [
+    "LONGEST_CELL",
+    "amended",
+    "as_text",
+    "as_written",
+    "borrowed",
+    "parsed",
+    "plain",
+]
 
 CELL_MAGIC = re.compile(r"\A(?:\s*%%(?:time|timeit|capture|prun)\b[^\n]*(?:\n|\Z))+")
 BINDERS = (
@@ -18,6 +27,7 @@ BINDERS = (
 )
 PERHAPS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AugAssign)
 MOST_STARS = 20
+LONGEST_CELL = 100_000  # characters: to parse one costs a thousand times its size
 NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -36,6 +46,16 @@ def plain(source: str) -> str:
         except (ImportError, *NO_PYTHON):
             pass  # the cell's own error says more
     return source
+
+
+def parsed(source: str) -> ast.Module | None:
+    """None for a cell that is no Python, or too long to be looked at."""
+    if len(source) > LONGEST_CELL:
+        return None
+    try:
+        return ast.parse(source)
+    except NO_PYTHON:
+        return None
 
 
 def borrowed(
@@ -85,7 +105,7 @@ class _Statement:
 
 def _statements(source: str) -> Iterator[_Statement]:
     for statement in _body(source):
-        text, anew = as_text(statement), isinstance(statement, BINDERS)
+        text, anew = as_text(statement, source), isinstance(statement, BINDERS)
         if isinstance(statement, ast.AnnAssign) and not statement.value:
             continue
         if anew or isinstance(statement, PERHAPS):
@@ -95,18 +115,33 @@ def _statements(source: str) -> Iterator[_Statement]:
 
 
 def _body(source: str) -> list[ast.stmt]:
-    try:
-        return ast.parse(source).body
-    except NO_PYTHON:
-        return []
+    tree = parsed(source)
+    return tree.body if tree else []
 
 
-def as_text(node: ast.AST) -> str:
-    """Empty for what nests too deep."""
+def as_text(statement: ast.stmt, source: str) -> str:
+    """In one form, without comments; empty for what nests too deep."""
     try:
-        return ast.unparse(node)
+        return ast.unparse(statement)
+    except ValueError:  # odd characters in an f-string, a number of many digits
+        return as_written(statement, source)
     except RecursionError:
         return ""
+
+
+def as_written(statement: ast.stmt, source: str) -> str:
+    """The lines of a top statement, with its decorators."""
+    above = [node.lineno for node in getattr(statement, "decorator_list", ())]
+    first = min([statement.lineno, *above])
+    lines = _lines(source)[first - 1 : statement.end_lineno]
+    lines[-1] = lines[-1][: statement.end_col_offset]
+    lines[0] = lines[0][statement.col_offset :]
+    return b"\n".join(lines).decode()
+
+
+@functools.lru_cache(maxsize=1)
+def _lines(source: str) -> list[bytes]:
+    return source.encode().splitlines()
 
 
 def _bound(source: str) -> list[str]:

@@ -9,10 +9,11 @@ from textwrap import indent
 
 from labcore.grading.cellcode import (
     CELL_MAGIC,
-    NO_PYTHON,
     amended,
     as_text,
+    as_written,
     borrowed,
+    parsed,
 )
 
 __all__ = ["completed", "elsewhere", "gathered"]
@@ -35,7 +36,7 @@ def elsewhere(
     """
     unwritten = answer is None or not answer.strip() or _same(answer, stub)
     if not unwritten:
-        tree = _tree(answer)
+        tree = parsed(_simple(answer))
         if tree is None or any(_binds(node, name) for node in tree.body):
             return None
     found = None
@@ -49,11 +50,11 @@ def elsewhere(
 def completed(answer: str, name: str, others: Sequence[str]) -> str:
     """The answer and what other cells add to it afterwards: Pruner.apply = apply."""
     parts = [answer]
-    for cell in others:
-        tree = _tree(cell) if name in cell else None
+    for cell in (_simple(other) for other in others if name in other):
+        tree = parsed(cell)
         amending = [s for s in (tree.body if tree else ()) if name in amended(s)]
-        if text := "\n".join(map(as_text, amending)):
-            helpers = borrowed(text, [_simple(cell)], {name: ...})
+        if text := "\n".join(as_text(s, cell) for s in amending):
+            helpers = borrowed(text, [cell], {name: ...})
             added = indent("\n".join([*helpers, text]), "    ")
             parts.append(f"try:\n{added}\nexcept Exception:\n    pass")
     return "\n\n".join(parts)
@@ -65,17 +66,15 @@ def _simple(source: str) -> str:
     return MAGIC.sub("", blank)
 
 
-def _tree(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(_simple(source))
-    except NO_PYTHON:
-        return None
-
-
 def _same(answer: str, stub: str) -> bool:
     """Whether both say the same, but for comments."""
-    trees = _tree(answer), _tree(stub)
-    return None not in trees and as_text(trees[0]) == as_text(trees[1]) != ""
+    return _texts(answer) == _texts(stub) != []
+
+
+def _texts(source: str) -> list[str]:
+    simple = _simple(source)
+    tree = parsed(simple)
+    return [as_text(s, simple) for s in (tree.body if tree else ())]
 
 
 def _binds(node: ast.stmt, name: str) -> bool:
@@ -94,13 +93,12 @@ def _stored(name: ast.Name) -> bool:
 
 def _definition(cell: str, name: str) -> str | None:
     """The text of the last function or class of this name at the top of the cell."""
-    tree = _tree(cell) if name in cell else None
+    simple = _simple(cell)
+    tree = parsed(simple) if name in cell else None
     for node in reversed(tree.body if tree else ()):
-        if isinstance(node, DEFINITIONS) and node.name == name:
-            first = min(at.lineno for at in (node, *node.decorator_list))
-            return "\n".join(_simple(cell).split("\n")[first - 1 : node.end_lineno])
-        if _is_lambda(node, name):
-            return ast.unparse(node)
+        named = isinstance(node, DEFINITIONS) and node.name == name
+        if named or _is_lambda(node, name):
+            return as_written(node, simple)
     return None
 
 

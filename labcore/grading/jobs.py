@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,23 +13,40 @@ from nbformat import NotebookNode
 from labcore.authoring.notebooks import grading
 from labcore.authoring.splice import Report, splice
 from labcore.grading.assignment import Assignment, Task
+from labcore.grading.cellcode import LONGEST_CELL
 from labcore.grading.gather import completed, elsewhere
 from labcore.grading.intake import notebook_in, sound
 from labcore.grading.reading import Submission
 
-__all__ = ["Terms", "Work", "job_of", "read_work", "rows_of", "texts_of", "to_run"]
+__all__ = [
+    "Terms",
+    "Work",
+    "job_of",
+    "read_work",
+    "rows_of",
+    "secret_seeds",
+    "texts_of",
+    "to_run",
+]
 
-LONGEST_CELL, MOST_OTHERS = 100_000, 400_000  # characters
+SEEDS = 2
+MOST_OTHERS = 400_000  # characters
 
 
 @dataclass(frozen=True)
 class Terms:
     """How answers are run."""
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # none: secret ones
     timeout: float = 60.0
     memory: float = 4.0  # GB
     sandbox: bool = True
+    closed: tuple[str, ...] = ()  # files and folders that no answer may see
+
+
+def secret_seeds() -> tuple[int, ...]:
+    """For checks whose inputs nobody can foresee."""
+    return tuple(secrets.randbelow(10**9) for _ in range(SEEDS))
 
 
 @dataclass
@@ -40,6 +58,7 @@ class Work:
     digest: str = ""
     problem: str = ""
     status: str = ""  # damaged or missing, where there is nothing to run
+    fault: str = ""  # of ours, where reading it broke down
     notes: list[str] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
@@ -81,12 +100,14 @@ def _take_answers(work: Work, notebook: NotebookNode, assignment: Assignment) ->
         used.add(answer.student)
         work.answers[answer.grade_id] = notebook.cells[answer.student].source
     work.notes += _remarks(report, titles, notebook, assignment)
-    room = MOST_OTHERS
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code" and index not in used and not grading(cell):
-            room -= len(cell.source)
-            if room > 0:
-                work.others.append(cell.source)
+    _take_others(
+        work,
+        [
+            cell.source
+            for index, cell in enumerate(notebook.cells)
+            if cell.cell_type == "code" and index not in used and not grading(cell)
+        ],
+    )
     for task in assignment.tasks:
         answer = work.answers.get(task.grade_id)
         if found := elsewhere(answer, task.stub, task.name, work.others):
@@ -95,6 +116,16 @@ def _take_answers(work: Work, notebook: NotebookNode, assignment: Assignment) ->
                 f"{task.id}: its cell defines no {task.name}; what another cell "
                 "defines by that name counts"
             )
+
+
+def _take_others(work: Work, sources: Sequence[str]) -> None:
+    room = MOST_OTHERS
+    for source in sources:
+        if len(source) <= min(room, LONGEST_CELL):
+            room -= len(source)
+            work.others.append(source)
+    if left := len(sources) - len(work.others):
+        work.notes.append(f"cells beside the answers too long to be read: {left}")
 
 
 def _parts(assignment: Assignment) -> tuple:
@@ -135,6 +166,7 @@ def job_of(
         "checks": assignment.checks,
         "setup": assignment.setup,
         "hidden": hidden,
+        "closed": terms.closed,
         "others": work.others,
         "seeds": terms.seeds,
         "timeout": terms.timeout,
