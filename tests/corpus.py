@@ -856,3 +856,48 @@ while frame:
 def double(x):
     return 2 * x""",
 )
+answers(
+    "memory bomb in shared memory",
+    but(first=("memory", 0)),
+    double="""\
+import mmap
+hoard, block = [], bytes(100_000_000)
+for _ in range(60):
+    hoard.append(mmap.mmap(-1, 100_000_000))
+    hoard[-1].write(block)
+def double(x):
+    return 2 * x""",
+)
+answers(
+    "memory bomb in files without a name",
+    but(first=("error", 0)),
+    double="""\
+import os
+block = bytes(40_000_000)
+for n in range(50):
+    os.write(os.memfd_create(str(n)), block)
+def double(x):
+    return 2 * x""",
+)
+answers(
+    "memory bomb of many processes",
+    but(first=("memory", 0)),
+    double="""\
+import os, time
+for _ in range(12):
+    if os.fork() == 0:
+        hoard = b"x" * 400_000_000
+        time.sleep(60)
+time.sleep(6)
+def double(x):
+    return 2 * x""",
+)
+answers(
+    "opens files without end",
+    but(first=("error", 0)),
+    double="""\
+import os
+pipes = [os.pipe() for _ in range(200)]
+def double(x):
+    return 2 * x""",
+)

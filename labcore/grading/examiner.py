@@ -26,6 +26,7 @@ from labcore.runtime import LabError
 __all__ = ["examine", "main"]
 
 GRACE = 30  # seconds beyond the answer's own for the check itself
+LOOK_EVERY = 0.2  # seconds from one look at the room's memory to the next
 PR_SET_PDEATHSIG = 1
 
 
@@ -64,6 +65,7 @@ def examine(job: Mapping) -> list[dict]:
                     exercises=len(job["exercises"]),
                     setup=job["setup"],
                     hidden=job["hidden"],
+                    closed=job["closed"],
                     memory=job["memory"],
                     seconds=job["timeout"],
                 )
@@ -89,21 +91,25 @@ def _bench():
 
 def _in_child(room: Room, number: int, exercise, asked, job, bench) -> dict:
     """The verdict of a forked child, or what became of it."""
-    end = room.run(number)
+    end, too_large = room.run(number), False
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        die_with_parent()
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
-        os.close(reading)
         try:
+            die_with_parent()
+            os.close(reading)
+            _limit_memory(job["memory"])
             found = _judge(end, exercise, asked, job, bench)
             os.write(writing, json.dumps(found).encode())
         finally:
             os._exit(0)
     os.close(writing)
+    deadline = time.monotonic() + job["timeout"] + GRACE
     try:
-        text = _read_until(reading, time.monotonic() + job["timeout"] + GRACE)
+        while (text := _read_for(LOOK_EVERY, reading)) is None:
+            if time.monotonic() > deadline:
+                break
+            too_large = too_large or room.ended_as_too_large()
     finally:
         os.close(reading)
         os.kill(child, signal.SIGKILL)
@@ -114,18 +120,30 @@ def _in_child(room: Room, number: int, exercise, asked, job, bench) -> dict:
     if not text:
         said = "the check could not work with what the answer returned"
         return _outcome(exercise, "error", 0, said, trouble=True)
-    return json.loads(text)
+    found = json.loads(text)
+    if too_large:
+        found |= {"trouble": True, "ended": False}
+        if found["status"] != "passed":
+            found["status"] = "memory"
+            most = f"{job['memory'] / 1e9:g} GB"
+            found["message"] += f"; it was ended, as its processes took over {most}"
+    return found
 
 
-def _read_until(source: int, deadline: float) -> bytes | None:
-    taken = b""
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([source], [], [], left)[0]:
-            part = os.read(source, 1 << 16)
-            if not part:
-                return taken
-            taken += part
-    return None
+def _limit_memory(most: int) -> None:
+    """Of the check itself, which works with what an answer sent."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _read_for(seconds: float, source: int) -> bytes | None:
+    """All that comes until its end; None where nothing comes in this time."""
+    if not select.select([source], [], [], seconds)[0]:
+        return None
+    with open(source, "rb", closefd=False) as file:
+        return file.read()
 
 
 def _judge(end, exercise, asked: Mapping, job: Mapping, bench) -> dict:

@@ -8,15 +8,18 @@ import os
 import secrets
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labcore.environment import ROOT
+from labcore.grading.covers import covering
+from labcore.grading.memory import family, holds_more
 from labcore.grading.seccomp import program
 from labcore.runtime import LabError
 
@@ -28,7 +31,7 @@ COURSE = "/course"  # where labcore stands inside, without what follows
 MASKED = ("authoring", "checks", "grading", "submit")
 INSIDE = ("__init__", "answering", "cellcode", "refusing", "shapes", "values", "wire")
 SYSTEM = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
-PROCESSES, FILE_BYTES, SCRATCH_BYTES = 40, 50_000_000, 200_000_000
+PROCESSES, FILES, FILE_BYTES, SCRATCH_BYTES = 40, 64, 50_000_000, 200_000_000
 START_SECONDS, CLEAR_SECONDS = 180, 10
 INSTALL = (
     "install it with 'apt install bubblewrap' (Debian, Ubuntu) or 'dnf install "
@@ -55,7 +58,7 @@ def kind_of_sandbox() -> str:
             continue
         with _filter() as rules:
             tried = subprocess.run(
-                _command(bwrap, kind, rules, ["/usr/bin/true"]),
+                _command(bwrap, kind, rules, (), ["/usr/bin/true"]),
                 capture_output=True,
                 text=True,
                 pass_fds=[rules],
@@ -82,10 +85,15 @@ def _filter() -> Iterator[int]:
         os.close(file)
 
 
-def _command(bwrap: str, kind: str, rules: int, argv: Sequence[str]) -> list[str]:
-    """bubblewrap around `argv`: system and Python read-only, nothing else in reach."""
-    prefixes = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
-    prefixes = [p for p in prefixes if not p.is_relative_to("/usr")]
+def _command(
+    bwrap: str, kind: str, rules: int, closed: Sequence[str], argv: Sequence[str]
+) -> list[str]:
+    """bubblewrap around `argv`: system and Python read-only, nothing else in reach.
+
+    What is closed stays out of reach wherever it lies.
+    """
+    pythons = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
+    prefixes = [p for p in pythons if not p.is_relative_to("/usr")]
     command = [bwrap, "--ro-bind", "/usr", "/usr"]
     for name in ("bin", "lib", "lib64"):
         if Path("/", name).is_symlink():
@@ -108,14 +116,15 @@ def _command(bwrap: str, kind: str, rules: int, argv: Sequence[str]) -> list[str
     command += ["--perms", "0755", "--dir", COURSE]
     command += ["--ro-bind", str(LABCORE), f"{COURSE}/labcore"]
     masked = [Path(COURSE, "labcore", n) for n in MASKED if (LABCORE / n).is_dir()]
-    for prefix in (Path("/usr"), *prefixes):
-        masked += _secrets_below(prefix)
     for place in masked:
         command += ["--perms", "0755", "--tmpfs", str(place)]
     for name in INSIDE:
         file = f"grading/{name}.py"
         command += ["--ro-bind", str(LABCORE / file), f"{COURSE}/labcore/{file}"]
-    for place in (*masked, *roofs, "/dev", "/"):
+    out_of_sight = [_of_the_course(), *map(Path, closed)]
+    options, covers = covering([Path("/usr"), *pythons], out_of_sight)
+    command += options
+    for place in (*masked, *covers, *roofs, "/dev", "/"):
         command += ["--remount-ro", str(place)]
     command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
     command += ["--seccomp", str(rules), "--clearenv"]
@@ -129,11 +138,9 @@ def _top(place: Path) -> Path:
     return SCRATCH / place.relative_to(SCRATCH).parts[0]
 
 
-def _secrets_below(prefix: Path) -> list[Path]:
-    """Folders with answers that lie inside a folder that is shown."""
-    folders = [ROOT / name for name in ("solutions", "tests", "work")]
-    folders += [LABCORE / name for name in MASKED]
-    return [f for f in folders if f.is_relative_to(prefix) and f.is_dir()]
+def _of_the_course() -> Path:
+    """A clone has answers, also in .git; installed elsewhere, only labcore is ours."""
+    return ROOT if (ROOT / "solutions").is_dir() else LABCORE
 
 
 def _as_nobody() -> list[str]:
@@ -179,10 +186,12 @@ class Room:
         exercises: int,
         setup: Sequence[str],
         hidden: Sequence[str],
+        closed: Sequence[str],
         memory: int,
         seconds: float,
     ) -> None:
         self._sandbox, self._exercises = sandbox, exercises
+        self._closed, self._memory = closed, memory
         self._job = {
             "setup": list(setup),
             "hidden": list(hidden),
@@ -190,6 +199,7 @@ class Room:
             "limits": {
                 "DATA": memory,
                 "FSIZE": FILE_BYTES,
+                "NOFILE": FILES,
                 "CPU": int(10 * seconds) + 60,
                 "CORE": 0,
             },
@@ -229,7 +239,7 @@ class Room:
             return start(argv, env=environment, pass_fds=sockets)
         kind, bwrap = kind_of_sandbox(), shutil.which("bwrap")
         with _filter() as rules:
-            command = _command(bwrap, kind, rules, argv)
+            command = _command(bwrap, kind, rules, self._closed, argv)
             return start(command, env={}, pass_fds=[*sockets, rules])
 
     def run(self, number: int) -> socket.socket:
@@ -250,6 +260,18 @@ class Room:
         self._order({"why": True})
         found = self._told(2)
         return found if type(found) is int else None
+
+    def ended_as_too_large(self) -> bool:
+        """End all in it if they hold more memory than the room may.
+
+        The limit of a process does not count what it shares, nor what others hold.
+        """
+        if not holds_more(self.process.pid, self._memory):
+            return False
+        for member in [*family(self.process.pid)]:
+            with suppress(OSError):
+                os.kill(member, signal.SIGKILL)
+        return True
 
     def close(self) -> None:
         self.process.kill()

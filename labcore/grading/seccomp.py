@@ -2,8 +2,10 @@
 
 What the kernel keeps by user or by room (keys, System V memory, queues and semaphores,
 POSIX queues, limits and priorities of the process that starts them) would carry one
-answer's findings to the next. So do calls that reach into another process. All these
-fail with EPERM, as do calls in another architecture's numbers.
+answer's findings to the next. So do calls that reach into another process. Files in
+memory, and what a user namespace of one's own allows, would be memory that no process
+is seen to hold. All these fail with EPERM, as do calls in another architecture's
+numbers.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ REFUSED = {
     "pidfd_getfd": (438, 438),
     "kcmp": (312, 272),
     "userfaultfd": (323, 282),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "io_uring_setup": (425, 425),
@@ -58,15 +62,19 @@ OWN_ONLY = {  # allowed where the first argument is 0: the process that calls
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
 }
+CLONE = (56, 220)  # its first argument says what the new process does not share
+CLONE3 = (435, 435)  # says it where a filter cannot look; without it clone is taken
+NEW_USER = 0x10000000
 MACHINES = {  # as audit numbers them, and the column above
     "x86_64": (0xC000003E, 0),
     "aarch64": (0xC00000B7, 1),
 }
 X32 = 0x40000000  # x86_64 has its calls once more from this number on
 
-LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # codes of classic BPF
+# codes of classic BPF
+LOAD, EQUAL, AT_LEAST, HAS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # places in struct seccomp_data
-ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+ALLOW, FAIL = 0x7FFF0000, 0x00050000
 
 
 def program(machine: str = "") -> bytes:
@@ -79,15 +87,18 @@ def program(machine: str = "") -> bytes:
             "notebook."
         )
     audit, column = MACHINES[machine]
-    refuse = _step(RETURN, REFUSE)
+    refuse, allow = _step(RETURN, FAIL | errno.EPERM), _step(RETURN, ALLOW)
     steps = [_step(LOAD, ARCHITECTURE), _step(EQUAL, audit, 1, 0), refuse]
     steps += [_step(LOAD, NUMBER), _step(AT_LEAST, X32, 0, 1), refuse]
     for numbers in REFUSED.values():
         steps += [_step(EQUAL, numbers[column], 0, 1), refuse]
     for numbers in OWN_ONLY.values():
         steps += [_step(EQUAL, numbers[column], 0, 4), _step(LOAD, FIRST_ARGUMENT)]
-        steps += [_step(EQUAL, 0, 1, 0), refuse, _step(RETURN, ALLOW)]
-    return b"".join([*steps, _step(RETURN, ALLOW)])
+        steps += [_step(EQUAL, 0, 1, 0), refuse, allow]
+    steps += [_step(EQUAL, CLONE3[column], 0, 1), _step(RETURN, FAIL | errno.ENOSYS)]
+    steps += [_step(EQUAL, CLONE[column], 0, 3), _step(LOAD, FIRST_ARGUMENT)]
+    steps += [_step(HAS, NEW_USER, 0, 1), refuse]
+    return b"".join([*steps, allow])
 
 
 def _step(code: int, operand: int, then: int = 0, otherwise: int = 0) -> bytes:
