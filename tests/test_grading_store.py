@@ -96,12 +96,73 @@ def test_points_that_are_none_are_said_and_not_counted(store, points):
     assert grades["ann", "Q1.1"]["points"] == ""
 
 
-def test_an_answer_that_changed_after_its_review_is_said(store):
+def logged(store, what):
+    lines = (store.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["what"] == what]
+
+
+@pytest.mark.parametrize("reread", [{"points": "2"}, {"comment": "read again"}])
+def test_an_answer_that_changed_after_its_review_is_said_until_it_was_read(
+    store, reread
+):
+    merged(store)
+    edit(store, "review.csv", points="3")
+    assert merged(store)[0] == []
+    store.save(result("ann", text="Something else."))
+    for _ in range(3):
+        said, _ = merged(store)
+        assert "changed after its review" in said[0]
+        assert "Q1.1: the answer changed" in store.table("summary.csv")[0]["notes"]
+    edit(store, "review.csv", **reread)
+    assert merged(store)[0] == []
+    assert store.table("summary.csv")[0]["notes"] == ""
+
+
+def test_an_answer_that_changed_before_the_first_merge_of_its_review_is_said(store):
     merged(store)
     edit(store, "review.csv", points="3")
     store.save(result("ann", text="Something else."))
-    said, _ = merged(store)
-    assert "changed after its review" in said[0]
+    for _ in range(2):
+        assert "changed after its review" in merged(store)[0][0]
+
+
+def test_points_of_a_review_are_logged_once_for_each_change(store):
+    merged(store)
+    for points in ("3", "3", "2", ""):
+        edit(store, "review.csv", points=points)
+        merged(store)
+    changes = [(e["before"], e["now"]) for e in logged(store, "review")]
+    assert changes == [
+        (None, ["3", ""]),
+        (["3", ""], ["2", ""]),
+        (["2", ""], None),
+    ]
+    assert {(e["student"], e["question"]) for e in logged(store, "review")} == {
+        ("ann", "Q1.1")
+    }
+
+
+@pytest.mark.parametrize(
+    "points, status", [("4", "passed"), ("3", "partial"), ("0", "failed")]
+)
+def test_an_override_reads_a_free_text_that_waited(store, points, status):
+    line = f"student,exercise,points,reason\nann,Q1.1,{points},told me in person\n"
+    (store.folder / "overrides.csv").write_text(line, encoding="utf-8")
+    _, grades = merged(store)
+    assert grades["ann", "Q1.1"]["status"] == status
+    page = store.folder / "feedback" / store.table("keys.csv")[0]["page"]
+    text = page.read_text(encoding="utf-8")
+    assert f"{points} of 4" in text and "told me in person" in text
+    assert "waits to be read" not in text
+    assert store.table("summary.csv")[0]["to review"] == "0"
+
+
+def test_a_question_that_the_lab_has_no_more_is_said(store):
+    said = merge(store, "01", {})
+    assert said == [
+        "review.csv, Q1.1: it is in the lab no more, so without rubric and model answer"
+    ]
+    assert store.table("review.csv")[0]["answer"] == "It doubles."
 
 
 def test_an_override_holds_at_every_merge_and_tells_why(store):
@@ -112,9 +173,7 @@ def test_an_override_holds_at_every_merge_and_tells_why(store):
         assert grades["ann", "1.1"]["points"] == "3"
         assert "the text was ambiguous" in grades["ann", "1.1"]["message"]
         assert grades["bob", "1.1"]["points"] == "2"
-    log = (store.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    changes = [json.loads(line) for line in log]
-    assert [c["now"] for c in changes] == [
+    assert [c["now"] for c in logged(store, "overrides")] == [
         [["ann", "1.1", 3.0, "the text was ambiguous"]]
     ]
 
@@ -268,3 +327,23 @@ def test_a_damaged_file_is_named(store, name):
     path.write_text(path.read_text(encoding="utf-8")[:9], encoding="utf-8")
     with pytest.raises(LabError, match=f"{path.name} is damaged: "):
         merged(store)
+
+
+def test_a_folder_is_begun_with_its_first_result(tmp_path):
+    store = Store(tmp_path)
+    store.begin({"lab": "01", "seeds": [1]})
+    assert store.run() == {}
+    store.save(result("ann"))
+    assert store.run()["lab"] == "01"
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "feedback"])
+def test_what_cannot_be_written_is_named(tmp_path, name):
+    store = Store(tmp_path)
+    if name == "feedback":
+        (tmp_path / name).write_text("a file, not a folder", encoding="utf-8")
+    else:
+        (tmp_path / name).mkdir()
+    with pytest.raises(LabError, match=f"{name}.* cannot be written .*--resume"):
+        store.log("merge")
+        store.write_page("page.html", "")

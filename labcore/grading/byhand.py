@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from labcore.grading.store import Store
 
-__all__ = ["overrides_in", "reviewed", "reviews_in", "row_of"]
+__all__ = ["earned", "overrides_in", "reviewed", "reviews_in", "row_of"]
 
 FILLED = ("student", "question", "answer", "points", "comment")
 OVERRIDES = ("student", "exercise", "points", "reason")
@@ -25,8 +26,22 @@ def row_of(rows: Sequence[dict], exercise: str) -> dict | None:
     return next((row for row in rows if row["exercise"] == exercise), None)
 
 
+def earned(points: float, of: float) -> str:
+    """The status of a free text that was given points."""
+    return "passed" if points >= of else "partial" if points else "failed"
+
+
+def _words(text: str) -> str:
+    """A fingerprint of the words: spreadsheets trim and break lines anew."""
+    words = " ".join(text.split()).encode("utf-8", errors="backslashreplace")
+    return hashlib.sha256(words).hexdigest()[:12]
+
+
 def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
-    """(student, question) -> its row, and whether every filled row is among them."""
+    """(student, question) -> its row, and whether every filled row is among them.
+
+    Each row has "read" too: the fingerprint of the answer that it was filled in for.
+    """
     waiting = {
         (student, text["exercise"])
         for student, result in results.items()
@@ -49,7 +64,36 @@ def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
         )
     if lost:
         said.append("review.csv: it is left as it is until such rows are mended")
-    return reviews, not lost
+    told = _remembered(store, reviews)
+    return {key: row | {"read": told[key][2]} for key, row in reviews.items()}, not lost
+
+
+def _remembered(store: Store, reviews) -> dict[tuple, list]:
+    """(student, question) -> points, comment and the answer that they were given for.
+
+    A later merge shows a newer answer beside them: only a change of points or comment
+    tells that somebody read it.
+    """
+    run = store.run()
+    applied = {(row[0], row[1]): row[2:] for row in run.get("reviews", [])}
+    told = {}
+    for key, row in reviews.items():
+        given = [row["points"].strip(), row["comment"].strip()]
+        old = applied.get(key)
+        same = old is not None and old[:2] == given
+        told[key] = old if same else [*given, _words(row["answer"])]
+    for key in sorted(applied.keys() | told.keys()):
+        before, now = applied.get(key), told.get(key)
+        if before != now:
+            student, question = key
+            before, now = before and before[:2], now and now[:2]
+            store.log(
+                "review", student=student, question=question, before=before, now=now
+            )
+    if told != applied:
+        lines = [[*key, *value] for key, value in told.items()]
+        store.begin(run | {"reviews": lines})
+    return told
 
 
 def reviewed(student: str, text: dict, reviews, said: list[str]) -> dict:
@@ -65,11 +109,12 @@ def reviewed(student: str, text: dict, reviews, said: list[str]) -> dict:
     if points is None:
         said.append(f"{where}: {given!r} is no number from 0 to {text['of']:g}")
         return row
-    if filled["answer"].split() != text["source"].split():  # spreadsheets trim
-        said.append(f"{where}: the answer changed after its review; look again")
-    full = points >= text["of"]
-    row["status"] = "passed" if full else "partial" if points else "failed"
-    row["points"] = points
+    if filled["read"] != _words(text["source"]):
+        row["changed"] = "the answer changed after its review"
+        said.append(
+            f"{where}: {row['changed']}; read it, then change points or comment"
+        )
+    row["status"], row["points"] = earned(points, text["of"]), points
     return row
 
 

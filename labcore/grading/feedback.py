@@ -56,7 +56,7 @@ def _points(row: dict) -> str:
 def _part(row: dict) -> str:
     title = f"{row['exercise']} {row['title']}: {_points(row)}"
     lines = [f"<h2>{escape(title)}</h2>", f"<p>{SENTENCES[row['status']]}</p>"]
-    if row["message"] and row["status"] != "review":
+    if row["message"]:
         lines.append(f"<pre>{escape(row['message'])}</pre>")
     if row.get("comment"):
         lines.append(f"<p><b>Comment:</b> {escape(row['comment'])}</p>")

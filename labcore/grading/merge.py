@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from labcore.grading.byhand import overrides_in, reviewed, reviews_in, row_of
+from labcore.grading.byhand import earned, overrides_in, reviewed, reviews_in, row_of
 from labcore.grading.feedback import SENTENCES, page
 from labcore.grading.store import Store
 
@@ -39,10 +39,12 @@ def merge(store: Store, lab: str, questions: Mapping[str, object]) -> list[str]:
         by_hand = f"Changed by hand{above if points > row['of'] else ''}: {reason}"
         row["message"] = _joined(row["message"], by_hand)
         row["points"] = points
+        if row["status"] == "review":
+            row["status"] = earned(points, row["of"])
     _write_grades(store, lab, students)
     _write_summary(store, lab, students, results)
     if all_taken:
-        _write_review(store, results, reviews, questions)
+        _write_review(store, results, reviews, questions, said)
     _write_pages(store, lab, students, results)
     return said
 
@@ -86,6 +88,7 @@ def _write_summary(store: Store, lab: str, students, results) -> None:
         digest = results[student]["digest"]
         if digest and (others := [s for s in owners[digest] if s != student]):
             notes.append(f"the same file as {', '.join(others)}")
+        notes += [f"{r['exercise']}: {r['changed']}" for r in rows if "changed" in r]
         lines.append(
             (
                 *(student, lab, sum(p or 0 for p in points.values())),
@@ -99,25 +102,29 @@ def _write_summary(store: Store, lab: str, students, results) -> None:
     store.write_table("summary.csv", head, lines)
 
 
-def _write_review(store: Store, results, reviews, questions) -> None:
-    lines = []
+def _write_review(store: Store, results, reviews, questions, said: list[str]) -> None:
+    lines, unknown = [], set()
     for student, result in results.items():
         for text in result["texts"]:
             if text["status"] != "review":
                 continue
-            exercise, filled = (
-                text["exercise"],
-                reviews.get((student, text["exercise"])),
-            )
-            filled = filled or {"points": "", "comment": ""}
-            asked = questions[exercise]
+            exercise = text["exercise"]
+            filled = reviews.get((student, exercise), {"points": "", "comment": ""})
+            asked = questions.get(exercise)
+            if asked is None:
+                unknown.add(exercise)
             lines.append(
                 (
                     *(student, exercise, text["title"], text["source"]),
-                    *(asked.rubric, asked.model),
+                    *((asked.rubric, asked.model) if asked else ("", "")),
                     *(filled["points"], text["of"], filled["comment"]),
                 )
             )
+    said += [
+        f"review.csv, {exercise}: it is in the lab no more, so without rubric and "
+        "model answer"
+        for exercise in sorted(unknown)
+    ]
     store.write_table("review.csv", REVIEW, lines)
 
 
@@ -127,8 +134,4 @@ def _write_pages(store: Store, lab: str, students, results) -> None:
         pages.setdefault(student, f"{secrets.token_urlsafe(16)}.html")
     store.write_table("keys.csv", KEYS, sorted(pages.items()))
     for student, rows in students.items():
-        store.write_page(pages[student], page(lab, rows, _told(results[student])))
-
-
-def _told(result: Mapping) -> Sequence[str]:
-    return result["notes"]
+        store.write_page(pages[student], page(lab, rows, results[student]["notes"]))

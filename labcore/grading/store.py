@@ -53,9 +53,10 @@ class Store:
             yield
 
     def run(self) -> dict:
-        """What this folder was begun with: lab, version, seeds; empty if new."""
-        path = self.folder / "run.json"
-        return _read(path, "seeds", "name another folder") if path.exists() else {}
+        """What this folder was begun with; empty before the first result."""
+        if not any((self.folder / "results").glob("*.json")):
+            return {}
+        return _read(self.folder / "run.json", "seeds", "name another folder")
 
     def begin(self, run: dict) -> None:
         self._write("run.json", json.dumps(run, indent=1))
@@ -75,8 +76,9 @@ class Store:
     def log(self, what: str, **facts) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json.dumps({"time": stamp, "what": what, **facts}) + "\n"
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line)
+        with self._writing("log.jsonl") as path:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line)
 
     def write_table(self, name: str, header: Sequence[str], rows: Iterable) -> None:
         self._write(name, table_text(header, rows))
@@ -89,7 +91,19 @@ class Store:
         return read_table(path, *columns) if path.exists() else []
 
     def _write(self, name: str, text: str) -> None:
-        write_bytes(self.folder / name, _bytes(text))
+        with self._writing(name) as path:
+            write_bytes(path, _bytes(text))
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        path = self.folder / name
+        try:
+            yield path
+        except OSError as error:
+            raise LabError(
+                f"{path} cannot be written ({error.strerror}): make room or mend it, "
+                "then go on with --resume."
+            ) from None
 
 
 def _read(path: Path, key: str, advice: str) -> dict:
