@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=60, metavar="S", help="an exercise; 60"
     )
     made.add_argument(
-        "--memory", type=float, default=4, metavar="GB", help="a process; 4"
+        "--memory", type=float, default=4, metavar="GB", help="an answer; 4"
     )
     made.add_argument("--regrade", metavar="EXERCISE", help="try only it anew, for all")
     made.add_argument(
@@ -226,8 +226,8 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as mistake:
         print(mistake, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nStopped. Run it again to go on.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\n{str(stop) or 'Stopped. Run it again to go on.'}", file=sys.stderr)
         return 130
 
 

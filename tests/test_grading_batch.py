@@ -1,11 +1,15 @@
 """Grading a class: killed and resumed, regraded, merged, refused, on a cluster."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import Executor, Future
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,10 +19,11 @@ from corpus import save  # noqa: E402
 from toylab import ALL, course, handed_in  # noqa: E402
 
 from labcore import __main__ as cli  # noqa: E402
-from labcore.grading import api, batch, sandbox  # noqa: E402
+from labcore.authoring import notebooks  # noqa: E402
+from labcore.grading import api, batch, sandbox, version  # noqa: E402
 from labcore.grading.batch import Options  # noqa: E402
 from labcore.grading.jobs import Terms  # noqa: E402
-from labcore.grading.store import Store  # noqa: E402
+from labcore.grading.store import Store, table_text  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -79,6 +84,28 @@ def replaced(options, **changed):
     return Options(**{**vars(options), **changed})
 
 
+def judged(job, points=None):
+    """What an examiner answers, without one: full points, but where others are said."""
+    return {
+        "results": [
+            {
+                "status": "passed",
+                "points": (points or {}).get(asked["name"], of),
+                "of": of,
+                "message": "",
+            }
+            for asked, of in zip(job["exercises"], ALL.values(), strict=False)
+        ],
+        "version": version.version_of(job["checks"]),
+    }
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No answer runs: all are right."""
+    monkeypatch.setattr(batch.workers, "examined", judged)
+
+
 KILLED = """
 import sys
 sys.path.insert(0, {here!r})
@@ -124,11 +151,112 @@ def test_resumed_it_grades_anew_only_what_was_handed_in_anew(options, capsys):
     batch.grade_class(replaced(options, resume=True))
     assert points(options)["bob", "90.1"] == 3
     assert "1 of 2 are graded already." in capsys.readouterr().out
+    (change,) = logged(options, "graded anew")
+    assert (change["student"], change["why"]) == ("bob", "the file changed")
+    assert (change["before"]["90.1"], change["after"]["90.1"]) == (
+        [0, "failed"],
+        [3, "passed"],
+    )
+    assert change["version"].startswith("labcore ")
+
+
+def test_resumed_after_a_check_changed_it_lowers_nobody(
+    options, monkeypatch, capsys, quick
+):
+    change(options, "bob", "90.1", points=2)  # as the earlier check judged it
+    shared = options.out / "checks"
+    shared.mkdir()
+    (shared / "machine.py").write_text("SPEED = 1", encoding="utf-8")
+    monkeypatch.setattr(version, "CHECKS", shared)
+    save(handed_in(why="c"), options.submissions / "cat")
+    batch.grade_class(replaced(options, resume=True))
+    assert points(options)["bob", "90.1"] == 2
+    assert logged(options, "grade")[-1]["submissions"] == 1
+    assert logged(options, "graded anew") == []
+    said = capsys.readouterr().out
+    assert "2 were graded by another version of the checks; --regrade" in said
+    for exercise in ALL:
+        batch.regrade(options, exercise, lower=False)
+    capsys.readouterr()
+    batch.grade_class(replaced(options, resume=True))
+    assert "another version" not in capsys.readouterr().out
+
+
+def test_the_version_changes_with_what_checks_share(monkeypatch, tmp_path):
+    monkeypatch.setattr(version, "CHECKS", tmp_path)
+    found = set()
+    for text in ("SPEED = 1", "SPEED = 2"):
+        (tmp_path / "machine.py").write_text(text, encoding="utf-8")
+        found.add(version.version_of("toy_checks"))
+    assert len(found) == 2
 
 
 def test_a_folder_with_grades_is_not_begun_again(options):
     with pytest.raises(LabError, match="add --resume to go on"):
         batch.grade_class(options)
+
+
+def test_a_call_that_graded_nothing_spoils_no_folder(new, monkeypatch):
+    with pytest.raises(LabError, match="There is no"):
+        batch.grade_class(replaced(new, submissions=new.submissions / "nowhere"))
+    monkeypatch.setattr(batch.workers, "examined", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="--resume"):
+        batch.grade_class(new)
+    assert not (new.out / "grades.csv").exists()
+    monkeypatch.setattr(batch.workers, "examined", judged)
+    batch.grade_class(new)
+    assert len(points(new)) == 2 * len(ALL)
+
+
+def interrupted(job):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", ["read_work", "job_of"])
+def test_what_breaks_down_on_one_file_leaves_the_others_their_grades(
+    new, step, monkeypatch, quick
+):
+    once, real = [], getattr(batch, step)
+
+    def break_down(what, *others):
+        unread = getattr(what, "status", "") == ""
+        if what.student == "ann" and unread and len(once) < 2:
+            once.append(what)
+            raise RecursionError("deep")
+        return real(what, *others)
+
+    monkeypatch.setattr(batch, step, break_down)
+    batch.grade_class(new)
+    rows = {
+        (r["student"], r["exercise"]): r for r in Store(new.out).table("grades.csv")
+    }
+    assert rows["ann", "90.1"]["status"] == rows["ann", "Q90.1"]["status"] == "damaged"
+    assert rows["bob", "90.1"]["points"] == "3"
+    assert "RecursionError: deep" in logged(new, "fault")[0]["text"]
+    batch.regrade(new, "90.1", lower=False)
+    assert len(logged(new, "fault")) == 2
+    batch.grade_class(replaced(new, resume=True))
+    assert points(new)["ann", "90.1"] == 3
+
+
+def test_each_file_is_read_once_and_its_result_kept_before_many_others_are_read(
+    new, monkeypatch, quick
+):
+    stored = {}
+
+    def reading(submission, assignment, read=batch.read_work):
+        assert submission.student not in stored
+        stored[submission.student] = list(Store(new.out).results())
+        return read(submission, assignment)
+
+    monkeypatch.setattr(batch, "read_work", reading)
+    monkeypatch.setattr(batch, "AHEAD", 1)
+    batch.grade_class(new)
+    assert stored == {"ann": [], "bob": ["ann"]}
+    save(handed_in(why="d"), new.submissions / "bob")
+    stored.clear()
+    batch.grade_class(replaced(new, resume=True))
+    assert logged(new, "grade")[-1]["submissions"] == 1
 
 
 def change(options, student, exercise, **changed):
@@ -157,6 +285,113 @@ def test_regrading_raises_who_gains_and_lowers_nobody_unless_asked(options, caps
     shutil.rmtree(options.submissions / "ann")
     batch.regrade(options, "90.1", lower=True)
     assert points(options)["bob", "90.1"] == 0
+    assert "1 with grades have no file in " in capsys.readouterr().out
+
+
+def test_an_exercise_that_old_grades_lack_is_added(options, capsys, quick):
+    store = Store(options.out)
+    result = store.results()["bob"]
+    del result["rows"][0]
+    store.save(result)
+    batch.regrade(options, "90.1", lower=False)
+    assert "new         bob, 90.1: 0 to 3" in capsys.readouterr().out
+    assert points(options)["bob", "90.1"] == 3
+
+
+class Killed(BaseException):
+    """In the place of a signal that nothing can catch."""
+
+
+@pytest.fixture
+def kill(monkeypatch):
+    """A function that ends whatever is done before a file is put in its place."""
+
+    def before(number):
+        left = iter(range(number))
+
+        def replace(source, target, put=os.replace):
+            if next(left, None) is None:
+                raise Killed
+            put(source, target)
+
+        monkeypatch.setattr(notebooks, "os", os_with(replace))
+
+    return before
+
+
+def os_with(replace):
+    return SimpleNamespace(replace=replace, getpid=os.getpid)
+
+
+def everything(options):
+    tables = ("grades.csv", "summary.csv", "review.csv", "overrides.csv")
+    store = Store(options.out)
+    pages = [options.out / "feedback" / r["page"] for r in store.table("keys.csv")]
+    return [
+        *(store.table(name) for name in tables),
+        *(page.read_text(encoding="utf-8") for page in pages),
+    ]
+
+
+@pytest.mark.parametrize("resume", [False, True], ids=["merge", "resume"])
+def test_killed_while_it_merges_a_later_merge_is_whole(options, resume, tmp_path, kill):
+    def merge(folder):
+        if resume:
+            batch.grade_class(replaced(options_in(folder), resume=True))
+        else:
+            batch.merge_only(folder / "grades", options.root)
+
+    by_hand(options)
+    begun, whole = tmp_path / "begun", tmp_path / "whole"
+    shutil.copytree(tmp_path / "own", begun)
+    shutil.copytree(tmp_path / "own", whole)
+    merge(whole)
+    for number in range(100):
+        folder = tmp_path / f"killed{number}"
+        shutil.copytree(begun, folder)
+        kill(number)
+        try:
+            merge(folder)
+        except Killed:
+            kill(1000)
+            merge(folder)
+            assert everything(options_in(folder)) == everything(options_in(whole))
+        else:
+            break
+    assert number >= 7, "tables, keys and pages are written"
+
+
+def by_hand(options):
+    rows = Store(options.out).table("review.csv")
+    rows[0] |= {"points": "1", "comment": "short"}
+    text = table_text(list(rows[0]), [list(row.values()) for row in rows])
+    (options.out / "review.csv").write_text(text, encoding="utf-8")
+    override = "student,exercise,points,reason\nbob,90.1,3,my mistake\n"
+    (options.out / "overrides.csv").write_text(override, encoding="utf-8")
+
+
+def test_killed_while_it_tries_anew_it_goes_on_with_nothing_lost(
+    options, tmp_path, kill, quick
+):
+    for student in ("ann", "bob"):
+        change(options, student, "90.1", points=1)
+    shutil.copytree(tmp_path / "own", tmp_path / "begun")
+    for number in range(100):
+        own = options_in(tmp_path / f"killed{number}")
+        shutil.copytree(tmp_path / "begun", own.out.parent)
+        kill(number)
+        try:
+            batch.regrade(own, "90.1", lower=False)
+        except Killed:
+            kill(1000)
+            batch.regrade(own, "90.1", lower=False)
+            found = points(own)
+            assert found["ann", "90.1"] == found["bob", "90.1"] == 3
+            changes = {(e["student"], e["after"]) for e in logged(own, "regrade")}
+            assert changes == {("ann", 3), ("bob", 3)}
+        else:
+            break
+    assert number >= 7, "two results, then tables, keys and pages"
 
 
 def test_merging_alone_runs_no_answer(options, monkeypatch):
@@ -208,14 +443,18 @@ def here(monkeypatch):
     "words, sentence",
     [
         (["--out", "G"], "Name the submissions and the lab"),
-        ([".", "--lab", "99", "--out", "G"], "There is no labs/99_"),
-        ([".", "--lab", "02", "--out", "G", "--jobs", "0"], "--jobs is 0"),
-        ([".", "--lab", "02", "--out", "G", "--timeout", "-1"], "--timeout is -1"),
-        ([".", "--lab", "02", "--out", "G", "--timeout", "nan"], "--timeout is nan"),
-        ([".", "--lab", "02", "--out", "G", "--memory", "0.1"], "--memory is 0.1"),
-        ([".", "--lab", "02", "--out", "G", "--memory", "inf"], "--memory is a limit"),
+        (["in", "--lab", "99", "--out", "G"], "There is no labs/99_"),
+        (["in", "--lab", "02", "--out", "in/G"], "name a folder outside with --out"),
+        (["in", "--lab", "02", "--out", "G", "--jobs", "0"], "--jobs is 0"),
+        (["in", "--lab", "02", "--out", "G", "--timeout", "-1"], "--timeout is -1"),
+        (["in", "--lab", "02", "--out", "G", "--timeout", "nan"], "--timeout is nan"),
+        (["in", "--lab", "02", "--out", "G", "--memory", "0.1"], "--memory is 0.1"),
+        (["in", "--lab", "02", "--out", "G", "--memory", "inf"], "--memory is a limit"),
         (["--merge", "--out", "G"], "There are no grades in G"),
-        ([".", "--lab", "02", "--out", "G", "--regrade", "9.9"], "no exercise '9.9'"),
+        (["in", "--lab", "02", "--out", "G", "--regrade", "9.9"], "no exercise '9.9'"),
+        (["in", "--lab", "02", "--out", "G", "--lower"], "--lower goes with --regrade"),
+        (["--out", "G", "--merge", "--regrade", "2.1"], "--merge and --regrade are"),
+        (["--out", "G", "--merge", "--resume"], "--merge and --resume are different"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -255,6 +494,100 @@ def test_where_bubblewrap_is_not_permitted_it_says_so(
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: str(fake))
     with pytest.raises(LabError, match="not permitted here .setting up uid map"):
         batch.grade_class(replaced(options, terms=Terms(seeds=(1,))))
+
+
+def test_what_is_refused_ends_the_batch_only_before_an_answer_was_examined(
+    new, monkeypatch
+):
+    no_room = {"refused": "The process for the answers does not start."}
+    told = []
+
+    def second_is_refused(job):
+        told.append(job)
+        stamp = {"version": version.version_of(job["checks"])}
+        return no_room | stamp if len(told) == 2 else judged(job)
+
+    monkeypatch.setattr(batch.workers, "examined", second_is_refused)
+    batch.grade_class(new)
+    assert (points(new)["ann", "90.1"], points(new)["bob", "90.1"]) == (3, 0)
+    assert logged(new, "fault")[0]["text"] == no_room["refused"]
+    del told[1:]  # the next is refused, the first of its batch
+    with pytest.raises(LabError, match="does not start"):
+        batch.grade_class(replaced(new, resume=True))
+    batch.grade_class(replaced(new, resume=True))
+    assert points(new)["bob", "90.1"] == 3
+
+
+class Cluster(Executor):
+    """As dask's executor: in order, and `shutdown` takes no other argument."""
+
+    def __init__(self, *answers):
+        self.answers, self.shut = iter(answers), []
+
+    def submit(self, examined, job):
+        answer, future = next(self.answers), Future()
+        answer = answer(job) if callable(answer) else answer
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        elif answer is None:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(answer)
+        return future
+
+    def shutdown(self, wait=True):
+        self.shut.append(wait)
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("KilledWorker"), None])
+def test_a_job_that_the_cluster_gave_up_is_a_fault_of_one(new, monkeypatch, answer):
+    cluster = Cluster(answer, judged)
+    monkeypatch.setattr(batch.workers, "cluster", lambda address: cluster)
+    batch.grade_class(replaced(new, dask="tcp://there"))
+    assert (points(new)["ann", "90.1"], points(new)["bob", "90.1"]) == (0, 3)
+    assert [entry["student"] for entry in logged(new, "fault")] == ["ann"]
+    assert cluster.shut == [True]
+
+
+@pytest.mark.parametrize(
+    "answer, error, sentence",
+    [
+        ({"results": [], "version": "labcore 0"}, LabError, "grades by labcore 0, but"),
+        ({"results": []}, LabError, "grades by an older labcore, but"),
+        ({"refused": "No bubblewrap", "version": ...}, LabError, "No bubblewrap"),
+        (interrupted, KeyboardInterrupt, "Add --resume"),
+    ],
+)
+def test_a_cluster_that_cannot_grade_is_told_in_a_sentence(
+    new, monkeypatch, answer, error, sentence
+):
+    if isinstance(answer, dict) and answer.get("version") is ...:
+        answer = answer | {"version": version.version_of("toy_checks")}
+    cluster = Cluster(answer)
+    monkeypatch.setattr(batch.workers, "cluster", lambda address: cluster)
+    with pytest.raises(error, match=sentence):
+        batch.grade_class(replaced(new, dask="tcp://there"))
+    assert cluster.shut == [False]
+
+
+def test_a_worker_without_the_course_is_told_before_it_gets_a_job(monkeypatch):
+    class Client:
+        closed = False
+
+        def __init__(self, address, timeout):
+            pass
+
+        def run(self, *_):
+            raise PackageNotFoundError("pruning-lab")
+
+        def close(self):
+            Client.closed = True
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
+    with pytest.raises(LabError, match="tcp://there lacks the course: install it"):
+        batch.workers.cluster("tcp://there")
+    assert Client.closed
 
 
 @pytest.fixture

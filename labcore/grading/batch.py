@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
-import secrets
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
-from labcore.authoring.notebooks import digest
 from labcore.grading import workers
 from labcore.grading.assignment import Assignment, Task, read_assignment
-from labcore.grading.jobs import Terms, Work, job_of, read_work, rows_of, texts_of
+from labcore.grading.byhand import row_of
+from labcore.grading.jobs import (
+    Terms,
+    Work,
+    job_of,
+    read_work,
+    rows_of,
+    secret_seeds,
+    texts_of,
+)
 from labcore.grading.merge import merge
-from labcore.grading.reading import Submission, find_submissions
+from labcore.grading.reading import Submission, find_submissions, keep_apart
 from labcore.grading.sandbox import kind_of_sandbox
 from labcore.grading.store import Store
+from labcore.grading.version import version_of
 from labcore.runtime import LabError
 
 __all__ = ["Options", "grade_class", "merge_only", "regrade", "result_of"]
 
-SEEDS = 2
-ENGINE = ("core", "trial", "compare")  # what all checks share
+AHEAD = 200  # jobs handed out at once: enough for every worker of a large cluster
 
 
 @dataclass(frozen=True)
@@ -43,29 +49,29 @@ def grade_class(options: Options) -> None:
     assignment = read_assignment(options.number, options.root)
     if options.terms.sandbox and not options.dask:
         kind_of_sandbox()
+    keep_apart(options.submissions, options.out)
+    found = find_submissions(options.submissions, assignment.stem)
     store = Store(options.out)
     with store.locked():
-        terms = _terms(store, assignment, options)
-        found = find_submissions(options.submissions, assignment.stem)
-        todo = _left(store, found, assignment) if options.resume else found
-        if len(todo) < len(found):
-            print(f"{len(found) - len(todo)} of {len(found)} are graded already.")
-        store.log("grade", version=graded_by(assignment), submissions=len(todo))
+        terms, done = _terms(store, assignment, options), store.results()
+        works: Iterable[Work] = (_read(submission, assignment) for submission in found)
+        left = len(found)
+        if done:
+            works = _left(works, done, assignment)
+            left = len(works)
+        store.log("grade", version=graded_by(assignment), submissions=left)
         try:
-            results = _results(todo, assignment, terms, options)
+            results = _results(works, assignment.tasks, assignment, terms, options)
             with closing(results):
                 for count, result in enumerate(results, 1):
-                    _keep(store, result)  # then said: what was said is never lost
-                    print(f"[{count} of {len(todo)}] {_line(result)}", flush=True)
+                    _keep(store, result, done.get(result["student"]))
+                    # said only then: what was said is never lost
+                    print(f"[{count} of {left}] {_line(result)}", flush=True)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("Stopped. Add --resume to go on.") from None
         finally:
-            _finish(store, assignment)
-
-
-def _keep(store: Store, result: dict) -> None:
-    store.save(result)
-    if fault := result["fault"]:
-        store.log("fault", student=result["student"], text=fault)
-        print("The check itself broke down: see log.jsonl, then use --resume.")
+            if store.run():
+                _finish(store, assignment)
 
 
 def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
@@ -82,41 +88,151 @@ def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
             f"{assignment.number}: name another folder."
         )
     if not run:
-        seeds = options.terms.seeds or [secrets.randbelow(10**9) for _ in range(SEEDS)]
+        seeds = options.terms.seeds or secret_seeds()
         run = {"lab": assignment.number, "seeds": list(seeds)}
         store.begin(run)
-    return replace(options.terms, seeds=tuple(run["seeds"]))
+    closed = (options.root, options.submissions, options.out)
+    return replace(
+        options.terms,
+        seeds=tuple(run["seeds"]),
+        closed=tuple(str(place.resolve()) for place in closed),
+    )
 
 
-def _left(store: Store, found: Sequence[Submission], assignment) -> list[Submission]:
-    """Those without a result of this very file and lab."""
-    done, version = store.results(), graded_by(assignment)
-    return [
-        submission
-        for submission in found
-        if (old := done.get(submission.student)) is None
-        or old["fault"]
-        or (old["digest"], old["version"])
-        != (read_work(submission, assignment).digest, version)
+def _left(
+    works: Iterable[Work], done: Mapping[str, dict], assignment: Assignment
+) -> list[Work]:
+    """Those without a result of this very file; another version lowers nobody."""
+    left, graded, now = [], [], graded_by(assignment)
+    for work in works:
+        old = done.get(work.student)
+        same = old and not old["fault"] and old["digest"] == work.digest
+        if work.fault or not same:
+            left.append(work)
+        else:
+            graded.append(old)
+    if graded:
+        print(f"{len(graded)} of {len(graded) + len(left)} are graded already.")
+    by_another = [
+        result
+        for result in graded
+        if any(row.get("version", result["version"]) != now for row in result["rows"])
     ]
+    if by_another:
+        print(
+            f"{len(by_another)} were graded by another version of the checks; "
+            "--regrade EXERCISE runs one exercise anew."
+        )
+    return left
+
+
+def _keep(store: Store, result: dict, old: Mapping | None) -> None:
+    student = result["student"]
+    if old:
+        store.log(
+            "graded anew",
+            student=student,
+            why="it broke down before" if old["fault"] else "the file changed",
+            before=_marks(old),
+            after=_marks(result),
+            version=result["version"],
+        )
+    if result["fault"]:
+        _log_fault(store, result)
+    store.save(result)
+
+
+def _marks(result: Mapping) -> dict[str, list]:
+    rows = (*result["rows"], *result["texts"])
+    return {row["exercise"]: [row["points"], row["status"]] for row in rows}
+
+
+def _log_fault(store: Store, result: Mapping) -> None:
+    store.log("fault", student=result["student"], text=result["fault"])
+    print(
+        f"{_printable(result['student'])}: the grading itself broke down, not the "
+        "answer: see log.jsonl, then use --resume."
+    )
+
+
+def _read(submission: Submission, assignment: Assignment) -> Work:
+    try:
+        return read_work(submission, assignment)
+    except Exception:
+        work = Work(submission.student, submission.file)
+        _broke(work)
+        return work
+
+
+def _broke(work: Work) -> None:
+    """Whatever one student's file provokes in us, the others are graded."""
+    work.status, work.problem = "damaged", "the grading broke down on this file"
+    work.fault = traceback.format_exc()
+
+
+def _job(work: Work, assignment: Assignment, terms: Terms, tasks) -> dict:
+    try:
+        return job_of(work, assignment, terms, tasks)
+    except Exception:
+        _broke(work)
+        return job_of(work, assignment, terms, tasks)  # of a damaged file: no answers
 
 
 def _results(
-    todo: Sequence[Submission],
+    works: Iterable[Work],
+    tasks: Sequence[Task],
     assignment: Assignment,
     terms: Terms,
     options: Options,
 ) -> Iterator[dict]:
-    """The result of each, as they come."""
+    """The result of each, as they come.
+
+    What is refused before any answer was examined would be refused for all: it ends the
+    batch. Later it is the fault of one job, which waits for --resume.
+    """
+    one_was_examined = False
     with _executor(options) as executor:
-        futures = {}
-        for submission in todo:
-            work = read_work(submission, assignment)
-            job = job_of(work, assignment, terms, assignment.tasks)
-            futures[executor.submit(workers.examined, job)] = work
-        for future in as_completed(futures):
-            answer = future.result()
-            yield result_of(futures[future], assignment, assignment.tasks, answer)
+        jobs = ((work, _job(work, assignment, terms, tasks)) for work in works)
+        for work, answer in _answers(executor, jobs, version_of(assignment.checks)):
+            if one_was_examined and "refused" in answer:
+                answer = {"broken": answer["refused"]}
+            one_was_examined = one_was_examined or bool(answer.get("results"))
+            yield result_of(work, assignment, tasks, answer)
+
+
+def _answers(
+    executor: Executor, jobs: Iterable[tuple[Work, dict]], version: str
+) -> Iterator[tuple[Work, dict]]:
+    under_way: dict[Future, Work] = {}
+
+    def finished(patience: float | None) -> Iterator[tuple[Work, dict]]:
+        done, _ = wait(under_way, patience, FIRST_COMPLETED)
+        for future in [future for future in under_way if future in done]:
+            yield under_way.pop(future), _answer(future, version)
+
+    try:
+        for work, job in jobs:
+            under_way[executor.submit(workers.examined, job)] = work
+            yield from finished(None if len(under_way) >= AHEAD else 0)
+        while under_way:
+            yield from finished(None)
+    finally:
+        for future in under_way:
+            future.cancel()
+
+
+def _answer(future: Future, version: str) -> dict:
+    """What a worker found; where it failed, why."""
+    try:
+        answer = future.result()
+    except Exception as error:
+        return {"broken": "".join(traceback.format_exception(error))}
+    if answer.get("version") != version:
+        raise LabError(
+            f"A worker grades by {answer.get('version', 'an older labcore')}, but this "
+            f"grader by {version}: give all the same course, then use --resume."
+        )
+    return answer
 
 
 @contextmanager
@@ -125,14 +241,13 @@ def _executor(options: Options) -> Iterator[Executor]:
         executor = workers.cluster(options.dask)
     else:
         executor = workers.local(options.jobs or workers.sensible_jobs())
+    all_done = False
     try:
         yield executor
-    except BaseException:
-        workers.stop()  # what runs now ends at once, what waits never starts
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-    workers.stop()
+        all_done = True
+    finally:
+        executor.shutdown(wait=all_done)
+        workers.stop()  # what still runs ends at once
 
 
 def result_of(
@@ -158,27 +273,27 @@ def result_of(
         "digest": work.digest,
         "version": graded_by(assignment),
         "notes": work.notes,
-        "fault": answer.get("broken", ""),
+        "fault": work.fault or answer.get("broken", ""),
         "rows": rows_of(work, assignment, tasks, verdicts),
         "texts": texts_of(work, assignment),
     }
 
 
 def graded_by(assignment: Assignment) -> str:
-    """What decides a verdict beside the answer: labcore, the lab, its checks."""
-    modules = [assignment.checks, *(f"labcore.checks.{name}" for name in ENGINE)]
-    files = [Path(importlib.util.find_spec(module).origin) for module in modules]
-    checks = digest("".join(file.read_text(encoding="utf-8") for file in files))
-    course = version("pruning-lab")
-    return f"labcore {course}, lab {assignment.version}, checks {checks}"
+    """What decides a verdict beside the answer: labcore, its checks, the lab."""
+    return f"{version_of(assignment.checks)}, lab {assignment.version}"
 
 
 def _line(result: dict) -> str:
     rows = result["rows"]
     points, of = sum(r["points"] for r in rows), sum(r["of"] for r in rows)
     statuses = " ".join(f"{row['exercise']} {row['status']}" for row in rows)
-    student = "".join(c if c.isprintable() else "?" for c in result["student"])
+    student = _printable(result["student"])
     return f"{student}: {points:g} of {of:g} ({statuses})"
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def _finish(store: Store, assignment: Assignment) -> None:
@@ -203,52 +318,62 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
     task, store = assignment.task(exercise), Store(options.out)
     if not store.run():
         raise LabError(f"There are no grades in {options.out}: grade first.")
+    keep_apart(options.submissions, options.out)
+    found = find_submissions(options.submissions, assignment.stem)
     with store.locked():
         terms = _terms(store, assignment, replace(options, resume=True))
         done = store.results()
-        found = find_submissions(options.submissions, assignment.stem)
-        works = [read_work(s, assignment) for s in found if s.student in done]
-        with _executor(options) as executor:
-            jobs = [job_of(work, assignment, terms, [task]) for work in works]
-            answers = executor.map(workers.examined, jobs)
-            changed = 0
-            for work, answer in zip(works, answers, strict=True):
-                new = result_of(work, assignment, [task], answer)
+        if gone := len(done.keys() - {submission.student for submission in found}):
+            print(
+                f"{gone} with grades have no file in {options.submissions}: "
+                "theirs stay as they are."
+            )
+        works = (_read(s, assignment) for s in found if s.student in done)
+        tried = changed = 0
+        results = _results(works, [task], assignment, terms, options)
+        with closing(results):
+            for new in results:
+                tried += 1
                 if new["fault"]:
-                    store.log("fault", student=work.student, text=new["fault"])
-                    print(f"{work.student}: the check broke down, see log.jsonl.")
-                    continue
-                old, row = done[work.student], new["rows"][0]
-                changed += _replace(store, old, row, assignment, lower)
-        print(f"{task.id}, tried anew for {len(works)}: {changed} differ in points.")
+                    _log_fault(store, new)
+                else:
+                    changed += _replace(store, done[new["student"]], new, lower)
+        print(f"{task.id}, tried anew for {tried}: {changed} differ in points.")
         _finish(store, assignment)
 
 
-def _replace(store: Store, result: dict, new: dict, assignment, lower: bool) -> bool:
+def _replace(store: Store, result: dict, found: dict, lower: bool) -> bool:
     """Put a row in the place of the old one if nobody loses by it, and say so.
 
     Returns whether its points differ.
     """
-    student, rows = result["student"], result["rows"]
-    at = next(i for i, r in enumerate(rows) if r["exercise"] == new["exercise"])
-    old = rows[at]
-    change = f"{student}, {new['exercise']}: {old['points']:g} to {new['points']:g}"
-    kept = new["points"] < old["points"] and not lower
-    if new["points"] > old["points"]:
-        print(f"gains       {change}")
-    elif new["points"] < old["points"]:
-        print(f"{'would lose' if kept else 'loses     '}  {change}")
-    if not kept:
-        rows[at] = new
-        store.save(result)
-    if new["points"] != old["points"]:
+    student, version = result["student"], found["version"]
+    new = found["rows"][0] | {"version": version}
+    old = row_of(result["rows"], new["exercise"])
+    before, after = old["points"] if old else 0, new["points"]
+    kept = after < before and not lower
+    if after != before:
         store.log(
             "regrade",
             student=student,
             exercise=new["exercise"],
-            before=old["points"],
-            after=new["points"],
+            before=before,
+            after=after,
             applied=not kept,
-            version=graded_by(assignment),
+            version=version,
         )
-    return new["points"] != old["points"]
+    if not kept:
+        rows = result["rows"]
+        if old:
+            rows[rows.index(old)] = new
+        else:
+            rows.append(new)
+        store.save(result)
+    change = f"{_printable(student)}, {new['exercise']}: {before:g} to {after:g}"
+    if not old:
+        print(f"new         {change} (it was not in the lab before)")
+    elif after > before:
+        print(f"gains       {change}")
+    elif after < before:
+        print(f"{'would lose' if kept else 'loses     '}  {change}")
+    return after != before

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace, root: Path) -> None:
     from labcore.grading.batch import Options, grade_class, merge_only, regrade
     from labcore.grading.jobs import Terms
 
+    _only_one_way(args)
     if args.merge:
         merge_only(args.out, root)
         return
@@ -53,3 +54,15 @@ def run(args: argparse.Namespace, root: Path) -> None:
         regrade(options, args.regrade, args.lower)
     else:
         grade_class(options)
+
+
+def _only_one_way(args: argparse.Namespace) -> None:
+    """Nothing that was asked for is left out in silence."""
+    asked = {"merge": args.merge, "regrade": args.regrade, "resume": args.resume}
+    given = [f"--{name}" for name, value in asked.items() if value]
+    if len(given) > 1:
+        raise LabError(
+            f"{' and '.join(given)} are different tasks: give one of them a call."
+        )
+    if args.lower and not args.regrade:
+        raise LabError("--lower goes with --regrade EXERCISE: name the exercise too.")

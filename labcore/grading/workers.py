@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from labcore.grading.examiner import GRACE
 from labcore.grading.sandbox import START_SECONDS
+from labcore.grading.version import version_of
 from labcore.runtime import LabError, cpu_count
 
 __all__ = ["cluster", "examined", "local", "sensible_jobs", "stop"]
@@ -60,11 +62,23 @@ def cluster(address: str) -> Executor:
             "--dask out."
         ) from None
     _started.append(client)
+    try:
+        client.run(version, "pruning-lab")
+    except ImportError:  # a worker that gets a job of ours would die, and the next
+        stop()
+        raise LabError(
+            f"A worker of the cluster at {address} lacks the course: install it there."
+        ) from None
     return client.get_executor(pure=False, retries=3)
 
 
 def examined(job: dict) -> dict:
-    """The examiner's answer to a job; one that dies is replaced and asked again."""
+    """The examiner's answer to a job, and by which version it was found."""
+    return _asked(job) | {"version": version_of(job["checks"])}
+
+
+def _asked(job: dict) -> dict:
+    """An examiner that dies is replaced and asked again."""
     if not job["exercises"]:
         return {"results": []}
     for _ in range(TRIES):
