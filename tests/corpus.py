@@ -861,10 +861,8 @@ answers(
     but(first=("memory", 0)),
     double="""\
 import mmap
-hoard, block = [], bytes(100_000_000)
-for _ in range(60):
-    hoard.append(mmap.mmap(-1, 100_000_000))
-    hoard[-1].write(block)
+flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+hoard = [mmap.mmap(-1, 100_000_000, flags) for _ in range(60)]
 def double(x):
     return 2 * x""",
 )
@@ -883,10 +881,11 @@ answers(
     "memory bomb of many processes",
     but(first=("memory", 0)),
     double="""\
-import os, time
+import mmap, os, time
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
 for _ in range(12):
     if os.fork() == 0:
-        hoard = b"x" * 400_000_000
+        hoard = mmap.mmap(-1, 400_000_000, flags)
         time.sleep(60)
 time.sleep(6)
 def double(x):

@@ -230,16 +230,18 @@ def test_memory_is_summed_over_a_process_and_its_children_shared_ones_once():
     ) as process:
         for _ in range(4):
             process.stdout.readline()
-        assert len([*memory.family(process.pid)]) == 4
-        assert memory.holds_more(process.pid, 80_000_000)
-        assert not memory.holds_more(process.pid, 140_000_000)
+        members = memory.family(process.pid)
+        assert len(members) == 4
+        assert memory.hold_more(members, 80_000_000)
+        assert not memory.hold_more(members, 140_000_000)
         process.stdin.close()
-    assert not memory.holds_more(process.pid, 0)
+    assert memory.family(process.pid) == [process.pid]
+    assert not memory.hold_more([process.pid], 0)
 
 
-@needs_bubblewrap
-def test_a_room_that_is_not_clean_is_replaced():
-    room = sandbox.Room(
+@pytest.fixture
+def room():
+    made = sandbox.Room(
         sandbox=True,
         exercises=3,
         setup=[],
@@ -248,14 +250,26 @@ def test_a_room_that_is_not_clean_is_replaced():
         memory=3 * 10**9,
         seconds=5,
     )
-    try:
-        first, process = room.run(0), room.process
-        assert first and room.run(1) and room.process is process
-        process.kill()
-        assert process.stdout.read() == b""  # now all in it are gone
-        assert room.run(2) and room.process.poll() is None
-    finally:
-        room.close()
+    yield made
+    made.close()
+
+
+@needs_bubblewrap
+def test_a_room_that_is_not_clean_is_replaced(room):
+    first, process = room.run(0), room.process
+    assert first and room.run(1) and room.process is process
+    process.kill()
+    assert process.stdout.read() == b""  # now all in it are gone
+    assert room.run(2) and room.process.poll() is None
+
+
+@needs_bubblewrap
+def test_a_room_with_too_many_processes_is_ended(room, monkeypatch):
+    assert room.run(0) and not room.ended_as_too_large()
+    monkeypatch.setattr(sandbox, "PROCESSES", 1)
+    assert room.ended_as_too_large() and room.process.wait(10) != 0
+    monkeypatch.undo()
+    assert room.run(1) and room.process.poll() is None
 
 
 @pytest.fixture

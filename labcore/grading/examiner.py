@@ -126,7 +126,7 @@ def _in_child(room: Room, number: int, exercise, asked, job, bench) -> dict:
         if found["status"] != "passed":
             found["status"] = "memory"
             most = f"{job['memory'] / 1e9:g} GB"
-            found["message"] += f"; it was ended, as its processes took over {most}"
+            found["message"] += f"; it was ended: too many processes, or over {most}"
     return found
 
 

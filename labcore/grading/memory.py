@@ -1,14 +1,15 @@
-"""How much memory is free here, and how much a process holds with all below it."""
+"""How much memory is free here, and how much processes hold together."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["family", "free", "holds_more"]
+__all__ = ["family", "free", "hold_more"]
 
 PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 OWN = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
@@ -44,26 +45,23 @@ def _left_of_group(root: Path, limit: str, used: str, facts: str, cache: str) ->
     return max(0, int(most) - int(taken) + int(given_back[1] if given_back else 0))
 
 
-def holds_more(process: int, limit: int) -> bool:
-    """Whether it and all below it hold more bytes of data; shared ones count once."""
-    members = list(family(process))
-    if sum(_own(member) for member in members) <= limit:
+def hold_more(processes: Sequence[int], limit: int) -> bool:
+    """Whether they hold more bytes of data together; what they share counts once."""
+    if sum(map(_own, processes)) <= limit:
         return False
     # what they share was counted for each: look again, closely, which takes longer
-    return sum(_share(member) for member in members) > limit
+    return sum(map(_share, processes)) > limit
 
 
-def family(process: int) -> Iterator[int]:
+def family(process: int) -> list[int]:
     """The process, its children, theirs and so on."""
-    yield process
-    threads = PROC / str(process) / "task"
-    try:
-        listed = os.listdir(threads)
-    except OSError:  # it ended meanwhile
-        return
-    for thread in listed:
-        for child in _text(threads / thread / "children").split():
-            yield from family(int(child))
+    found = [process]
+    for member in found:  # grows meanwhile
+        threads = PROC / str(member) / "task"
+        with suppress(OSError):  # it has ended
+            for thread in os.listdir(threads):
+                found += map(int, _text(threads / thread / "children").split())
+    return found
 
 
 def _own(process: int) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from labcore.environment import ROOT
 from labcore.grading.covers import covering
-from labcore.grading.memory import family, holds_more
+from labcore.grading.memory import family, hold_more
 from labcore.grading.seccomp import program
 from labcore.runtime import LabError
 
@@ -262,13 +262,15 @@ class Room:
         return found if type(found) is int else None
 
     def ended_as_too_large(self) -> bool:
-        """End all in it if they hold more memory than the room may.
+        """End all in it if they are too many or hold more memory than the room may.
 
-        The limit of a process does not count what it shares, nor what others hold.
+        A process's limits do not count what it shares, nor what others hold, nor, for
+        root without another user, how many they are.
         """
-        if not holds_more(self.process.pid, self._memory):
+        members = family(self.process.pid)
+        if len(members) < 2 * PROCESSES and not hold_more(members, self._memory):
             return False
-        for member in [*family(self.process.pid)]:
+        for member in members:
             with suppress(OSError):
                 os.kill(member, signal.SIGKILL)
         return True
