@@ -8,15 +8,22 @@ import types
 import corpus
 import pytest
 import toylab
+from nbformat.v4 import new_code_cell
 from notebooks import LABS, ROOT, read
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
+from labcore.authoring.execute import strict_environment  # noqa: E402
 from labcore.authoring.notebooks import grading  # noqa: E402
+from labcore.authoring.splice import splice  # noqa: E402
+from labcore.grading import api  # noqa: E402
 from labcore.grading.assignment import read_assignment  # noqa: E402
 from labcore.grading.batch import Options, grade_class  # noqa: E402
 from labcore.grading.jobs import Terms  # noqa: E402
 from labcore.grading.store import Store  # noqa: E402
+from labcore.submit import command  # noqa: E402
+from labcore.submit.kernel import Kernel  # noqa: E402
+from labcore.submit.tasks import IMPORT, tasks  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"
@@ -67,6 +74,95 @@ def test_references_get_all_points_and_fresh_or_wrong_ones_none(tmp_path, number
     }, [row["message"] for result in found.values() for row in result["rows"]]
 
 
+def submitted(nb, number, lab):
+    """The rows of `labcore submit`: exercise -> status and points."""
+    spliced, report = splice(nb, lab)
+    todo = tasks(spliced, number, command._others(nb, report), lab)
+    with Kernel(ROOT, strict_environment(), IMPORT) as kernel:
+        rows = [command._try(task, kernel)[0] for task in todo]
+    return {row.title.split()[0]: (row.status, row.earned) for row in rows}
+
+
+def handed_in(nb, number, folder):
+    """The rows of `labcore grade`: exercise -> status and points."""
+    corpus.save(command._bare(nb), folder, "mine.ipynb")
+    terms = Terms(seeds=(), timeout=60, memory=3)
+    rows = api.grade(folder / "mine.ipynb", number, terms=terms).rows
+    return {row.exercise: (row.status, row.points) for row in rows}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [path.name[:2] for path in LABS])
+def test_what_passes_in_submit_passes_in_grade(tmp_path, number):
+    assignment = read_assignment(number, ROOT)
+    references = {task.name: task.reference for task in assignment.tasks}
+    nb = with_answers(assignment, references)
+    table = submitted(nb, number, assignment.lab)
+    assert table == {task.id: ("passed", task.points) for task in assignment.tasks}
+    assert table.items() <= handed_in(nb, number, tmp_path).items()
+
+
+SPREAD_OUT = {  # Lab 02's answers with what they need in other cells, and the like
+    "fine_grained_prune": """\
+%%time
+%matplotlib inline
+from math import prod
+def fine_grained_prune(tensor, sparsity):
+    count = round(sparsity * prod(tensor.shape))
+    return kept(tensor, ranked(tensor)[:count])""",
+    "sparsity_leaving": "%time import math\n# below, in a cell of its own",
+    "FineGrainedPruner": """\
+class FineGrainedPruner:
+    def __init__(self, model, sparsity_dict):
+        self.masks = {}
+        for name, sparsity in sparsity_dict.items():
+            weight = model.get_submodule(name).weight
+            self.masks[name] = fine_grained_prune(weight, sparsity)""",
+    "still_zero": """\
+def still_zero(model, masks):
+    parts = [model.get_submodule(n).weight[~m].flatten() for n, m in masks.items()]
+    return float((cat(parts) == 0).double().mean()) if sum(map(len, parts)) else ONE""",
+}
+OWN_CELLS = (
+    "%%time\nimport torch as t\nONE: float = 1.0\nprint(undefined)",
+    "def ranked(tensor):\n    return t.argsort(magnitudes(tensor))",
+    "def magnitudes(tensor):\n    f\"{'a\u00a0b'}\"\n    return tensor.abs().flatten()",
+    "@t.no_grad()\ndef kept(tensor, gone):\n"
+    "    mask = t.ones(tensor.numel(), dtype=t.bool)\n    mask[gone] = False\n"
+    "    mask = mask.view_as(tensor)\n    tensor *= mask\n    return mask",
+    "!ls\nfrom torch import *",
+    "sparsity_leaving = lambda tensor, nonzeros: ONE - nonzeros / tensor.numel()",
+    "@t.no_grad()\ndef apply(self, model):\n    for name, mask in self.masks.items():\n"
+    "        model.get_submodule(name).weight *= mask\n"
+    "FineGrainedPruner.apply = apply",
+)
+
+
+@pytest.mark.long
+def test_so_do_answers_that_are_spread_over_cells(tmp_path):
+    assignment = read_assignment("02", ROOT)
+    nb = with_answers(assignment, SPREAD_OUT)
+    nb.cells += [new_code_cell(source) for source in OWN_CELLS]
+    table = submitted(nb, "02", assignment.lab)
+    assert table == {task.id: ("passed", task.points) for task in assignment.tasks}
+    assert table.items() <= handed_in(nb, "02", tmp_path).items()
+
+
+@pytest.mark.long
+def test_wrong_and_undone_ones_fare_alike_in_both(tmp_path):
+    assignment = read_assignment("02", ROOT)
+    wrong = {
+        "fine_grained_prune": "def fine_grained_prune(tensor, sparsity):\n    pass",
+        "sparsity_leaving": "def sparsity_leaving(tensor, nonzeros):\n    return 1 +",
+        "still_zero": "def still_zero(model, masks):\n    return unknown",
+    }
+    nb = with_answers(assignment, wrong)
+    table = submitted(nb, "02", assignment.lab)
+    statuses = {exercise: status for exercise, (status, _) in table.items()}
+    assert statuses == {"2.1": "failed", "2.2": "error", "2.3": "todo", "2.4": "failed"}
+    assert table.items() <= handed_in(nb, "02", tmp_path).items()
+
+
 def test_a_tables_points_are_those_of_the_checks():
     for path in LABS:
         assignment = read_assignment(path.name[:2], ROOT)
@@ -96,6 +192,7 @@ TOYS = {
     *("cheat: asks the check's module", "finds answers anywhere"),
     *("cheat: switches the profiler off", "answers below their cells"),
     *("a stub below its cell", "names that other cells bind in every way"),
+    "what Python cannot write anew, in helpers and amendments",
 }
 
 
@@ -132,7 +229,7 @@ def lab02(tmp_path_factory):
         for name, (fill, _) in corpus.KINDS.items():
             if name not in TOYS:
                 fill(folder / "in")
-    found = grade(folder, "02", Terms(seeds=(3,), timeout=10, memory=3))
+    found = grade(folder, "02", Terms(seeds=(3,), timeout=10, memory=2))
     ids = dict(zip(toylab.ALL, map(tasks.get, NAMES.values()), strict=True))
     return types.SimpleNamespace(results=found, tasks=ids)
 
