@@ -20,7 +20,7 @@ from toylab import ALL, course, handed_in  # noqa: E402
 
 from labcore import __main__ as cli  # noqa: E402
 from labcore.authoring import notebooks  # noqa: E402
-from labcore.grading import api, batch, sandbox, version  # noqa: E402
+from labcore.grading import api, batch, running, sandbox, version, workers  # noqa: E402
 from labcore.grading.batch import Options  # noqa: E402
 from labcore.grading.jobs import Terms  # noqa: E402
 from labcore.grading.store import Store, table_text  # noqa: E402
@@ -103,7 +103,7 @@ def judged(job, points=None):
 @pytest.fixture
 def quick(monkeypatch):
     """No answer runs: all are right."""
-    monkeypatch.setattr(batch.workers, "examined", judged)
+    monkeypatch.setattr(workers, "examined", judged)
 
 
 KILLED = """
@@ -199,11 +199,11 @@ def test_a_folder_with_grades_is_not_begun_again(options):
 def test_a_call_that_graded_nothing_spoils_no_folder(new, monkeypatch):
     with pytest.raises(LabError, match="There is no"):
         batch.grade_class(replaced(new, submissions=new.submissions / "nowhere"))
-    monkeypatch.setattr(batch.workers, "examined", interrupted)
+    monkeypatch.setattr(workers, "examined", interrupted)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
         batch.grade_class(new)
     assert not (new.out / "grades.csv").exists()
-    monkeypatch.setattr(batch.workers, "examined", judged)
+    monkeypatch.setattr(workers, "examined", judged)
     batch.grade_class(new)
     assert len(points(new)) == 2 * len(ALL)
 
@@ -216,7 +216,7 @@ def interrupted(job):
 def test_what_breaks_down_on_one_file_leaves_the_others_their_grades(
     new, step, monkeypatch, quick
 ):
-    once, real = [], getattr(batch, step)
+    once, real = [], getattr(running, step)
 
     def break_down(what, *others):
         unread = getattr(what, "status", "") == ""
@@ -225,7 +225,7 @@ def test_what_breaks_down_on_one_file_leaves_the_others_their_grades(
             raise RecursionError("deep")
         return real(what, *others)
 
-    monkeypatch.setattr(batch, step, break_down)
+    monkeypatch.setattr(running, step, break_down)
     batch.grade_class(new)
     rows = {
         (r["student"], r["exercise"]): r for r in Store(new.out).table("grades.csv")
@@ -244,13 +244,13 @@ def test_each_file_is_read_once_and_its_result_kept_before_many_others_are_read(
 ):
     stored = {}
 
-    def reading(submission, assignment, read=batch.read_work):
+    def reading(submission, assignment, read=running.read_work):
         assert submission.student not in stored
         stored[submission.student] = list(Store(new.out).results())
         return read(submission, assignment)
 
-    monkeypatch.setattr(batch, "read_work", reading)
-    monkeypatch.setattr(batch, "AHEAD", 1)
+    monkeypatch.setattr(running, "read_work", reading)
+    monkeypatch.setattr(running, "AHEAD", 1)
     batch.grade_class(new)
     assert stored == {"ann": [], "bob": ["ann"]}
     save(handed_in(why="d"), new.submissions / "bob")
@@ -402,7 +402,7 @@ def test_killed_while_it_tries_anew_it_goes_on_with_nothing_lost(
 
 
 def test_merging_alone_runs_no_answer(options, monkeypatch):
-    monkeypatch.setattr(batch.workers, "examined", None)
+    monkeypatch.setattr(workers, "examined", None)
     override = "student,exercise,points,reason\nbob,90.1,3,my mistake\n"
     (options.out / "overrides.csv").write_text(override, encoding="utf-8")
     batch.merge_only(options.out, options.root)
@@ -424,13 +424,13 @@ def test_one_notebook_from_python_whose_messages_name_the_students_line(options)
 def test_the_checks_process_that_dies_is_replaced(new, monkeypatch):
     asked = []
 
-    def die_once(self, job, ask=batch.workers._Examiner.ask):
+    def die_once(self, job, ask=workers._Examiner.ask):
         asked.append(job)
         if len(asked) == 1:
             self.process.kill()
         return ask(self, job)
 
-    monkeypatch.setattr(batch.workers._Examiner, "ask", die_once)
+    monkeypatch.setattr(workers._Examiner, "ask", die_once)
     batch.grade_class(new)
     assert points(new)["ann", "90.1"] == 3
     assert len(asked) == 3
@@ -514,7 +514,7 @@ def test_what_is_refused_ends_the_batch_only_before_an_answer_was_examined(
         stamp = {"version": version.version_of(job["checks"])}
         return no_room | stamp if len(told) == 2 else judged(job)
 
-    monkeypatch.setattr(batch.workers, "examined", second_is_refused)
+    monkeypatch.setattr(workers, "examined", second_is_refused)
     batch.grade_class(new)
     assert (points(new)["ann", "90.1"], points(new)["bob", "90.1"]) == (3, 0)
     assert logged(new, "fault")[0]["text"] == no_room["refused"]
@@ -550,7 +550,7 @@ class Cluster(Executor):
 @pytest.mark.parametrize("answer", [RuntimeError("KilledWorker"), None])
 def test_a_job_that_the_cluster_gave_up_is_a_fault_of_one(new, monkeypatch, answer):
     cluster = Cluster(answer, judged)
-    monkeypatch.setattr(batch.workers, "cluster", lambda address: cluster)
+    monkeypatch.setattr(workers, "cluster", lambda address: cluster)
     batch.grade_class(replaced(new, dask="tcp://there"))
     assert (points(new)["ann", "90.1"], points(new)["bob", "90.1"]) == (0, 3)
     assert [entry["student"] for entry in logged(new, "fault")] == ["ann"]
@@ -572,7 +572,7 @@ def test_a_cluster_that_cannot_grade_is_told_in_a_sentence(
     if isinstance(answer, dict) and answer.get("version") is ...:
         answer = answer | {"version": version.version_of("toy_checks")}
     cluster = Cluster(answer)
-    monkeypatch.setattr(batch.workers, "cluster", lambda address: cluster)
+    monkeypatch.setattr(workers, "cluster", lambda address: cluster)
     with pytest.raises(error, match=sentence):
         batch.grade_class(replaced(new, dask="tcp://there"))
     assert cluster.shut == [False]
@@ -593,7 +593,7 @@ def test_a_worker_without_the_course_is_told_before_it_gets_a_job(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
     with pytest.raises(LabError, match="tcp://there lacks the course: install it"):
-        batch.workers.cluster("tcp://there")
+        workers.cluster("tcp://there")
     assert Client.closed
 
 
@@ -642,7 +642,7 @@ def test_a_worker_that_dies_costs_a_retry_not_a_grade(new, scheduler):
 
 
 def test_no_scheduler_there_is_said(monkeypatch):
-    monkeypatch.setattr(batch.workers, "WAIT", 1)
+    monkeypatch.setattr(workers, "WAIT", 1)
     pytest.importorskip("distributed", reason="dask.distributed is not installed")
     with pytest.raises(LabError, match="No dask scheduler answers"):
-        batch.workers.cluster("tcp://127.0.0.1:9")
+        workers.cluster("tcp://127.0.0.1:9")

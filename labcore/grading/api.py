@@ -8,9 +8,9 @@ from pathlib import Path
 from labcore.environment import ROOT
 from labcore.grading import workers
 from labcore.grading.assignment import read_assignment
-from labcore.grading.batch import result_of
 from labcore.grading.jobs import Terms, job_of, read_work, secret_seeds
 from labcore.grading.reading import find_submissions
+from labcore.grading.running import result_of
 from labcore.runtime import LabError
 
 __all__ = ["Result", "Row", "grade"]

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labcore.grading import workers
-from labcore.grading.assignment import Assignment, Task, read_assignment
+from labcore.grading.assignment import Assignment, read_assignment
 from labcore.grading.byhand import row_of
-from labcore.grading.jobs import (
-    Terms,
-    Work,
-    job_of,
-    read_work,
-    rows_of,
-    secret_seeds,
-    texts_of,
-)
+from labcore.grading.jobs import Terms, Work, secret_seeds
 from labcore.grading.merge import merge
-from labcore.grading.reading import Submission, find_submissions, keep_apart
+from labcore.grading.reading import find_submissions, keep_apart
+from labcore.grading.running import graded_by, results, work_of
 from labcore.grading.sandbox import kind_of_sandbox
 from labcore.grading.store import Store
-from labcore.grading.version import version_of
 from labcore.runtime import LabError
 
-__all__ = ["Options", "grade_class", "merge_only", "regrade", "result_of"]
-
-AHEAD = 200  # jobs handed out at once: enough for every worker of a large cluster
+__all__ = ["Options", "grade_class", "merge_only", "regrade"]
 
 
 @dataclass(frozen=True)
@@ -54,16 +41,20 @@ def grade_class(options: Options) -> None:
     store = Store(options.out)
     with store.locked():
         terms, done = _terms(store, assignment, options), store.results()
-        works: Iterable[Work] = (_read(submission, assignment) for submission in found)
+        works: Iterable[Work] = (
+            work_of(submission, assignment) for submission in found
+        )
         left = len(found)
         if done:
             works = _left(works, done, assignment)
             left = len(works)
         store.log("grade", version=graded_by(assignment), submissions=left)
         try:
-            results = _results(works, assignment.tasks, assignment, terms, options)
-            with closing(results):
-                for count, result in enumerate(results, 1):
+            found_so_far = results(
+                works, assignment.tasks, assignment, terms, options.jobs, options.dask
+            )
+            with closing(found_so_far):
+                for count, result in enumerate(found_so_far, 1):
                     _keep(store, result, done.get(result["student"]))
                     # said only then: what was said is never lost
                     print(f"[{count} of {left}] {_line(result)}", flush=True)
@@ -155,135 +146,6 @@ def _log_fault(store: Store, result: Mapping) -> None:
     )
 
 
-def _read(submission: Submission, assignment: Assignment) -> Work:
-    try:
-        return read_work(submission, assignment)
-    except Exception:
-        work = Work(submission.student, submission.file)
-        _broke(work)
-        return work
-
-
-def _broke(work: Work) -> None:
-    """Whatever one student's file provokes in us, the others are graded."""
-    work.status, work.problem = "damaged", "the grading broke down on this file"
-    work.fault = traceback.format_exc()
-
-
-def _job(work: Work, assignment: Assignment, terms: Terms, tasks) -> dict:
-    try:
-        return job_of(work, assignment, terms, tasks)
-    except Exception:
-        _broke(work)
-        return job_of(work, assignment, terms, tasks)  # of a damaged file: no answers
-
-
-def _results(
-    works: Iterable[Work],
-    tasks: Sequence[Task],
-    assignment: Assignment,
-    terms: Terms,
-    options: Options,
-) -> Iterator[dict]:
-    """The result of each, as they come.
-
-    What is refused before any answer was examined would be refused for all: it ends the
-    batch. Later it is the fault of one job, which waits for --resume.
-    """
-    one_was_examined = False
-    with _executor(options) as executor:
-        jobs = ((work, _job(work, assignment, terms, tasks)) for work in works)
-        for work, answer in _answers(executor, jobs, version_of(assignment.checks)):
-            if one_was_examined and "refused" in answer:
-                answer = {"broken": answer["refused"]}
-            one_was_examined = one_was_examined or bool(answer.get("results"))
-            yield result_of(work, assignment, tasks, answer)
-
-
-def _answers(
-    executor: Executor, jobs: Iterable[tuple[Work, dict]], version: str
-) -> Iterator[tuple[Work, dict]]:
-    under_way: dict[Future, Work] = {}
-
-    def finished(patience: float | None) -> Iterator[tuple[Work, dict]]:
-        done, _ = wait(under_way, patience, FIRST_COMPLETED)
-        for future in [future for future in under_way if future in done]:
-            yield under_way.pop(future), _answer(future, version)
-
-    try:
-        for work, job in jobs:
-            under_way[executor.submit(workers.examined, job)] = work
-            yield from finished(None if len(under_way) >= AHEAD else 0)
-        while under_way:
-            yield from finished(None)
-    finally:
-        for future in under_way:
-            future.cancel()
-
-
-def _answer(future: Future, version: str) -> dict:
-    """What a worker found; where it failed, why."""
-    try:
-        answer = future.result()
-    except Exception as error:
-        return {"broken": "".join(traceback.format_exception(error))}
-    if answer.get("version") != version:
-        raise LabError(
-            f"A worker grades by {answer.get('version', 'an older labcore')}, but this "
-            f"grader by {version}: give all the same course, then use --resume."
-        )
-    return answer
-
-
-@contextmanager
-def _executor(options: Options) -> Iterator[Executor]:
-    if options.dask:
-        executor = workers.cluster(options.dask)
-    else:
-        executor = workers.local(options.jobs or workers.sensible_jobs())
-    all_done = False
-    try:
-        yield executor
-        all_done = True
-    finally:
-        executor.shutdown(wait=all_done)
-        workers.stop()  # what still runs ends at once
-
-
-def result_of(
-    work: Work, assignment: Assignment, tasks: Sequence[Task], answer: dict
-) -> dict:
-    """What is stored of a student: rows, free texts, and what they came from."""
-    if "refused" in answer:
-        raise LabError(answer["refused"])
-    verdicts = answer.get("results")
-    if verdicts is None:  # a fault of ours, never taken for the student's
-        verdicts = [
-            {
-                "status": "error",
-                "points": 0,
-                "of": task.points,
-                "message": f"[{task.id} {task.name}] the check itself broke down",
-            }
-            for task in tasks
-        ]
-    return {
-        "student": work.student,
-        "file": work.file,
-        "digest": work.digest,
-        "version": graded_by(assignment),
-        "notes": work.notes,
-        "fault": work.fault or answer.get("broken", ""),
-        "rows": rows_of(work, assignment, tasks, verdicts),
-        "texts": texts_of(work, assignment),
-    }
-
-
-def graded_by(assignment: Assignment) -> str:
-    """What decides a verdict beside the answer: labcore, its checks, the lab."""
-    return f"{version_of(assignment.checks)}, lab {assignment.version}"
-
-
 def _line(result: dict) -> str:
     rows = result["rows"]
     points, of = sum(r["points"] for r in rows), sum(r["of"] for r in rows)
@@ -328,11 +190,11 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
                 f"{gone} with grades have no file in {options.submissions}: "
                 "theirs stay as they are."
             )
-        works = (_read(s, assignment) for s in found if s.student in done)
+        works = (work_of(s, assignment) for s in found if s.student in done)
         tried = changed = 0
-        results = _results(works, [task], assignment, terms, options)
-        with closing(results):
-            for new in results:
+        anew = results(works, [task], assignment, terms, options.jobs, options.dask)
+        with closing(anew):
+            for new in anew:
                 tried += 1
                 if new["fault"]:
                     _log_fault(store, new)

@@ -26,7 +26,6 @@ __all__ = [
     "rows_of",
     "secret_seeds",
     "texts_of",
-    "to_run",
 ]
 
 SEEDS = 2
@@ -184,12 +183,12 @@ def job_of(
                     *(t.reference for t in assignment.tasks if t is not task),
                 ],
             }
-            for task in to_run(work, tasks)
+            for task in _to_run(work, tasks)
         ],
     }
 
 
-def to_run(work: Work, tasks: Sequence[Task]) -> list[Task]:
+def _to_run(work: Work, tasks: Sequence[Task]) -> list[Task]:
     """The exercises whose answer is there, was written and is of a sane size."""
     return [task for task in tasks if not _unrun(work, task)]
 
