@@ -22,7 +22,7 @@ from labcore.grading.jobs import Terms
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"
 )
-TERMS = Terms(seeds=(3, 4), timeout=8, memory=2)
+TERMS = Terms(seeds=(3, 4), timeout=8, memory=1)
 HARMLESS = ("right", "blank", "wrong")
 QUICK = [kind for kind in corpus.KINDS if kind not in corpus.LONG]
 
