@@ -12,6 +12,7 @@ from labcore import __main__ as cli
 from labcore import environment
 from labcore.authoring.notebooks import grading
 from labcore.authoring.splice import splice
+from labcore.runtime import LabError
 from labcore.submit import alone, command, submit
 from labcore.submit.find import find
 from labcore.submit.kernel import Kernel
@@ -131,6 +132,13 @@ def verdicts(nb, seeds=(1, 2), others=()):
     cell = tasks(nb, "00", list(others), small_lab())[0].cell(seeds)
     call = cell.removeprefix(f"{IMPORT}; alone.show_verdicts(").removesuffix(")")
     return list(alone._verdicts(**json.loads(ast.literal_eval(call))))
+
+
+def test_a_cell_too_long_for_grading_is_said_before_it_is_handed_in():
+    long = RIGHT["count-zeros"] + "\n" + 25_000 * "# x\n"
+    nb = small_lab({"count-zeros": long})
+    with pytest.raises(LabError, match="'count-zeros' has 100,0.. characters"):
+        tasks(nb, "00", [], small_lab())
 
 
 def test_an_answer_that_fits_the_usual_seed_only_fails():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 from ..authoring.notebooks import grading, tags
+from ..grading.cellcode import LONGEST_CELL
 from ..grading.gather import gathered
 from ..runtime import LabError
 
@@ -115,6 +116,11 @@ def tasks(
         if cell.cell_type != "code":
             continue
         if grading(cell).get("solution"):
+            if len(cell.source) > LONGEST_CELL:
+                raise LabError(
+                    f"The cell {cell.id!r} has {len(cell.source):,} characters; "
+                    f"grading takes {LONGEST_CELL:,} at most: shorten it."
+                )
             answers.append(cell.source)
             stub = released.source
         elif grading(cell).get("grade"):
