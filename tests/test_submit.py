@@ -141,6 +141,25 @@ def test_a_cell_too_long_for_grading_is_said_before_it_is_handed_in():
         tasks(nb, "00", [], small_lab())
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"), [("{}", "100.00%"), ("bench", "name 'bench' is not defined")]
+)
+def test_a_check_gets_its_data_and_the_answer_does_not(answer, said):
+    """Lab 03 makes its bench in a demonstration, which is run neither here nor there."""
+    (found,) = alone._verdicts(
+        lab="03",
+        name="choose_sparsities",
+        prepare=["from labcore.checks import lab03"],
+        lend=[],
+        answers=[f"def choose_sparsities():\n    return {answer}"],
+        others=[],
+        check="lab03.check_choose_sparsities(choose_sparsities, bench=bench)",
+        seeds=[1],
+    )
+    assert found["status"] == "failed"
+    assert said in found["message"]
+
+
 def test_an_answer_that_fits_the_usual_seed_only_fails():
     cheat = (
         "def count_zeros(tensor):\n    import os\n"

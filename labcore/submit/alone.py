@@ -65,8 +65,19 @@ def _verdicts(
         message = f"[{exercise.id} {name}] its cell cannot run: {_last_line(error)}"
         yield title | asdict(Verdict("error", 0, exercise.points, message))
         return
+    around = _around(check, space)
     for seed in seeds:
-        yield title | asdict(_verdict(exercise, check, space, seed)) | {"seed": seed}
+        yield title | asdict(_verdict(exercise, check, around, seed)) | {"seed": seed}
+
+
+def _around(check: str, space: dict) -> dict:
+    """What the check cell sees: the answer, and grading's data if it asks for it.
+
+    The answer itself sees no bench, here as in grading.
+    """
+    from labcore import workbench
+
+    return space | ({"bench": workbench("fashion")} if "bench" in check else {})
 
 
 def _exercise(lab: str, name: str) -> Exercise:
@@ -79,11 +90,11 @@ def _execute(source: str, file: str, space: dict) -> None:
     exec(compile(source, file, "exec", dont_inherit=True), space)
 
 
-def _verdict(exercise: Exercise, check: str, space: dict, seed: int) -> Verdict:
+def _verdict(exercise: Exercise, check: str, around: dict, seed: int) -> Verdict:
     verdicts: list[Verdict] = []
     try:
         with _settings({SEED: str(seed), PRECISION: "fp32"}), _recorded(verdicts):
-            _execute(check, f"<check {exercise.id}>", space)
+            _execute(check, f"<check {exercise.id}>", around)
     except CheckFailed:
         pass
     except (Exception, SystemExit) as error:
