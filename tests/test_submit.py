@@ -145,7 +145,7 @@ def test_a_cell_too_long_for_grading_is_said_before_it_is_handed_in():
     ("answer", "said"), [("{}", "100.00%"), ("bench", "name 'bench' is not defined")]
 )
 def test_a_check_gets_its_data_and_the_answer_does_not(answer, said):
-    """Lab 03 makes its bench in a demonstration, which is run neither here nor there."""
+    """Lab 03 makes its bench in a demonstration, which is not run for an answer."""
     (found,) = alone._verdicts(
         lab="03",
         name="choose_sparsities",
