@@ -83,8 +83,13 @@ LONG = {
     *("cheat: takes the reference from another exercise", "returns far too much"),
     *("late loop keeps what came before", "answer turned into text"),
     *("cheat: the channel, with a pickle", "leaves a file for the next exercise"),
-    "a control character in an f-string of another cell",
-    "reads the other exercises' references",
+    *("reads the other exercises' references", "opens files without end"),
+    *("a control character in an f-string of another cell", "a stub below its cell"),
+    *("what Python cannot write anew, in helpers and amendments", "tests deleted"),
+    *("memory bomb of many processes", "memory bomb in files without a name"),
+    *("half a character in a comment", "leaves something with the kernel"),
+    *("outputs in plenty", "names that other cells bind in every way"),
+    "cheat: the channel, with the check's own objects",
 }
 WRONG = {
     "double": "def double(x):\n    return x * x",
