@@ -75,9 +75,11 @@ def _around(check: str, space: dict) -> dict:
 
     The answer itself sees no bench, here as in grading.
     """
+    if "bench" not in check:
+        return space
     from labcore import workbench
 
-    return space | ({"bench": workbench("fashion")} if "bench" in check else {})
+    return space | {"bench": workbench("fashion")}
 
 
 def _exercise(lab: str, name: str) -> Exercise:
