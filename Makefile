@@ -22,8 +22,8 @@ lab:
 submit:
 	@$(LABCORE) submit $(LAB)
 
-# A worker for each core, at most four: a notebook's kernel takes about a gigabyte.
-PYTEST := $(LABCORE) run pytest -n logical --maxprocesses 4 --dist loadfile
+# Whole files to each worker, in the order that conftest.py makes.
+PYTEST := $(LABCORE) run pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # All but the tests marked long; `make test-all` runs those too.
 test: setup

@@ -10,21 +10,33 @@ import warnings
 import matplotlib
 import pytest
 
-from labcore.runtime import let_threads_sleep
+from labcore.runtime import cpu_count, let_threads_sleep
 
 
-def keep_to_own_cores() -> None:
-    """One of several pytest workers: its share of the cores, its kernels' too."""
-    number, count = (
-        os.environ.get(f"PYTEST_XDIST_WORKER{name}") for name in ("", "_COUNT")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores, as many tests wait; a notebook's kernel takes a gigabyte."""
+    return min(cpu_count() + 1, 4)
+
+
+EARLY = ("test_grading_corpus.py", "test_grading_batch.py", "test_submit.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the choice by `-m`
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes a minute comes first; a notebook's cell tagged `long` is long."""
+    items.sort(
+        key=lambda item: item.path.suffix == ".py" and item.path.name not in EARLY
     )
-    if number and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        own = cores[int(number.removeprefix("gw")) :: int(count)]
-        os.sched_setaffinity(0, own or cores)
+    for item in items:
+        if "long" in getattr(item, "cell", {}).get("metadata", {}).get("tags", ()):
+            item.add_marker("long")
 
 
-keep_to_own_cores()
+# One of several workers: its share of the cores, for its kernels too.
+COUNT = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+THREADS = str(max(1, cpu_count() // COUNT))
+os.environ["OMP_NUM_THREADS"] = os.environ["LABCORE_THREADS"] = THREADS
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: a download ends at once, refused
 
@@ -37,12 +49,13 @@ if "MPLBACKEND" not in os.environ:
     matplotlib.use("agg")  # here only: kernels draw into their notebooks
 
 LOCAL = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "")
-SETTINGS = ("TRACK", "CHECK_SEED", "THREADS", "DEVICE", "PRECISION")
+SETTINGS = ("TRACK", "CHECK_SEED", "DEVICE", "PRECISION")
 
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch, tmp_path_factory):
     """No LABCORE_* setting of the user's shell; a cache folder of the test's own."""
+    monkeypatch.setenv("LABCORE_THREADS", THREADS)
     for name in SETTINGS:
         monkeypatch.delenv(f"LABCORE_{name}", raising=False)
     monkeypatch.setenv("LABCORE_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -89,7 +89,12 @@ LONG = {
     *("memory bomb of many processes", "memory bomb in files without a name"),
     *("half a character in a comment", "leaves something with the kernel"),
     *("outputs in plenty", "names that other cells bind in every way"),
-    "cheat: the channel, with the check's own objects",
+    *("cheat: the channel, with the check's own objects", "answers below their cells"),
+    *("cheat: the channel, with rubbish", "cheat: looks for the expected value"),
+    *("cheat: switches the profiler off", "memory bomb in shared memory"),
+    *("leaves a locked folder for the next exercise", "kills what runs it"),
+    *("a no-break space in an f-string", "one huge cell", "names that are none"),
+    "half a character in an error",
 }
 WRONG = {
     "double": "def double(x):\n    return x * x",

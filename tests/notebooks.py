@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -41,6 +43,22 @@ def is_answer(cell: NotebookNode) -> bool:
 
 def is_check(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and grading(cell).get("grade", False)
+
+
+def made(cell: NotebookNode) -> set[str]:
+    """The names that a cell would have defined."""
+    nodes = list(ast.walk(ast.parse(cell.source)))
+    defined = (n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef))
+    return {*defined, *_names(nodes, ast.Store)}
+
+
+def needed(cell: NotebookNode) -> set[str]:
+    """The names that a cell reads and does not itself define."""
+    return _names(ast.walk(ast.parse(cell.source)), ast.Load) - made(cell)
+
+
+def _names(nodes: Iterable[ast.AST], use: type[ast.expr_context]) -> set[str]:
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, use)}
 
 
 def exercises(nb: NotebookNode) -> dict[str, list[NotebookNode]]:

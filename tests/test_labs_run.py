@@ -1,12 +1,21 @@
 """A fresh lab, run top to bottom: only exercises not yet written may fail."""
 
-import ast
 import os
 import re
 
 import pytest
 from nbclient import NotebookClient
-from notebooks import LABS, answer, check, code, code_cells, is_answer, notebook, read
+from notebooks import (
+    LABS,
+    answer,
+    check,
+    code,
+    code_cells,
+    is_answer,
+    made,
+    notebook,
+    read,
+)
 
 from labcore.authoring.notebooks import tags
 from labcore.authoring.release import CODE_STUB
@@ -54,21 +63,10 @@ def excused(error, exercises, lost):
     return error.ename == "LabError" and bool(words & exercises)
 
 
-def made(cell):
-    """The names that a cell would have defined."""
-    nodes = list(ast.walk(ast.parse(cell.source)))
-    stored = (n.id for n in nodes if isinstance(n, ast.Name) and not is_read(n))
-    defined = (n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef))
-    return {*stored, *defined}
-
-
-def is_read(name):
-    return isinstance(name.ctx, ast.Load)
-
-
-# Lab 03 trains for a minute in what stands between its exercises.
+# What stands between the exercises of these takes more than a few seconds.
+SLOW = ("00", "01", "03", "04", "06", "07")
 FRESH = [
-    pytest.param(p, marks=[pytest.mark.long] if "03_" in p.name else [], id=p.stem)
+    pytest.param(p, marks=[pytest.mark.long] * p.name.startswith(SLOW), id=p.stem)
     for p in LABS
 ]
 

@@ -16,6 +16,8 @@ from notebooks import (
     code_cells,
     exercises,
     is_answer,
+    made,
+    needed,
     prose_cells,
     read,
 )
@@ -260,6 +262,18 @@ def test_given_cells_are_collapsed(path):
     for cell in code_cells(read(path)):
         if "given" in tags(cell):
             assert cell.metadata.get("jupyter", {}).get("source_hidden"), cell.id
+
+
+@sources
+def test_only_long_cells_need_a_long_cell(path):
+    """`make test` leaves them out and runs all others."""
+    left_out = set()
+    for cell in code_cells(read(path)):
+        if "long" in tags(cell):
+            left_out |= made(cell)
+        else:
+            assert not needed(cell) & left_out, cell.id
+            left_out -= made(cell)
 
 
 @sources
