@@ -11,26 +11,13 @@ from torch.nn import functional as F
 
 from labcore import runtime
 
-__all__ = ["augmented", "distilled_from", "evaluate", "predict", "train"]
+__all__ = ["augmented", "distil", "evaluate", "predict", "train"]
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, images, labels) -> loss
 
 
 def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(model(images).float(), labels)
-
-
-def distilled_from(teacher: nn.Module, soft: float = 4.0) -> Loss:
-    """A loss that asks for the teacher's scores, softened, instead of the labels."""
-    teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
-
-    def loss(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        wanted = (teacher.to(images.device)(images).float() / soft).softmax(dim=1)
-        scores = (model(images).float() / soft).log_softmax(dim=1)
-        # soft**2: gradients as large as those of the labels' loss
-        return soft**2 * F.kl_div(scores, wanted, reduction="batchmean")
-
-    return loss
 
 
 @runtime.reused_memory()
@@ -101,6 +88,24 @@ def train(
     finally:
         model.eval().to(home)
     return losses
+
+
+def distil(
+    model: nn.Module, images: Tensor, scores: Tensor, *, soft: float = 4.0, **options
+) -> list[float]:
+    """Train towards another network's class scores, softened, instead of labels.
+
+    scores   predict(teacher, images): of the images as they are, so none is augmented
+    options  those of `train`
+    """
+
+    def loss(model: nn.Module, images: Tensor, scores: Tensor) -> Tensor:
+        wanted = (scores / soft).softmax(dim=1)
+        found = (model(images).float() / soft).log_softmax(dim=1)
+        # soft**2: gradients as large as those of the labels' loss
+        return soft**2 * F.kl_div(found, wanted, reduction="batchmean")
+
+    return train(model, images, scores, loss=loss, augment=False, **options)
 
 
 def _device_of(model: nn.Module) -> torch.device:
