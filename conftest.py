@@ -9,6 +9,7 @@ import warnings
 
 import matplotlib
 import pytest
+from nbval.plugin import IPyNbCell
 
 from labcore.runtime import cpu_count, let_threads_sleep
 
@@ -29,8 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         key=lambda item: item.path.suffix == ".py" and item.path.name not in EARLY
     )
     for item in items:
-        if "long" in getattr(item, "cell", {}).get("metadata", {}).get("tags", ()):
-            item.add_marker("long")
+        if isinstance(item, IPyNbCell):
+            item.output_timeout = 60  # seconds; the 5 of nbval are few on a busy machine
+            if "long" in item.cell.metadata.get("tags", ()):
+                item.add_marker("long")
 
 
 # One of several workers: its share of the cores, for its kernels too.
