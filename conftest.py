@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
     for item in items:
         if isinstance(item, IPyNbCell):
-            item.output_timeout = 60  # seconds; the 5 of nbval are few on a busy machine
+            item.output_timeout = 60  # seconds; a busy machine needs more than 5
             if "long" in item.cell.metadata.get("tags", ()):
                 item.add_marker("long")
 
