@@ -11,6 +11,7 @@ import math
 import os
 import random
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from functools import cache
@@ -223,16 +224,38 @@ def seed_everything(seed: int = 0) -> None:
 def progress(
     items: Iterable | None = None, *, total: int | None = None, what: str = ""
 ):
-    """A tqdm bar that appears only on work of over two seconds and then vanishes."""
-    from tqdm.auto import tqdm  # here: in notebooks this imports ipywidgets
-
+    """A bar that appears only on work of over two seconds and then vanishes."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    bar = tqdm(total=total, desc=what, delay=2, leave=False)
+    bar = _LateBar(total, what)
     return bar if items is None else _counted(items, bar)
 
 
-def _counted(items: Iterable, bar) -> Iterator:
+class _LateBar:
+    """tqdm's bar, made after two seconds only: in a notebook it is a dozen widgets."""
+
+    def __init__(self, total: int | None, what: str) -> None:
+        self._options = {"total": total, "desc": what, "leave": False}
+        self._start, self._done, self._bar = time.monotonic(), 0, None
+
+    def update(self, count: int = 1) -> None:
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._start > 2:
+            from tqdm.auto import tqdm  # here: in notebooks this imports ipywidgets
+
+            self._bar = tqdm(initial=self._done, **self._options)
+
+    def __enter__(self) -> _LateBar:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _counted(items: Iterable, bar: _LateBar) -> Iterator:
     """The items. tqdm's own loop, left by an exception, shows a bar and a traceback."""
     with bar:
         for item in items:

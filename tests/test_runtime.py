@@ -176,6 +176,33 @@ def test_a_seed_repeats_torch_and_python():
     assert drawn() == drawn()
 
 
+def test_a_bar_is_made_after_two_seconds_of_work_only(monkeypatch):
+    now, made = [0.0], []
+
+    class Bar:
+        def __init__(self, **options):
+            made.append(options)
+
+        def update(self, count):
+            made.append(count)
+
+        def close(self):
+            made.append("closed")
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for now[0] in runtime.progress([0.5, 1.0, 1.9]):
+        pass
+    assert made == []
+    now[0] = 0.0
+    with pytest.raises(ValueError), runtime.progress(total=9, what="work") as bar:
+        for now[0] in (1.0, 2.5, 3.0):
+            bar.update(3)
+        raise ValueError
+    expected = {"total": 9, "desc": "work", "leave": False, "initial": 6}
+    assert made == [expected, 3, "closed"]
+
+
 def test_progress_hands_on_the_items():
     assert list(runtime.progress([1, 2, 3], what="counting")) == [1, 2, 3]
 
