@@ -7,6 +7,7 @@ an answer in another process, through a proxy.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -77,6 +78,9 @@ class Exercise:
     def __post_init__(self) -> None:
         if unknown := {step.group for step in self.steps} ^ set(self.groups):
             raise ValueError(f"{self.name}: groups without steps or points: {unknown}")
+        titles = [step.title for step in self.steps]
+        if len(set(titles)) < len(titles):
+            raise ValueError(f"{self.name}: two steps have the same title: {titles}")
 
     @property
     def name(self) -> str:
@@ -105,7 +109,7 @@ class Exercise:
         history: list[tuple] = []
         for number, step in enumerate(self.steps):
             try:
-                self._take(step, 1000 * seed + number, answer, bench, history)
+                self._take(step, self._draw(seed, step), answer, bench, history)
             except Unwritten as todo:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
@@ -120,6 +124,11 @@ class Exercise:
         titles = ", ".join(step.title for step in passed)
         text = f"ok    {len(passed)} of {len(self.steps)}: {titles}"
         return self._verdict("passed", self.points, text)
+
+    def _draw(self, seed: int, step: Step) -> int:
+        """The seed of one step's inputs: a step more changes no other's."""
+        text = f"{seed} {self.id} {step.title}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
     def _take(self, step: Step, seed: int, answer, bench, history: list) -> None:
         """One step, in which new networks are seeded; torch's own draws go on after."""
