@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from labcore.checks.core import Exercise
+from labcore.checks.engine.exercise import Exercise
 
 __all__ = ["Wrong", "assert_complete", "assert_fails", "assert_passes", "table"]
 

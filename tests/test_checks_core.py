@@ -11,8 +11,9 @@ from torch import nn
 
 from labcore import measure, runtime
 from labcore.authoring.release import CODE_STUB
-from labcore.checks import compare, lab01, trial
-from labcore.checks.core import CheckFailed, CheckTodo, Exercise, Lab, Step
+from labcore.checks import lab01
+from labcore.checks.engine import compare, trial
+from labcore.checks.engine.exercise import CheckFailed, CheckTodo, Exercise, Lab, Step
 from labcore.runtime import LabError
 
 
@@ -410,7 +411,7 @@ def test_a_message_has_at_most_eight_short_lines_whatever_is_in_it(length):
         (lambda tensor, twice=False: measure.sparsity(tensor), "measure.sparsity"),
         (functools.partial(measure.sparsity), "measure.sparsity"),
         (lambda tensor, twice=False: compare.show(tensor), "compare.show"),
-        (TOTAL.check, "labcore.checks.core.check"),
+        (TOTAL.check, "labcore.checks.engine.exercise.check"),
     ],
 )
 def test_an_answer_that_calls_labcore_for_the_thing_asked_is_refused(answer, called):

@@ -5,9 +5,10 @@ import torch
 from answers import assert_complete, assert_fails, assert_passes, table
 from torch import nn
 
-from labcore.checks import lab02, trial
-from labcore.checks.core import CheckFailed
-from labcore.checks.picture import mask_picture
+from labcore.checks import lab02
+from labcore.checks.engine import trial
+from labcore.checks.engine.exercise import CheckFailed
+from labcore.checks.engine.picture import mask_picture
 from labcore.nets import MLP
 
 PRUNER = "FineGrainedPruner"

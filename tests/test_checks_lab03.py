@@ -8,8 +8,8 @@ from answers import assert_complete, assert_fails, assert_passes, table
 from torch import nn
 
 from labcore.checks import lab03
-from labcore.checks.core import CheckFailed
-from labcore.checks.rehearsal import Rehearsal, zeros
+from labcore.checks.engine.exercise import CheckFailed
+from labcore.checks.lab03.rehearsal import Rehearsal, zeros
 from labcore.nets import MLP
 from labcore.runtime import LabError
 from labcore.training import evaluate

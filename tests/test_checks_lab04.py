@@ -12,7 +12,7 @@ from answers import assert_complete, assert_fails, assert_passes, table
 from torch import nn
 
 from labcore.checks import lab04
-from labcore.checks.picture import bars_picture
+from labcore.checks.engine.picture import bars_picture
 from labcore.nets import VGG
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from labcore.checks import lab06
-from labcore.checks.core import CheckFailed
+from labcore.checks.engine.exercise import CheckFailed
 from labcore.nets import LeNet
 
 

@@ -13,7 +13,7 @@ from torch import nn
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore import measure  # noqa: E402
-from labcore.checks.core import Lab, Step  # noqa: E402
+from labcore.checks.engine.exercise import Lab, Step  # noqa: E402
 from labcore.grading import values as values_module  # noqa: E402
 from labcore.grading.answering import Answer  # noqa: E402
 from labcore.grading.proxy import AnswerSide, Refusal  # noqa: E402

@@ -2,7 +2,7 @@
 
 import torch
 
-from labcore.checks.core import Lab, Step
+from labcore.checks.engine.exercise import Lab, Step
 
 _lab = Lab()
 EXERCISES, lend = _lab.exercises, _lab.lend

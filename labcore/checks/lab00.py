@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.core import Lab, Step
-from labcore.checks.trial import Trial
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.trial import Trial
 from labcore.nets import VGG, LeNet, ResNet8
 
 __all__ = ["EXERCISES", "lend"]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import clone, same, show
-from labcore.checks.core import Lab, Step
-from labcore.checks.trial import Trial
+from labcore.checks.engine.compare import clone, same, show
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.trial import Trial
 from labcore.nets import MLP, VGG
 
 __all__ = ["EXERCISES", "lend"]

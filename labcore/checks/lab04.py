@@ -10,10 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import NO_RETURN, show
-from labcore.checks.core import Lab, Step
-from labcore.checks.returned import drawn, input_afterwards, numbers, of_network
-from labcore.checks.trial import Trial, Wrong
+from labcore.checks.engine.compare import NO_RETURN, show
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
+from labcore.checks.engine.trial import Trial, Wrong
 from labcore.nets import VGG
 
 __all__ = ["EXERCISES", "lend"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from labcore.checks.core import Lab, Step
-from labcore.checks.trial import Trial
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.trial import Trial
 from labcore.nets import LeNet
 
 __all__ = ["EXERCISES", "lend"]

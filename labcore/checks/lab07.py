@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import NO_RETURN, clone, same, show
-from labcore.checks.core import Lab, Step
-from labcore.checks.returned import drawn, input_afterwards, numbers, of_network
-from labcore.checks.trial import Trial
+from labcore.checks.engine.compare import NO_RETURN, clone, same, show
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
+from labcore.checks.engine.trial import Trial
 from labcore.nets import MLP, VGG, ResidualBlock, ResNet8
 
 __all__ = ["EXERCISES", "lend"]

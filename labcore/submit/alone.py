@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from ..checks.core import CheckFailed, Exercise, Verdict
-from ..checks.trial import lent
+from ..checks.engine.exercise import CheckFailed, Exercise, Verdict
+from ..checks.engine.trial import lent
 from ..grading.cellcode import borrowed, plain
 from .kernel import DATA
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from labcore.checks.compare import clone, same, show
+from labcore.checks.engine.compare import clone, same, show
 
 __all__ = ["drawn", "input_afterwards", "numbers", "of_network"]
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from labcore.checks.compare import clone, common_cause, difference, same, show
-from labcore.checks.picture import bars_picture, mask_picture
+from labcore.checks.engine.compare import clone, common_cause, difference, same, show
+from labcore.checks.engine.picture import bars_picture, mask_picture
 from labcore.runtime import LabError
 
 if TYPE_CHECKING:
-    from labcore.checks.core import Exercise
+    from labcore.checks.engine.exercise import Exercise
 
 # what an exercise not yet written raises
 STUBS = ("", "exercise not done yet")
 # files whose lines tell a student nothing: ours, Python's, those of packages
 NOT_THE_STUDENTS = (
-    str(Path(__file__).parents[1]),
+    str(Path(__file__).parents[2]),
     *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
     "<frozen",
 )

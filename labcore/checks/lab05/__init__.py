@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from labcore.checks import machine
-from labcore.checks.core import REFUSED, Lab, Step
-from labcore.checks.devices import CANDIDATES, DEVICES, TABLES
-from labcore.checks.trial import Trial, Wrong
+from labcore.checks.engine.exercise import REFUSED, Lab, Step
+from labcore.checks.engine.trial import Trial, Wrong
+from labcore.checks.lab05 import machine
+from labcore.checks.lab05.devices import CANDIDATES, DEVICES, TABLES
 from labcore.nets import VGG, LeNet, ResNet8
 
 __all__ = ["CANDIDATES", "DEVICES", "EXERCISES", "lend"]

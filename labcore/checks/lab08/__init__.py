@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labcore.checks.compare import clone, same, show
-from labcore.checks.core import Lab, Step
-from labcore.checks.lottery import MaskedTraining
-from labcore.checks.trial import Trial
+from labcore.checks.engine.compare import clone, same, show
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.trial import Trial
+from labcore.checks.lab08.rehearsal import MaskedTraining
 from labcore.nets import MLP
 
 __all__ = ["EXERCISES", "lend"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from labcore.checks.compare import same
+from labcore.checks.engine.compare import same
 
 __all__ = ["bars_picture", "mask_picture"]
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import NO_RETURN, clone, same, show
-from labcore.checks.devices import DEVICES
-from labcore.checks.trial import Trial
+from labcore.checks.engine.compare import NO_RETURN, clone, same, show
+from labcore.checks.engine.trial import Trial
+from labcore.checks.lab05.devices import DEVICES
 from labcore.nets import VGG
 
 __all__ = ["CARDS", "LEAST", "hold_to_cards", "meet", "needs"]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labcore.checks.budgets import CARDS, hold_to_cards, meet
-from labcore.checks.core import Lab, Step
-from labcore.checks.trial import Trial
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.trial import Trial
+from labcore.checks.lab09.budgets import CARDS, hold_to_cards, meet
 from labcore.nets import MLP, VGG, LeNet
 
 __all__ = ["CARDS", "EXERCISES", "lend"]

@@ -9,11 +9,11 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.compare import common_cause, show
-from labcore.checks.core import Lab, Step
+from labcore.checks.engine.compare import common_cause, show
+from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.trial import Trial
 from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
-from labcore.checks.rehearsal import Rehearsal
-from labcore.checks.trial import Trial
+from labcore.checks.lab03.rehearsal import Rehearsal
 from labcore.nets import MLP, VGG
 
 __all__ = ["EXERCISES", "lend"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 
 from labcore import runtime
-from labcore.checks.trial import Trial, Unwritten, Wrong, lent
+from labcore.checks.engine.trial import Trial, Unwritten, Wrong, lent
 from labcore.runtime import LabError
 
 __all__ = ["CheckFailed", "CheckTodo", "Exercise", "Lab", "Step", "Verdict"]
