@@ -14,8 +14,8 @@ OLDEST, TOO_NEW = (3, 11), (3, 14)
 
 
 def lab(args: argparse.Namespace) -> int:
-    from . import install, jupyter
-    from .environment import ROOT
+    from .student import install, jupyter
+    from .student.environment import ROOT
 
     python = install.set_up()
     copied = jupyter.copy_labs(ROOT / "labs", ROOT / "work")
@@ -25,20 +25,20 @@ def lab(args: argparse.Namespace) -> int:
 
 
 def setup(args: argparse.Namespace) -> None:
-    from . import install
+    from .student import install
 
     install.set_up(args.extras)
 
 
 def run(args: argparse.Namespace) -> int:
-    from . import install
-    from .environment import hand_over
+    from .student import install
+    from .student.environment import hand_over
 
     return hand_over(install.set_up(), ["-m", args.module, *args.arguments])
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from . import doctor, environment
+    from .student import doctor, environment
 
     environment.enter(args.argv)
     return doctor.main()
@@ -46,14 +46,14 @@ def doctor(args: argparse.Namespace) -> int:
 
 def update(args: argparse.Namespace) -> None:
     root = _enter(args)
-    from .authoring.update import update_work
+    from .student.update import update_work
 
     update_work(root / "work", root / "labs")
 
 
 def submit(args: argparse.Namespace) -> None:
     root = _enter(args)
-    from .submit import submit
+    from .student.submit import submit
 
     submit(args.notebook, root / "work", root / "labs")
 
@@ -62,8 +62,8 @@ def release(args: argparse.Namespace) -> int:
     root = _enter(args, "instructor")
     if args.course:
         return _release_course(args, root)
-    from .authoring.release import release
     from .runtime import LabError
+    from .staff.authoring.release import release
 
     if args.labs or args.due or args.nbgrader:
         raise LabError(
@@ -75,8 +75,8 @@ def release(args: argparse.Namespace) -> int:
 
 
 def _release_course(args: argparse.Namespace, root: Path) -> int:
-    from .authoring.course import release_course
     from .runtime import LabError
+    from .staff.authoring.course import release_course
 
     if not args.labs:
         raise LabError("Say which labs the class gets: --labs 02, or --labs 01-03.")
@@ -86,8 +86,8 @@ def _release_course(args: argparse.Namespace, root: Path) -> int:
 
 def solutions(args: argparse.Namespace) -> None:
     root = _enter(args, "instructor")
-    from .authoring.execute import execute_solutions
     from .runtime import LabError
+    from .staff.authoring.execute import execute_solutions
 
     found = sorted((root / "solutions").glob("*.ipynb"))
     for number in args.numbers:
@@ -102,22 +102,22 @@ def solutions(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     _enter(args)
-    from .recipes import train_track
+    from .staff.recipes import train_track
 
     train_track(args.track, args.source)
 
 
 def grade(args: argparse.Namespace) -> None:
     root = _enter(args, "cluster" if args.dask else None)
-    from .grading.command import run
+    from .staff.grading.command import run
 
     run(args, root)
 
 
 def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
     """The root of the clone, once this runs where the labs and the extra are."""
-    from . import environment
     from .runtime import LabError
+    from .student import environment
 
     environment.enter(args.argv)
     lacking = environment.missing() + (environment.missing(extra) if extra else [])

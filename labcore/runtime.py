@@ -30,6 +30,7 @@ __all__ = [
     "reused_memory",
     "seed_everything",
     "strict",
+    "strict_environment",
     "track_name",
     "use_threads",
 ]
@@ -60,6 +61,17 @@ def track_name() -> str:
 def strict() -> bool:
     """Whether an exercise not yet written raises (tests, grading) or only prints."""
     return setting("STRICT", "0", ("0", "1")) == "1"
+
+
+def strict_environment() -> dict[str, str]:
+    """Ours without the settings that would change what a notebook shows."""
+    kept = ("LABCORE_CACHE", "LABCORE_THREADS")
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LABCORE_") or name in kept
+    }
+    return clean | {"LABCORE_STRICT": "1"}
 
 
 def _whole_number(name: str, default: int, least: int, most: int) -> int:

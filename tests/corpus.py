@@ -16,7 +16,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from toylab import ALL, STEM, cell_of, handed_in
 
-from labcore.authoring.notebooks import grading
+from labcore.student.notebooks import grading
 
 Outcome = dict[str, tuple[str, float]]
 PASSED: Outcome = {name: ("passed", points) for name, points in ALL.items()}
@@ -119,8 +119,8 @@ answers("whole number floats", PASSED, double="def double(x):\n    return 2.0 * 
 def _():
     from toylab import solution
 
-    from labcore.authoring.notebooks import parse_notebook
-    from labcore.authoring.release import lab_text
+    from labcore.staff.authoring.release import lab_text
+    from labcore.student.notebooks import parse_notebook
 
     return parse_notebook(lab_text(solution(), STEM), STEM)
 
@@ -688,7 +688,7 @@ def double(x):
 cheat(
     "the channel, with a pickle",
     """\
-import labcore.grading.values as values
+import labcore.staff.grading.values as values
 values.Values.pack = lambda self, content: (
     {"body": b"cos\\nsystem\\n(S'id'\\ntR.".decode(), "objects": [], "gone": [],
      "mood": [1, True]}, [])

@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from labcore.authoring.notebooks import NUMBERED, grading, read_notebook
+from labcore.student.notebooks import NUMBERED, grading, read_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = sorted((ROOT / "solutions").glob(NUMBERED))

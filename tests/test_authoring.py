@@ -20,12 +20,12 @@ from notebooks import (
     write,
 )
 
-from labcore.authoring.execute import execute_solutions
-from labcore.authoring.markers import misspelt
-from labcore.authoring.notebooks import normalise, notebook_text, parse_notebook
-from labcore.authoring.outputs import clean_outputs
-from labcore.authoring.release import CODE_STUB, lab_text, release
 from labcore.runtime import LabError
+from labcore.staff.authoring.execute import execute_solutions
+from labcore.staff.authoring.markers import misspelt
+from labcore.staff.authoring.outputs import clean_outputs
+from labcore.staff.authoring.release import CODE_STUB, lab_text, release
+from labcore.student.notebooks import normalise, notebook_text, parse_notebook
 
 NAME = "90_tiny.ipynb"
 
@@ -230,7 +230,7 @@ def test_a_given_cell_may_show_the_whole_answer():
 
 
 def test_an_answer_that_the_chain_leaves_is_found_as_a_leak(monkeypatch):
-    monkeypatch.setattr("labcore.authoring.release._clear", lambda nb, name: nb)
+    monkeypatch.setattr("labcore.staff.authoring.release._clear", lambda nb, name: nb)
     with pytest.raises(LabError, match="secret line 'result = x [+] x'"):
         lab_text(tiny(), NAME)
 

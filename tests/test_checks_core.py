@@ -10,11 +10,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch import nn
 
 from labcore import measure, runtime
-from labcore.authoring.release import CODE_STUB
 from labcore.checks import lab01
 from labcore.checks.engine import compare, trial
 from labcore.checks.engine.exercise import CheckFailed, CheckTodo, Exercise, Lab, Step
 from labcore.runtime import LabError
+from labcore.staff.authoring.release import CODE_STUB
 
 
 def total(tensor, twice=False):

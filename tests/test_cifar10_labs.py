@@ -7,8 +7,8 @@ from nbclient import NotebookClient
 from notebooks import ROOT, SOLUTIONS, read
 
 from labcore import assets
-from labcore.authoring.execute import strict_environment
-from labcore.authoring.notebooks import tags
+from labcore.runtime import strict_environment
+from labcore.student.notebooks import tags
 from labcore.tracks import TRACKS, fashion_weights
 
 pytestmark = pytest.mark.long

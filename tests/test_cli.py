@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from labcore import __main__ as cli
-from labcore import environment, install, jupyter
 from labcore.runtime import LabError
+from labcore.student import environment, install, jupyter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,10 +32,10 @@ def called(monkeypatch):
         setattr(module, function, record)
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    play("authoring.update", "update_work")
-    play("authoring.release", "release", ["labs/00_x.ipynb differs."])
-    play("authoring.execute", "execute_solutions")
-    play("recipes", "train_track")
+    play("student.update", "update_work")
+    play("staff.authoring.release", "release", ["labs/00_x.ipynb differs."])
+    play("staff.authoring.execute", "execute_solutions")
+    play("staff.recipes", "train_track")
     monkeypatch.setattr(environment, "enter", lambda arguments: None)
     monkeypatch.setattr(environment, "missing", lambda extra=None: [])
     return calls
@@ -147,7 +147,8 @@ def test_what_a_too_old_python_reads_is_old_syntax(name):
 def test_the_front_door_needs_the_standard_library_only():
     code = (
         "import sys; before = set(sys.modules); "
-        "import labcore.__main__, labcore.install, labcore.jupyter, labcore.doctor; "
+        "import labcore.__main__; "
+        "from labcore.student import doctor, install, jupyter; "
         "tops = {name.partition('.')[0] for name in set(sys.modules) - before}; "
         "print(*sorted(tops - sys.stdlib_module_names - {'labcore'}))"
     )

@@ -22,11 +22,11 @@ from notebooks import (
 )
 
 from labcore import __main__ as cli
-from labcore.authoring.classroom import COPIED
-from labcore.authoring.course import release_course
-from labcore.authoring.notebooks import notebook_text, tags
-from labcore.authoring.release import CODE_STUB
 from labcore.runtime import LabError
+from labcore.staff.authoring.classroom import COPIED
+from labcore.staff.authoring.course import release_course
+from labcore.staff.authoring.release import CODE_STUB
+from labcore.student.notebooks import notebook_text, tags
 
 LINK = "Compare afterwards: [solution](../solutions/{}#cell-id=x)."
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from labcore import assets, doctor, environment, runtime
+from labcore import assets, runtime
+from labcore.student import doctor, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,7 +5,7 @@ import ast
 import pytest
 from notebooks import SOLUTIONS, answer, code, code_cells, is_answer, notebook, read
 
-from labcore.authoring.notebooks import tags
+from labcore.student.notebooks import tags
 
 
 def definitions(cells):

@@ -19,12 +19,12 @@ from corpus import save  # noqa: E402
 from toylab import ALL, course, handed_in  # noqa: E402
 
 from labcore import __main__ as cli  # noqa: E402
-from labcore.authoring import notebooks  # noqa: E402
-from labcore.grading import api, batch, running, sandbox, version, workers  # noqa: E402
-from labcore.grading.batch import Options  # noqa: E402
-from labcore.grading.jobs import Terms  # noqa: E402
-from labcore.grading.store import Store, table_text  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
+from labcore.staff.grading import api, batch, running, sandbox, version, workers  # noqa: E402
+from labcore.staff.grading.batch import Options  # noqa: E402
+from labcore.staff.grading.jobs import Terms  # noqa: E402
+from labcore.staff.grading.store import Store, table_text  # noqa: E402
+from labcore.student import notebooks  # noqa: E402
 
 HERE = Path(__file__).parent
 WRONG = {"double": "def double(x):\n    return x * x"}
@@ -110,8 +110,8 @@ KILLED = """
 import sys
 sys.path.insert(0, {here!r})
 from pathlib import Path
-from labcore.grading.batch import Options, grade_class
-from labcore.grading.jobs import Terms
+from labcore.staff.grading.batch import Options, grade_class
+from labcore.staff.grading.jobs import Terms
 grade_class(Options(Path({submissions!r}), "90", Path({out!r}), Path({root!r}),
                     Terms((1,), 60, sandbox=False), jobs=1))
 """

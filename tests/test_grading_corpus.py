@@ -16,8 +16,8 @@ import corpus
 import pytest
 from toylab import ALL, course
 
-from labcore.grading.batch import Options, grade_class
-from labcore.grading.jobs import Terms
+from labcore.staff.grading.batch import Options, grade_class
+from labcore.staff.grading.jobs import Terms
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"

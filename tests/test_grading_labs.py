@@ -13,17 +13,17 @@ from notebooks import LABS, ROOT, read
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
-from labcore.authoring.execute import strict_environment  # noqa: E402
-from labcore.authoring.notebooks import grading  # noqa: E402
-from labcore.authoring.splice import splice  # noqa: E402
-from labcore.grading import api  # noqa: E402
-from labcore.grading.assignment import read_assignment  # noqa: E402
-from labcore.grading.batch import Options, grade_class  # noqa: E402
-from labcore.grading.jobs import Terms  # noqa: E402
-from labcore.grading.store import Store  # noqa: E402
-from labcore.submit import command  # noqa: E402
-from labcore.submit.kernel import Kernel  # noqa: E402
-from labcore.submit.tasks import IMPORT, tasks  # noqa: E402
+from labcore.runtime import strict_environment  # noqa: E402
+from labcore.staff.grading import api  # noqa: E402
+from labcore.staff.grading.assignment import read_assignment  # noqa: E402
+from labcore.staff.grading.batch import Options, grade_class  # noqa: E402
+from labcore.staff.grading.jobs import Terms  # noqa: E402
+from labcore.staff.grading.store import Store  # noqa: E402
+from labcore.student import submit as command  # noqa: E402
+from labcore.student.kernel import Kernel  # noqa: E402
+from labcore.student.notebooks import grading  # noqa: E402
+from labcore.student.splice import splice  # noqa: E402
+from labcore.student.tasks import IMPORT, tasks  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"

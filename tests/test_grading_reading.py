@@ -12,16 +12,16 @@ pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 from nbformat.v4 import new_code_cell  # noqa: E402
 from toylab import course, handed_in  # noqa: E402
 
-from labcore.grading import api  # noqa: E402
-from labcore.grading.assignment import read_assignment  # noqa: E402
-from labcore.grading.cellcode import LONGEST_CELL  # noqa: E402
-from labcore.grading.jobs import Terms, job_of, read_work  # noqa: E402
-from labcore.grading.reading import (  # noqa: E402
+from labcore.runtime import LabError  # noqa: E402
+from labcore.staff.grading import api  # noqa: E402
+from labcore.staff.grading.assignment import read_assignment  # noqa: E402
+from labcore.staff.grading.jobs import Terms, job_of, read_work  # noqa: E402
+from labcore.staff.grading.reading import (  # noqa: E402
     Submission,
     find_submissions,
     keep_apart,
 )
-from labcore.runtime import LabError  # noqa: E402
+from labcore.student.cells import LONGEST_CELL  # noqa: E402
 
 STEM = "02_fine_grained_pruning"
 
@@ -204,7 +204,7 @@ def test_a_zip_that_would_write_elsewhere_is_refused(tmp_path, name):
 
 
 def test_a_zip_of_countless_files_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("labcore.grading.reading.MOST_ENTRIES", 3)
+    monkeypatch.setattr("labcore.staff.grading.reading.MOST_ENTRIES", 3)
     path = zipped(tmp_path / "all.zip", *(f"{n}.ipynb" for n in range(4)))
     with pytest.raises(LabError, match="unpack to far more"):
         find_submissions(path, STEM)

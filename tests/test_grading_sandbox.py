@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
-from labcore.grading import memory, refusing, sandbox, seccomp  # noqa: E402
-from labcore.grading.covers import covering  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
+from labcore.staff.grading import memory, refusing, sandbox, seccomp  # noqa: E402
+from labcore.staff.grading.covers import covering  # noqa: E402
 
 ALLOWED, REFUSED, NO_SUCH_CALL = 0x7FFF0000, 0x00050001, 0x00050026
 X86, ARM, I386 = 0xC000003E, 0xC00000B7, 0x40000003

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
-from labcore.grading.assignment import Question  # noqa: E402
-from labcore.grading.merge import merge  # noqa: E402
-from labcore.grading.store import Store, read_table, table_text  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
+from labcore.staff.grading.assignment import Question  # noqa: E402
+from labcore.staff.grading.merge import merge  # noqa: E402
+from labcore.staff.grading.store import Store, read_table, table_text  # noqa: E402
 
 WHY = Question("Q1.1", "why?", "why", 4, "a point each", "because", "YOUR ANSWER HERE")
 

@@ -14,12 +14,12 @@ pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore import measure  # noqa: E402
 from labcore.checks.engine.exercise import Lab, Step  # noqa: E402
-from labcore.grading import values as values_module  # noqa: E402
-from labcore.grading.answering import Answer  # noqa: E402
-from labcore.grading.proxy import AnswerSide, Refusal  # noqa: E402
-from labcore.grading.values import Values  # noqa: E402
-from labcore.grading.wire import BadMessage, Channel, Closed, TooLate  # noqa: E402
 from labcore.nets import MLP, VGG  # noqa: E402
+from labcore.staff.grading import values as values_module  # noqa: E402
+from labcore.staff.grading.answering import Answer  # noqa: E402
+from labcore.staff.grading.proxy import AnswerSide, Refusal  # noqa: E402
+from labcore.staff.grading.values import Values  # noqa: E402
+from labcore.staff.grading.wire import BadMessage, Channel, Closed, TooLate  # noqa: E402
 from labcore.tracks import workbench  # noqa: E402
 
 TABLES = ("RIGHT", "WRONG")

@@ -15,8 +15,8 @@ pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 from corpus import save  # noqa: E402
 from toylab import course, handed_in  # noqa: E402
 
-from labcore.grading import batch, examiner, workers  # noqa: E402
-from labcore.grading.jobs import Terms  # noqa: E402
+from labcore.staff.grading import batch, examiner, workers  # noqa: E402
+from labcore.staff.grading.jobs import Terms  # noqa: E402
 
 
 def test_the_instructors_settings_do_not_reach_the_checks(monkeypatch):
@@ -74,7 +74,7 @@ def test_an_examiner_that_died_or_has_no_room_is_asked_once_more(
 
 LIMITED = """
 import resource
-from labcore.grading import examiner
+from labcore.staff.grading import examiner
 resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9, 2 * 10**9))
 examiner._limit_memory({asked})
 print(resource.getrlimit(resource.RLIMIT_DATA))

@@ -22,25 +22,17 @@ ALLOWED = {
     "training": {"runtime"},
     "raw": {"assets", "runtime"},
     "tracks": {"assets", "nets", "raw", "runtime", "training"},
-    "recipes": {"assets", "nets", "raw", "runtime", "tracks", "training"},
     "measure": {"runtime"},
-    "graph": {"runtime"},
-    "replay": {"graph", "runtime"},
-    "scan": {"replay", "runtime"},
+    "scan": {"runtime"},
     "plots": set(),
     "checks": {"nets", "runtime"},
-    "authoring": {"runtime"},
-    "grading": {"authoring", "environment", "nets", "runtime"},
-    "submit": {"authoring", "checks", "grading", "runtime"},
-    "environment": {"runtime"},
-    "install": {"environment", "runtime"},
-    "jupyter": {"environment", "runtime"},
-    "doctor": {"assets", "environment", "runtime"},
-    "labcore": {"tracks"},
-    "__main__": {
-        *("authoring", "doctor", "environment", "install", "jupyter"),
-        *("grading", "recipes", "runtime", "submit"),
+    "student": {"assets", "checks", "runtime"},
+    "staff": {
+        *("assets", "checks", "nets", "raw", "runtime", "student"),
+        *("tracks", "training"),
     },
+    "labcore": {"tracks"},
+    "__main__": {"runtime", "staff", "student"},
 }
 
 MODULES = {
@@ -105,10 +97,12 @@ def test_no_imports_in_a_circle(everywhere):
 
 def test_the_walk_sees_both_kinds_of_imports():
     assert imports("labcore.tracks", everywhere=False) >= {"labcore.nets"}
-    assert "labcore.doctor" not in imports("labcore.__main__", everywhere=False)
-    assert "labcore.doctor" in imports("labcore.__main__", everywhere=True)
-    assert "labcore.authoring.update" in imports("labcore.__main__", everywhere=True)
-    assert "labcore.authoring.markers" in imports("labcore.authoring.release", True)
+    assert "labcore.student.doctor" not in imports("labcore.__main__", everywhere=False)
+    assert "labcore.student.doctor" in imports("labcore.__main__", everywhere=True)
+    assert "labcore.student.update" in imports("labcore.__main__", everywhere=True)
+    assert "labcore.staff.authoring.markers" in imports(
+        "labcore.staff.authoring.release", True
+    )
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -153,9 +147,10 @@ def broken_torch(tmp_path):
 @pytest.mark.parametrize(
     "module",
     [
-        *("labcore", "labcore.runtime", "labcore.__main__", "labcore.doctor"),
-        *("labcore.environment", "labcore.install", "labcore.jupyter"),
-        *("labcore.authoring.release", "labcore.authoring.update", "labcore.assets"),
+        *("labcore", "labcore.runtime", "labcore.__main__", "labcore.student.doctor"),
+        *("labcore.student.environment", "labcore.student.install"),
+        *("labcore.student.jupyter", "labcore.student.update", "labcore.assets"),
+        "labcore.staff.authoring.release",
     ],
 )
 def test_the_front_door_loads_where_torch_is_broken(broken_torch, module):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from labcore import environment, install
 from labcore.runtime import LabError
+from labcore.student import environment, install
 
 PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 

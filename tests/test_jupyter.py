@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from labcore import jupyter
 from labcore.runtime import LabError
+from labcore.student import jupyter
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -118,7 +118,7 @@ def started(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     code = (
-        "import sys; from pathlib import Path; from labcore import jupyter; "
+        "import sys; from pathlib import Path; from labcore.student import jupyter; "
         "jupyter.start(Path(sys.executable), Path(sys.argv[1]), None, False)"
     )
     keyboard, terminal = os.openpty()  # at a terminal, Ctrl-C is handled in full

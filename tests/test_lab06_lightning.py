@@ -5,7 +5,7 @@ import sys
 import pytest
 from notebooks import SOLUTIONS, code_cells, read
 
-from labcore.authoring.notebooks import tags
+from labcore.student.notebooks import tags
 
 SOURCE = next(path for path in SOLUTIONS if path.name.startswith("06"))
 OPTIONAL = ("lightning", "fit", "defaults", "what-it-takes", "resets", "mended")

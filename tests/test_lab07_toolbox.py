@@ -5,7 +5,7 @@ import sys
 import pytest
 from notebooks import SOLUTIONS, code_cells, read
 
-from labcore.authoring.notebooks import tags
+from labcore.student.notebooks import tags
 from labcore.tracks import workbench
 
 SOURCE = next(path for path in SOLUTIONS if path.name.startswith("07"))

@@ -17,8 +17,8 @@ from notebooks import (
     read,
 )
 
-from labcore.authoring.notebooks import tags
-from labcore.authoring.release import CODE_STUB
+from labcore.staff.authoring.release import CODE_STUB
+from labcore.student.notebooks import tags
 
 UNDONE = re.search(r'"(.+)"', CODE_STUB)[1]
 

@@ -18,9 +18,9 @@ from notebooks import (
     write,
 )
 
-from labcore.authoring.course import release_course
-from labcore.authoring.notebooks import notebook_text
-from labcore.authoring.splice import splice
+from labcore.staff.authoring.course import release_course
+from labcore.student.notebooks import notebook_text
+from labcore.student.splice import splice
 
 HALF = DOUBLE.replace("double", "half").replace("x + x", "x / 2")
 QUESTION = """\

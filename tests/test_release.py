@@ -2,7 +2,7 @@
 
 from notebooks import ROOT
 
-from labcore.authoring.release import release
+from labcore.staff.authoring.release import release
 
 
 def test_labs_are_what_the_solutions_release():

@@ -8,9 +8,9 @@ from torch import nn
 
 from labcore import runtime
 from labcore.nets import MLP, VGG, LeNet, ResNet8
-from labcore.replay import Replay, max_pooled
 from labcore.runtime import LabError
 from labcore.scan import Scan, sensitivity_scan
+from labcore.scan.replay import Replay, max_pooled
 
 LEVELS = [0.3, 0.6, 0.9]
 

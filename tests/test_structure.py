@@ -22,10 +22,10 @@ from notebooks import (
     read,
 )
 
-from labcore.authoring.markers import MARKER
-from labcore.authoring.notebooks import grading, normalise, notebook_text, tags
-from labcore.authoring.outputs import PNG_LIMIT, WIDGET
-from labcore.authoring.structure import problems
+from labcore.staff.authoring.markers import MARKER
+from labcore.staff.authoring.outputs import PNG_LIMIT, WIDGET
+from labcore.staff.authoring.structure import problems
+from labcore.student.notebooks import grading, normalise, notebook_text, tags
 
 CHECK = re.compile(r"^lab(\d\d)\.check_(\w+)\((\w+)[,)]", re.MULTILINE)
 DETAILS = re.compile(r"<details.*?</details>", re.DOTALL)

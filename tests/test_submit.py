@@ -9,14 +9,14 @@ import pytest
 from notebooks import ROOT, answer, check, code, free_text, notebook, prose, read, write
 
 from labcore import __main__ as cli
-from labcore import environment
-from labcore.authoring.notebooks import grading
-from labcore.authoring.splice import splice
 from labcore.runtime import LabError
-from labcore.submit import alone, command, submit
-from labcore.submit.find import find
-from labcore.submit.kernel import Kernel
-from labcore.submit.tasks import IMPORT, Task, tasks
+from labcore.student import alone, environment
+from labcore.student import submit as command
+from labcore.student.find import find
+from labcore.student.kernel import Kernel
+from labcore.student.notebooks import grading
+from labcore.student.splice import splice
+from labcore.student.tasks import IMPORT, Task, tasks
 
 RIGHT = {
     "count-zeros": "def count_zeros(tensor):\n    return (tensor == 0).sum().item()",
@@ -59,7 +59,7 @@ def course(tmp_path):
 
     def hand_in(nb):
         path = write(tmp_path / "work" / "00_first_steps.ipynb", nb)
-        submit("0", path.parent, tmp_path / "labs")
+        command.submit("0", path.parent, tmp_path / "labs")
 
     hand_in.file = tmp_path / "work" / "submissions" / "00_first_steps.ipynb"
     return hand_in
@@ -334,7 +334,7 @@ def test_a_mistake_in_the_name_is_one_sentence(folders, capsys, name, sentence):
     broken.write_text('{"cells": [', encoding="utf-8")
     names = {"FOREIGN": str(foreign), "BROKEN": str(broken)}
     with pytest.raises(command.LabError) as mistake:
-        submit(names.get(name, name), *folders)
+        command.submit(names.get(name, name), *folders)
     assert sentence in str(mistake.value)
     assert not (work / "submissions").exists()
 
@@ -343,7 +343,9 @@ def test_the_command_submits_from_work_against_labs(monkeypatch):
     handed = []
     monkeypatch.setattr(environment, "enter", lambda arguments: None)
     monkeypatch.setattr(environment, "missing", lambda extra=None: [])
-    monkeypatch.setattr("labcore.submit.submit", lambda *given: handed.append(given))
+    monkeypatch.setattr(
+        "labcore.student.submit.submit", lambda *given: handed.append(given)
+    )
     assert cli.main(["submit", "02"]) == 0
     assert handed == [("02", ROOT / "work", ROOT / "labs")]
 
@@ -362,8 +364,8 @@ def test_an_earlier_release_copies_and_lost_cells_are_said():
 def test_what_passes_here_passes_in_grade(course, capsys, tmp_path):
     if not hasattr(os, "fork"):
         pytest.skip("grading needs fork")
-    from labcore.grading import grade
-    from labcore.grading.jobs import Terms
+    from labcore.staff.grading import grade
+    from labcore.staff.grading.jobs import Terms
 
     write(tmp_path / "solutions" / "00_first_steps.ipynb", small_lab(RIGHT))
     helped = "%%time\ndef count_zeros(tensor):\n    return total(tensor == 0)"

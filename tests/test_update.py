@@ -16,11 +16,11 @@ from notebooks import (
     write,
 )
 
-from labcore.authoring.notebooks import parse_notebook, read_notebook
-from labcore.authoring.release import CODE_STUB, lab_text
-from labcore.authoring.splice import Unfit, splice
-from labcore.authoring.update import update_work
 from labcore.runtime import LabError
+from labcore.staff.authoring.release import CODE_STUB, lab_text
+from labcore.student.notebooks import parse_notebook, read_notebook
+from labcore.student.splice import Unfit, splice
+from labcore.student.update import update_work
 
 NAME = "90_tiny.ipynb"
 MINE = "def double(x):\n    return 2 * x"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from notebooks import answer, check, code, free_text, notebook, prose, write
 
-from labcore.authoring.notebooks import grading, parse_notebook
-from labcore.authoring.release import lab_text
+from labcore.staff.authoring.release import lab_text
+from labcore.student.notebooks import grading, parse_notebook
 
 STEM = "90_toy"
 RIGHT = {

@@ -11,14 +11,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from labcore.environment import ROOT
-from labcore.grading import workers
-from labcore.grading.assignment import read_assignment
-from labcore.grading.batch import Options, grade_class
-from labcore.grading.jobs import Terms, job_of, read_work
-from labcore.grading.reading import find_submissions
-from labcore.grading.sandbox import kind_of_sandbox
 from labcore.runtime import LabError
+from labcore.staff.grading import workers
+from labcore.staff.grading.assignment import read_assignment
+from labcore.staff.grading.batch import Options, grade_class
+from labcore.staff.grading.jobs import Terms, job_of, read_work
+from labcore.staff.grading.reading import find_submissions
+from labcore.staff.grading.sandbox import kind_of_sandbox
+from labcore.student.environment import ROOT
 from tests.bench.timing import Row, row
 
 CLASS = 300

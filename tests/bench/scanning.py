@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from labcore import nets
-from labcore.replay import Replay, channels_last
 from labcore.scan import sensitivity_scan
+from labcore.scan.replay import Replay, channels_last
 from labcore.tracks import workbench
 from tests.bench import plain
 from tests.bench.timing import Row, interleaved, precisions, ratios, row, setting

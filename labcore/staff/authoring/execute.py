@@ -1,0 +1,68 @@
+"""Run the source notebooks and store what they show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from ...runtime import LabError, strict_environment
+from ...student.notebooks import normalise, notebook_text, read_notebook, write_bytes
+from .outputs import clean_outputs
+from .structure import problems
+
+__all__ = ["execute_solutions"]
+
+CELL_SECONDS = 600
+
+
+def execute_solutions(paths: Sequence[Path]) -> None:
+    """Run each notebook top to bottom and store its cleaned outputs in it.
+
+    The first cell that fails ends it all with LabError, its notebook left as it was.
+    """
+    for path in paths:
+        started = time.perf_counter()
+        nb = read_notebook(path)
+        if found := problems(nb, path.name):
+            raise LabError("\n".join(found))
+        normalise(nb)
+        _run(nb, path)
+        normalise(nb)
+        for warning in clean_outputs(nb, path.name):
+            print(f"  dropped a warning: {warning}")
+        write_bytes(path, notebook_text(nb).encode())
+        print(f"{path.name}: {time.perf_counter() - started:.0f} s")
+
+
+def _run(nb: NotebookNode, path: Path) -> None:
+    """Execute in a fresh kernel, in the notebook's folder, strict and undisturbed."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    running: list[str] = ["(none)"]
+    client = NotebookClient(
+        nb,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        store_widget_state=False,
+        extra_arguments=["--log-level=40"],  # its own warnings are none of the author's
+        on_cell_execute=lambda cell, cell_index: running.append(cell.id),
+    )
+    try:
+        client.execute(env=strict_environment())
+    except CellExecutionError as error:
+        line = next(iter(error.evalue.strip().splitlines()), "")
+        reason = f"{error.ename}: {line}".rstrip(": ")
+    except Exception as error:  # a dead kernel, a cell that took too long
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    else:
+        return
+    raise LabError(
+        f"{path.name}, cell {running[-1]!r} fails ({reason}): "
+        "mend it and run again; the file was not changed."
+    )

@@ -1,0 +1,76 @@
+"""What a solution may store of its run: results, not the traces of running."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from nbformat import NotebookNode
+
+from ...runtime import LabError
+from ...student.notebooks import tags
+
+__all__ = ["clean_outputs"]
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PNG_LIMIT = 100_000
+
+
+def clean_outputs(nb: NotebookNode, name: str) -> list[str]:
+    """Drop what no reader needs; returns the warnings that were dropped, one a line.
+
+    Dropped: progress bars, widgets (the static figure beside them stays), everything on
+    stderr, and all outputs of a cell tagged `timing`.
+    """
+    warned = []
+    for cell in nb.cells:
+        if cell.cell_type != "code":
+            continue
+        for output in cell.outputs:
+            if text := _warning(output):
+                warned.append(f"{name}, cell {cell.id!r}: {text}")
+        kept = [] if "timing" in tags(cell) else map(_clean, cell.outputs)
+        cell.outputs = [output for output in kept if output]
+        _limit_figures(cell, name)
+    return warned
+
+
+def _clean(output: NotebookNode) -> NotebookNode | None:
+    if output.output_type == "stream":
+        if output.name == "stderr":
+            return None
+        output.text = _last_states(output.text)
+        return output if output.text else None
+    if WIDGET in output.get("data", {}):
+        del output.data[WIDGET]
+        # without the widget its text and html are only an address or a stale bar
+        if not any(kind.startswith("image/") for kind in output.data):
+            return None
+    output.get("metadata", {}).pop(WIDGET, None)
+    return output
+
+
+def _last_states(text: str) -> str:
+    """The text as a terminal shows it in the end: each line after its last return."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
+def _warning(output: NotebookNode) -> str:
+    """The first line that a cell wrote to stderr and that is no progress bar."""
+    if output.output_type != "stream" or output.name != "stderr":
+        return ""
+    lines = re.split(r"[\r\n]+", output.text)
+    said = [line for line in lines if line.strip() and not re.search(r"\d%\|", line)]
+    return said[0].strip() if said else ""
+
+
+def _limit_figures(cell: NotebookNode, name: str) -> None:
+    for output in cell.outputs:
+        png = output.get("data", {}).get("image/png", "")
+        size = len(base64.b64decode(png))
+        if size > PNG_LIMIT:
+            raise LabError(
+                f"{name}, cell {cell.id!r}: a figure of {size // 1000} kB is too large "
+                f"to store (at most {PNG_LIMIT // 1000} kB): lower its dpi or its size."
+            )

@@ -1,0 +1,241 @@
+"""Grading a class: what is left to do is done, and every result is kept at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from labcore.runtime import LabError
+from labcore.staff.grading.assignment import Assignment, read_assignment
+from labcore.staff.grading.byhand import row_of
+from labcore.staff.grading.jobs import Terms, Work, secret_seeds
+from labcore.staff.grading.merge import merge
+from labcore.staff.grading.reading import find_submissions, keep_apart
+from labcore.staff.grading.running import graded_by, results, work_of
+from labcore.staff.grading.sandbox import kind_of_sandbox
+from labcore.staff.grading.store import Store
+
+__all__ = ["Options", "grade_class", "merge_only", "regrade"]
+
+
+@dataclass(frozen=True)
+class Options:
+    submissions: Path
+    number: str
+    out: Path
+    root: Path  # of the clone of the course
+    terms: Terms
+    jobs: int | None = None
+    dask: str | None = None
+    resume: bool = False
+
+
+def grade_class(options: Options) -> None:
+    assignment = read_assignment(options.number, options.root)
+    if options.terms.sandbox and not options.dask:
+        kind_of_sandbox()
+    keep_apart(options.submissions, options.out)
+    found = find_submissions(options.submissions, assignment.stem)
+    store = Store(options.out)
+    with store.locked():
+        terms, done = _terms(store, assignment, options), store.results()
+        works: Iterable[Work] = (
+            work_of(submission, assignment) for submission in found
+        )
+        left = len(found)
+        if done:
+            works = _left(works, done, assignment)
+            left = len(works)
+        store.log("grade", version=graded_by(assignment), submissions=left)
+        try:
+            found_so_far = results(
+                works, assignment.tasks, assignment, terms, options.jobs, options.dask
+            )
+            with closing(found_so_far):
+                for count, result in enumerate(found_so_far, 1):
+                    _keep(store, result, done.get(result["student"]))
+                    # said only then: what was said is never lost
+                    print(f"[{count} of {left}] {_line(result)}", flush=True)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("Stopped. Add --resume to go on.") from None
+        finally:
+            if store.run():
+                _finish(store, assignment)
+
+
+def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
+    """With the seeds that this folder was begun with."""
+    run = store.run()
+    if run and not options.resume:
+        raise LabError(
+            f"{store.folder} holds grades already: add --resume to go on with them, "
+            "--regrade EXERCISE to try one exercise anew, or name another folder."
+        )
+    if run and run["lab"] != assignment.number:
+        raise LabError(
+            f"{store.folder} holds grades of lab {run['lab']}, not "
+            f"{assignment.number}: name another folder."
+        )
+    if not run:
+        seeds = options.terms.seeds or secret_seeds()
+        run = {"lab": assignment.number, "seeds": list(seeds)}
+        store.begin(run)
+    closed = (options.root, options.submissions, options.out)
+    return replace(
+        options.terms,
+        seeds=tuple(run["seeds"]),
+        closed=tuple(str(place.resolve()) for place in closed),
+    )
+
+
+def _left(
+    works: Iterable[Work], done: Mapping[str, dict], assignment: Assignment
+) -> list[Work]:
+    """Those without a result of this very file; another version lowers nobody."""
+    left, graded, now = [], [], graded_by(assignment)
+    for work in works:
+        old = done.get(work.student)
+        same = old and not old["fault"] and old["digest"] == work.digest
+        if work.fault or not same:
+            left.append(work)
+        else:
+            graded.append(old)
+    if graded:
+        print(f"{len(graded)} of {len(graded) + len(left)} are graded already.")
+    by_another = [
+        result
+        for result in graded
+        if any(row.get("version", result["version"]) != now for row in result["rows"])
+    ]
+    if by_another:
+        print(
+            f"{len(by_another)} were graded by another version of the checks; "
+            "--regrade EXERCISE runs one exercise anew."
+        )
+    return left
+
+
+def _keep(store: Store, result: dict, old: Mapping | None) -> None:
+    student = result["student"]
+    if old:
+        store.log(
+            "graded anew",
+            student=student,
+            why="it broke down before" if old["fault"] else "the file changed",
+            before=_marks(old),
+            after=_marks(result),
+            version=result["version"],
+        )
+    if result["fault"]:
+        _log_fault(store, result)
+    store.save(result)
+
+
+def _marks(result: Mapping) -> dict[str, list]:
+    rows = (*result["rows"], *result["texts"])
+    return {row["exercise"]: [row["points"], row["status"]] for row in rows}
+
+
+def _log_fault(store: Store, result: Mapping) -> None:
+    store.log("fault", student=result["student"], text=result["fault"])
+    print(
+        f"{_printable(result['student'])}: the grading itself broke down, not the "
+        "answer: see log.jsonl, then use --resume."
+    )
+
+
+def _line(result: dict) -> str:
+    rows = result["rows"]
+    points, of = sum(r["points"] for r in rows), sum(r["of"] for r in rows)
+    statuses = " ".join(f"{row['exercise']} {row['status']}" for row in rows)
+    student = _printable(result["student"])
+    return f"{student}: {points:g} of {of:g} ({statuses})"
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
+def _finish(store: Store, assignment: Assignment) -> None:
+    questions = {question.id: question for question in assignment.questions}
+    for sentence in merge(store, assignment.number, questions):
+        print(f"Look at {sentence}.")
+    print(f"Grades, summary, review and feedback are in {store.folder}.")
+
+
+def merge_only(out: Path, root: Path) -> None:
+    store = Store(out)
+    if not store.run():
+        raise LabError(f"There are no grades in {out}: grade submissions first.")
+    with store.locked():
+        store.log("merge")
+        _finish(store, read_assignment(store.run()["lab"], root))
+
+
+def regrade(options: Options, exercise: str, lower: bool) -> None:
+    """Try one exercise anew for all; points only rise, unless `lower`."""
+    assignment = read_assignment(options.number, options.root)
+    task, store = assignment.task(exercise), Store(options.out)
+    if not store.run():
+        raise LabError(f"There are no grades in {options.out}: grade first.")
+    keep_apart(options.submissions, options.out)
+    found = find_submissions(options.submissions, assignment.stem)
+    with store.locked():
+        terms = _terms(store, assignment, replace(options, resume=True))
+        done = store.results()
+        if gone := len(done.keys() - {submission.student for submission in found}):
+            print(
+                f"{gone} with grades have no file in {options.submissions}: "
+                "theirs stay as they are."
+            )
+        works = (work_of(s, assignment) for s in found if s.student in done)
+        tried = changed = 0
+        anew = results(works, [task], assignment, terms, options.jobs, options.dask)
+        with closing(anew):
+            for new in anew:
+                tried += 1
+                if new["fault"]:
+                    _log_fault(store, new)
+                else:
+                    changed += _replace(store, done[new["student"]], new, lower)
+        print(f"{task.id}, tried anew for {tried}: {changed} differ in points.")
+        _finish(store, assignment)
+
+
+def _replace(store: Store, result: dict, found: dict, lower: bool) -> bool:
+    """Put a row in the place of the old one if nobody loses by it, and say so.
+
+    Returns whether its points differ.
+    """
+    student, version = result["student"], found["version"]
+    new = found["rows"][0] | {"version": version}
+    old = row_of(result["rows"], new["exercise"])
+    before, after = old["points"] if old else 0, new["points"]
+    kept = after < before and not lower
+    if after != before:
+        store.log(
+            "regrade",
+            student=student,
+            exercise=new["exercise"],
+            before=before,
+            after=after,
+            applied=not kept,
+            version=version,
+        )
+    if not kept:
+        rows = result["rows"]
+        if old:
+            rows[rows.index(old)] = new
+        else:
+            rows.append(new)
+        store.save(result)
+    change = f"{_printable(student)}, {new['exercise']}: {before:g} to {after:g}"
+    if not old:
+        print(f"new         {change} (it was not in the lab before)")
+    elif after > before:
+        print(f"gains       {change}")
+    elif after < before:
+        print(f"{'would lose' if kept else 'loses     '}  {change}")
+    return after != before

@@ -1,0 +1,148 @@
+"""What an instructor fills in by hand, review.csv and overrides.csv; none is lost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from labcore.staff.grading.store import Store
+
+__all__ = ["earned", "overrides_in", "reviewed", "reviews_in", "row_of"]
+
+FILLED = ("student", "question", "answer", "points", "comment")
+OVERRIDES = ("student", "exercise", "points", "reason")
+
+
+def _number(text: str, most: float | None = None) -> float | None:
+    """The points in a cell of a spreadsheet; None where it is empty or no number."""
+    try:
+        value = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0 <= value <= (1e6 if most is None else most) else None
+
+
+def row_of(rows: Sequence[dict], exercise: str) -> dict | None:
+    return next((row for row in rows if row["exercise"] == exercise), None)
+
+
+def earned(points: float, of: float) -> str:
+    """The status of a free text that was given points."""
+    return "passed" if points >= of else "partial" if points else "failed"
+
+
+def _words(text: str) -> str:
+    """A fingerprint of the words: spreadsheets trim and break lines anew."""
+    words = " ".join(text.split()).encode("utf-8", errors="backslashreplace")
+    return hashlib.sha256(words).hexdigest()[:12]
+
+
+def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
+    """(student, question) -> its row, and whether every filled row is among them.
+
+    Each row has "read" too: the fingerprint of the answer that it was filled in for.
+    """
+    waiting = {
+        (student, text["exercise"])
+        for student, result in results.items()
+        for text in result["texts"]
+        if text["status"] == "review"
+    }
+    reviews, lost = {}, False
+    for line, row in enumerate(store.table("review.csv", *FILLED), 2):
+        key = student, question = row["student"], row["question"]
+        if not (row["points"].strip() or row["comment"].strip()):
+            continue
+        if key in waiting and key not in reviews:
+            reviews[key] = row
+            continue
+        lost = True
+        fault = "is there twice" if key in waiting else "does not wait for points"
+        said.append(
+            f"review.csv, row {line}: {question!r} of {student!r} {fault}; "
+            "what it says does not count"
+        )
+    if lost:
+        said.append("review.csv: it is left as it is until such rows are mended")
+    told = _remembered(store, reviews)
+    return {key: row | {"read": told[key][2]} for key, row in reviews.items()}, not lost
+
+
+def _remembered(store: Store, reviews) -> dict[tuple, list]:
+    """(student, question) -> points, comment and the answer that they were given for.
+
+    A later merge shows a newer answer beside them: only a change of points or comment
+    tells that somebody read it.
+    """
+    run = store.run()
+    applied = {(row[0], row[1]): row[2:] for row in run.get("reviews", [])}
+    told = {}
+    for key, row in reviews.items():
+        given = [row["points"].strip(), row["comment"].strip()]
+        old = applied.get(key)
+        same = old is not None and old[:2] == given
+        told[key] = old if same else [*given, _words(row["answer"])]
+    for key in sorted(applied.keys() | told.keys()):
+        before, now = applied.get(key), told.get(key)
+        if before != now:
+            student, question = key
+            before, now = before and before[:2], now and now[:2]
+            store.log(
+                "review", student=student, question=question, before=before, now=now
+            )
+    if told != applied:
+        lines = [[*key, *value] for key, value in told.items()]
+        store.begin(run | {"reviews": lines})
+    return told
+
+
+def reviewed(student: str, text: dict, reviews, said: list[str]) -> dict:
+    """A free text's row, with the points and the comment that it was given."""
+    row = dict(text)
+    filled = reviews.get((student, text["exercise"]), {})
+    row["comment"] = filled.get("comment", "")
+    given = filled.get("points", "").strip()
+    if not given or row["status"] != "review":
+        return row
+    points = _number(given, text["of"])
+    where = f"review.csv, {student}, {text['exercise']}"
+    if points is None:
+        said.append(f"{where}: {given!r} is no number from 0 to {text['of']:g}")
+        return row
+    if filled["read"] != _words(text["source"]):
+        row["changed"] = "the answer changed after its review"
+        said.append(
+            f"{where}: {row['changed']}; read it, then change points or comment"
+        )
+    row["status"], row["points"] = earned(points, text["of"]), points
+    return row
+
+
+def overrides_in(store: Store, results, said: list[str]) -> dict:
+    """(student, exercise) -> (points, reason); the last line on an exercise counts."""
+    if not (store.folder / "overrides.csv").exists():
+        store.write_table("overrides.csv", OVERRIDES, [])
+    found, above = {}, []
+    for line, row in enumerate(store.table("overrides.csv", *OVERRIDES), 2):
+        student, exercise = row["student"], row["exercise"].strip()
+        known = results.get(student, {"rows": (), "texts": ()})
+        asked = row_of((*known["rows"], *known["texts"]), exercise)
+        points = _number(row["points"])
+        where = f"overrides.csv, line {line}"
+        if asked is None:
+            said.append(f"{where}: no {exercise!r} of {student!r}")
+        elif points is None or not row["reason"].strip():
+            said.append(f"{where}: it needs points and a reason")
+        else:
+            found[student, exercise] = points, row["reason"].strip()
+            if points > asked["of"]:
+                above.append([student, exercise])
+                said.append(
+                    f"{where}: {points:g} points of {asked['of']:g}, taken as they are"
+                )
+    told = [[*key, *value] for key, value in found.items()]
+    applied = store.run().get("overrides", [])
+    if told != applied:
+        store.log("overrides", before=applied, now=told, above=above)
+        store.begin(store.run() | {"overrides": told})
+    return found

@@ -1,0 +1,173 @@
+"""The folder of grades: one result a student, a log that only grows, one grader."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from labcore.runtime import LabError
+from labcore.staff.grading.intake import sound
+from labcore.student.notebooks import write_bytes
+
+__all__ = ["Store", "read_table", "table_text"]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
+
+
+class Store:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Ours alone; a grader that was killed holds nothing."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("a+")
+        except OSError as error:
+            raise LabError(
+                f"{self.folder} cannot be written ({error.strerror}): "
+                "name another folder with --out."
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                raise LabError(
+                    f"Another grader ({lock.read().strip()}) works on {self.folder}: "
+                    "wait for it, or name another folder with --out."
+                ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {os.uname().nodename}")
+            lock.flush()
+            yield
+
+    def run(self) -> dict:
+        """What this folder was begun with; empty before the first result."""
+        if not any((self.folder / "results").glob("*.json")):
+            return {}
+        return _read(self.folder / "run.json", "seeds", "name another folder")
+
+    def begin(self, run: dict) -> None:
+        self._write("run.json", json.dumps(run, indent=1))
+
+    def results(self) -> dict[str, dict]:
+        """Every stored result by its student."""
+        found = {}
+        for path in sorted((self.folder / "results").glob("*.json")):
+            result = _read(path, "student", "delete it, and grade with --resume")
+            found[result["student"]] = result
+        return dict(sorted(found.items()))
+
+    def save(self, result: dict) -> None:
+        name = hashlib.sha256(_bytes(result["student"])).hexdigest()[:20]
+        self._write(f"results/{name}.json", json.dumps(result, indent=1))
+
+    def log(self, what: str, **facts) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = json.dumps({"time": stamp, "what": what, **facts}) + "\n"
+        with self._writing("log.jsonl") as path:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line)
+
+    def write_table(self, name: str, header: Sequence[str], rows: Iterable) -> None:
+        self._write(name, table_text(header, rows))
+
+    def write_page(self, name: str, text: str) -> None:
+        self._write(f"feedback/{name}", text)
+
+    def table(self, name: str, *columns: str) -> list[dict[str, str]]:
+        path = self.folder / name
+        return read_table(path, *columns) if path.exists() else []
+
+    def _write(self, name: str, text: str) -> None:
+        with self._writing(name) as path:
+            write_bytes(path, _bytes(text))
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        path = self.folder / name
+        try:
+            yield path
+        except OSError as error:
+            raise LabError(
+                f"{path} cannot be written ({error.strerror}): make room or mend it, "
+                "then go on with --resume."
+            ) from None
+
+
+def _read(path: Path, key: str, advice: str) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content[key]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise LabError(f"{path} is damaged: {advice}.") from None
+    return content
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+def table_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """CSV of which no cell is a formula."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([_harmless(cell) for cell in row])
+    return file.getvalue()
+
+
+def _harmless(cell) -> str:
+    text = f"{cell:g}" if isinstance(cell, int | float) else str(cell)
+    is_formula = isinstance(cell, str) and text.startswith((*FORMULA, "'"))
+    return f"'{text}" if is_formula else text
+
+
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows by column, as a spreadsheet may have saved them; it must have these."""
+    try:
+        text = _text(path.read_bytes())
+        if not text.strip():
+            return []
+        first = text.splitlines()[0]
+        rows = csv.DictReader(
+            io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count)
+        )
+        rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+        if lacking := [name for name in columns if name not in rows.fieldnames]:
+            raise LabError(
+                f"{path.name} has no column {' and no column '.join(lacking)}: its "
+                f"first line must name them as it did ({', '.join(columns)})."
+            )
+        return [
+            {
+                key: sound(value or "").removeprefix("'")
+                for key, value in row.items()
+                if key
+            }
+            for row in rows
+        ]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise LabError(f"{path.name} cannot be read ({error}): mend it.") from None
+
+
+def _text(data: bytes) -> str:
+    """UTF-8, or what spreadsheets write where it is not asked for."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")

@@ -1,0 +1,1 @@
+"""What the commands of a student do: setup, lab, doctor, update, submit."""
