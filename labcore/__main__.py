@@ -59,7 +59,7 @@ def submit(args: argparse.Namespace) -> None:
 
 
 def release(args: argparse.Namespace) -> int:
-    root = _enter(args, "instructor")
+    root = _enter_staff(args, "instructor")
     if args.course:
         return _release_course(args, root)
     from .runtime import LabError
@@ -85,7 +85,7 @@ def _release_course(args: argparse.Namespace, root: Path) -> int:
 
 
 def solutions(args: argparse.Namespace) -> None:
-    root = _enter(args, "instructor")
+    root = _enter_staff(args, "instructor")
     from .runtime import LabError
     from .staff.authoring.execute import execute_solutions
 
@@ -101,14 +101,14 @@ def solutions(args: argparse.Namespace) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    _enter(args)
+    _enter_staff(args)
     from .staff.recipes import train_track
 
     train_track(args.track, args.source)
 
 
 def grade(args: argparse.Namespace) -> None:
-    root = _enter(args, "cluster" if args.dask else None)
+    root = _enter_staff(args, "cluster" if args.dask else None)
     from .staff.grading.command import run
 
     run(args, root)
@@ -125,6 +125,21 @@ def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
         command = " ".join(["python -m labcore setup", *([extra] if extra else [])])
         raise LabError(f"{', '.join(lacking)} missing here: run '{command}' first.")
     return environment.ROOT
+
+
+def _enter_staff(args: argparse.Namespace, extra: str | None = None) -> Path:
+    """As `_enter`, for an instructor's command; LabError in a class folder.
+
+    Such a folder has no staff: a command imports from there only after this.
+    """
+    from .runtime import LabError
+
+    if not (Path(__file__).parent / "staff").is_dir():
+        raise LabError(
+            "This folder is a student's copy of the course, so it has no tools for "
+            f"instructors: run 'labcore {args.run.__name__}' in the full course."
+        )
+    return _enter(args, extra)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from notebooks import (
     code,
     code_cells,
     is_answer,
+    is_check,
     notebook,
     prose,
     read,
@@ -85,9 +86,10 @@ def root(tmp_path):
     (root / "README.md").write_text(f"# Lab\n\n{rows}", encoding="utf-8")
     guide = "# For students\n\nThe answers are in `solutions/`.\n\nAsk.\n"
     write_text(root / "labs" / "README.md", guide)
-    for number in ("00", "01", "02", "03"):
-        write_text(root / "labcore" / "checks" / f"lab{number}.py", "")
+    for name in ("lab00.py", "lab01.py", "lab02.py", "lab03/__init__.py"):
+        write_text(root / "labcore" / "checks" / name, "")
     write_text(root / "labcore" / "checks" / "__pycache__" / "x.pyc", "")
+    write_text(root / "labcore" / "staff" / "grading" / "batch.py", "")
     return root
 
 
@@ -225,24 +227,90 @@ def test_the_command_says_what_is_missing(monkeypatch, capsys, arguments, senten
     assert sentence in capsys.readouterr().err
 
 
-def test_the_real_folder_works_on_its_own(tmp_path):
-    folder = tmp_path / "class"
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The real folder of the first two labs."""
+    folder = tmp_path_factory.mktemp("real") / "class"
     release_course(ROOT, folder, "00-01", None, False)
-    doctor = subprocess.run(
-        [sys.executable, "-c", "import labcore.checks.lab01; print(labcore.__file__)"],
+    return folder
+
+
+def python(folder, *arguments):
+    """Python in the class folder; its kernels import the labcore of this folder too."""
+    return subprocess.run(
+        [sys.executable, *arguments],
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
         capture_output=True,
         encoding="utf-8",
     )
-    assert doctor.stdout.strip() == str(folder / "labcore" / "__init__.py")
+
+
+def test_the_real_folder_works_on_its_own(real):
+    folder = real
+    code = "import labcore.checks.lab01; print(labcore.__file__)"
+    loaded = python(folder, "-c", code)
+    assert loaded.stdout.strip() == str(folder / "labcore" / "__init__.py")
     for name in ("00_first_steps.ipynb", "01_weight_histograms.ipynb"):
         theirs, ours = read(folder / "labs" / name), read(ROOT / "labs" / name)
         assert [c.source for c in theirs.cells if is_answer(c)] == [
             c.source for c in ours.cells if is_answer(c)
         ]
         assert "solutions/" not in notebook_text(theirs)
-    assert not (folder / "labcore" / "checks" / "lab02.py").exists()
+    there = os.listdir(folder / "labcore" / "checks")
+    assert [name for name in sorted(there) if name.startswith("lab")] == [
+        *("lab00.py", "lab01.py")
+    ]
     assert {"solutions", "tests", ".ci", ".github"}.isdisjoint(os.listdir(folder))
+
+
+def test_a_student_can_use_every_command_of_the_folder(real, tmp_path):
+    folder = tmp_path / "class"
+    shutil.copytree(real, folder)
+    code = (
+        "from pathlib import Path; from labcore.student.jupyter import copy_labs; "
+        "copy_labs(Path('labs'), Path('work'))"
+    )
+    python(folder, "-c", code).check_returncode()
+    mine = folder / "work" / "00_first_steps.ipynb"
+    nb = read(mine)
+    nb.cells = [cell for cell in nb.cells if is_answer(cell) or is_check(cell)]
+    nb.metadata["released"] = "older"
+    write(mine, nb)
+    for command, said in {
+        ("doctor",): "The core labs run here.",
+        ("update",): "00_first_steps.ipynb: updated; your earlier version is",
+    }.items():
+        done = python(folder, "-m", "labcore", *command)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
+    assert len(read(mine).cells) > len(nb.cells)
+    write(mine, nb)
+    done = python(folder, "-m", "labcore", "submit", "00")
+    assert done.returncode == 0, done.stderr
+    assert "0.1 count_zeros" in done.stdout
+    assert (folder / "work" / "submissions" / mine.name).exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["grade", "submissions", "--lab", "01", "--out", "grades"],
+        ["release"],
+        ["release", "--course", "other", "--labs", "01"],
+        ["solutions"],
+        ["train", "fashion"],
+    ],
+    ids=" ".join,
+)
+def test_an_instructors_command_is_left_out_of_the_folder(real, command):
+    assert not (real / "labcore" / "staff").exists()
+    done = python(real, "-m", "labcore", *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "This folder is a student's copy of the course, so it has no tools for "
+        f"instructors: run 'labcore {command[0]}' in the full course.\n"
+    )
 
 
 needs_make = pytest.mark.skipif(

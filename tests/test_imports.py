@@ -95,6 +95,11 @@ def test_no_imports_in_a_circle(everywhere):
     assert graph == {}, "these import each other in a circle"
 
 
+def test_the_command_line_imports_our_modules_only_inside_functions():
+    assert imports("labcore.__main__", everywhere=False) == set()
+    assert "labcore.staff.grading.command" in imports("labcore.__main__", True)
+
+
 def test_the_walk_sees_both_kinds_of_imports():
     assert imports("labcore.tracks", everywhere=False) >= {"labcore.nets"}
     assert "labcore.student.doctor" not in imports("labcore.__main__", everywhere=False)

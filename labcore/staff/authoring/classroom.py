@@ -59,13 +59,18 @@ submit:
 
 
 def class_files(root: Path, redacted: Mapping[str, NotebookNode]) -> dict[str, bytes]:
-    """Every file of the folder, by its path there. No checks of later labs."""
+    """Every file of the folder, by its path there.
+
+    No checks of later labs, and no tools for instructors.
+    """
     files = {name: (root / name).read_bytes() for name in COPIED}
     for path in sorted((root / "labcore").rglob("*")):
-        checks = re.fullmatch(r"lab(\d\d)\.py", path.name)
+        name = path.relative_to(root).as_posix()
+        checks = re.match(r"labcore/checks/lab(\d\d)[./]", name)
         later = checks and checks[1] > max(redacted)[:2]
-        if path.is_file() and "__pycache__" not in path.parts and not later:
-            files[path.relative_to(root).as_posix()] = path.read_bytes()
+        hidden = later or name.startswith("labcore/staff/") or "/__pycache__/" in name
+        if path.is_file() and not hidden:
+            files[name] = path.read_bytes()
     for name, source in redacted.items():
         files[f"labs/{name}"] = lab_text(source, name).encode()
     guide = (root / "labs" / "README.md").read_text(encoding="utf-8")
