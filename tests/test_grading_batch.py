@@ -185,8 +185,9 @@ def test_resumed_after_a_check_changed_it_lowers_nobody(
 def test_the_version_changes_with_what_checks_share(monkeypatch, tmp_path):
     monkeypatch.setattr(version, "CHECKS", tmp_path)
     found = set()
+    (tmp_path / "lab05").mkdir()
     for text in ("SPEED = 1", "SPEED = 2"):
-        (tmp_path / "machine.py").write_text(text, encoding="utf-8")
+        (tmp_path / "lab05" / "machine.py").write_text(text, encoding="utf-8")
         found.add(version.version_of("toy_checks"))
     assert len(found) == 2
 

@@ -15,7 +15,8 @@ CHECKS = Path(__file__).parents[2] / "checks"
 
 def version_of(checks: str) -> str:
     """labcore, and all that the checks of this module may share with others."""
-    own = Path(importlib.util.find_spec(checks).origin)
-    files = {file.name: file for file in (*CHECKS.glob("*.py"), own)}
+    files = {f.relative_to(CHECKS).as_posix(): f for f in CHECKS.rglob("*.py")}
+    if not checks.startswith("labcore.checks."):
+        files[checks] = Path(importlib.util.find_spec(checks).origin)
     text = "".join(files[name].read_text(encoding="utf-8") for name in sorted(files))
     return f"labcore {version('pruning-lab')}, checks {digest(text)}"
