@@ -1,101 +1,196 @@
-"""Figures drawn from plain data, and a slider that is moved by the test."""
+"""What holds for every figure of the course, and the sliders above them.
+
+A new figure needs one line in EXAMPLES. What a figure shows is tested in the file
+named after its module.
+"""
 
 import asyncio
+import functools
+import inspect
+import itertools
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter, ScalarFormatter, StrMethodFormatter
 
 from labcore import plots
-from labcore.plots import sliders
+from labcore.plots import sliders, style
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
+RANDOM = np.random.default_rng(0)
+WEIGHT = RANDOM.normal(size=(4, 5))
+MASK = np.abs(WEIGHT) > 0.5
+LAYERS = {f"backbone.conv{i}": RANDOM.normal(size=(8, 9)) for i in range(4)}
+SHARES = {name: 0.25 for name in LAYERS}
+LEVELS = (0.0, 0.5, 0.9)
+FALLING = dict(zip(LEVELS, (1.0, 0.6, 0.2), strict=True))
+ACCURACIES = dict.fromkeys(LAYERS, dict(zip(LEVELS, (90, 80, 10), strict=True)))
+INTERVALS = dict.fromkeys(LAYERS, dict.fromkeys(LEVELS, (8, 92)))
+THREE_SEEDS = {name: RANDOM.uniform(50, 90, size=(3, 3)) for name in "abc"}
+THREE_RUNS = {name: {0.5: [80, 82], 0.9: [60, 65]} for name in "abc"}
+DENSE_LAYER = {"parameters": ["weight", "bias"], "hooks": []}
+PRUNED_LAYER = {"parameters": ["weight_orig", "bias"], "hooks": ["L1Unstructured"]}
+PATH = ["conv1", "bn1", "conv2", "add", "last"]
+COUPLED = [{("conv1", 0), ("bn1", 0), ("conv2", 1), ("side", 1)}, {("last", 1)}]
+FRONT = {"uniform": [(10, 30), (20, 50)], "global": [(10, 40), (20, 80)]}
 
-@pytest.fixture(autouse=True)
-def random_numbers():
-    torch.manual_seed(0)
+# name of the function -> its arguments without the title
+EXAMPLES = {
+    "accuracy_bands": ({"late": THREE_RUNS, "early": THREE_RUNS}, [82, 83]),
+    "channel_places": (WEIGHT, {"weight": [1, 2, 3, 4]}, WEIGHT.T, [1]),
+    "compare_masks": (WEIGHT, MASK, ~MASK),
+    "compare_orders": ([0.1, 0.9, 0.5], [1, 2, 0], [2, 1, 0]),
+    "cost_bars": ({"MACs": 0.5, "time": 1.2},),
+    "cost_shares": ({"MACs": FALLING, "time": FALLING}, FALLING),
+    "curves_by_weights_left": ([50, 25, 4], THREE_SEEDS, [81, 83], "accuracy, %"),
+    "density_map": (
+        {"uniform": {"fc1": 0.2, "fc2": 0.2}, "SNIP": {"fc1": 0, "fc2": 1}},
+    ),
+    "group_graph": (PATH, {"add": ("bn1", ["side"])}, COUPLED, {"bn1"}),
+    "kept_shares": ({"one": [8, 12], "two": [4, 16]}, [16, 16], ["conv0", "conv1"]),
+    "layer_curves": (ACCURACIES, INTERVALS, 91, {"weights": SHARES, "MACs": SHARES}),
+    "layer_points": ({"trained": SHARES, "at the start": SHARES}, "spread"),
+    "mask_by_rank": (WEIGHT, MASK),
+    "mask_grid": ({"rows": [MASK, ~MASK], "columns": [MASK], "both": [MASK]},),
+    "module_parts": ({"before": DENSE_LAYER, "after": PRUNED_LAYER},),
+    "order_curves": (LEVELS, THREE_SEEDS, 92, 10),
+    "pareto": ({"before": FRONT, "after": FRONT}, (100, 92), 0.5, 15),
+    "parted_ranking": ({"a": [80, 81], "b": [10, 20]}, {"a": "late", "b": "early"}),
+    "plan_picture": (SHARES, SHARES, 1, -20, 70, 2),
+    "prediction_errors": ([90, 60, -30], [91, 40, 12]),
+    "predictions": (RANDOM.uniform(size=(12, 1, 8, 8)), np.eye(12), [1] * 12, PATH * 3),
+    "recovery": ({"pruned": 46.4, "tuned": 94.1}, {"pruned": 1, "tuned": 1}, 94.5),
+    "road": ([0, 0.5, 1], THREE_SEEDS),
+    "roofline": ({"1 input": (0.5, 4e9), "64 inputs": (30.0, 6e10)}, 1e11, 1e10),
+    "round_curves": (
+        {"planned": [0.5, 0.98], "reached": [0.5, 0.7]},
+        "epoch",
+        "sparsity",
+    ),
+    "size_curves": (LEVELS, {"formula": (90, 50, 10), "CSR": (180, 95, 20)}, 25, 90),
+    "speedups": ({"CSR": {0.5: 0.3, 0.9: 1.4}, "channels": {0.5: 1.9, 0.9: 8}},),
+    "tails": (WEIGHT,),
+    "time_by_channels": ({30: 0.9, 32: 0.8, 48: 1}, 16),
+    "weight_histograms": (LAYERS, 0.5),
+    "zero_curves": ({"mask held": [1, 1], "mask not held": [1, 0]},),
+}
+every_figure = pytest.mark.parametrize("name", EXAMPLES)
 
 
-def layers(count: int) -> dict[str, torch.Tensor]:
-    return {f"conv{i}": torch.randn(4 + i, 3, 3, 3) * 0.1 for i in range(count)}
+@functools.cache
+def drawn(name: str) -> Figure:
+    """The example, drawn once for all tests; a warning is an error."""
+    function = getattr(plots, name)
+    titled = "title" in inspect.signature(function).parameters
+    result = function(*EXAMPLES[name], **({"title": "A title"} if titled else {}))
+    figure = result if isinstance(result, Figure) else result.figure
+    assert figure.get_suptitle() == ("A title" if titled else "")
+    figure.canvas.draw()
+    return figure
 
 
-def texts(figure: Figure) -> list[str]:
+def visible_axes(name: str):
+    return [ax for ax in drawn(name).axes if ax.axison]
+
+
+def legends(name: str):
+    found = [ax.get_legend() for ax in drawn(name).axes]
+    return [legend for legend in found if legend]
+
+
+def legend(ax) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def lines(ax) -> dict[str, Line2D]:
+    """The drawn series by their labels."""
+    return {line.get_label(): line for line in ax.lines}
+
+
+def titles(figure: Figure) -> list[str]:
     return [ax.get_title() for ax in figure.axes]
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_predictions_name_the_answer_and_what_it_should_have_been(channels):
-    images = torch.randn(12, channels, 8, 8)
-    shares = torch.full((12, 3), 0.1)
-    shares[:, 1] = 0.8
-    labels = torch.ones(12, dtype=torch.long)
-    labels[5] = 2
-    classes = ("shirt", "bag", "boot")
-    figure = plots.predictions(images, shares, labels, classes, "Twelve images")
-    assert isinstance(figure, Figure)
-    assert figure.get_suptitle() == "Twelve images"
-    assert texts(figure)[0] == "bag 80%"
-    assert texts(figure)[5].startswith("bag 80%\n") and "boot" in texts(figure)[5]
-    whole, bar = figure.axes[0].patches
-    assert bar.get_width() == pytest.approx(0.8 * whole.get_width())
+def test_every_figure_has_an_example():
+    assert set(EXAMPLES) == set(plots.__all__) - {"explore", "explore_each"}
 
 
-def test_an_image_of_one_colour_is_drawn_too():
-    images, shares = torch.zeros(12, 1, 8, 8), torch.ones(12, 1)
-    plots.predictions(images, shares, [0] * 12, ["bag"])
+@every_figure
+def test_nothing_is_cut_off(name):
+    figure = drawn(name)
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()
+    assert min(box.x0, box.y0) > -0.01
+    assert box.x1 < width + 0.01 and box.y1 < height + 0.01
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
-def test_there_is_one_histogram_a_layer(count):
-    weights = layers(count)
-    figure = plots.weight_histograms(weights, title="Weights")
-    drawn = [ax for ax in figure.axes if ax.axison]
-    assert len(drawn) == count
-    for ax, (name, weight) in zip(drawn, weights.items(), strict=True):
-        assert ax.get_title() == f"{name.split('.')[-1]}: {weight.numel():,} weights"
-        assert sum(bar.get_height() for bar in ax.patches) == weight.numel()
+@every_figure
+def test_a_figure_has_the_style_of_the_course(name):
+    assert drawn(name).dpi == style.STYLE["figure.dpi"]
+    for ax in visible_axes(name):
+        assert not ax.spines["top"].get_visible()
+        assert not ax.spines["right"].get_visible()
+    for each in legends(name):
+        assert not each.get_frame_on()
 
 
-def test_a_threshold_says_how_much_of_each_layer_it_removes():
-    weights = {"half": torch.tensor([0.1, -0.1, 1, -1]), "none": torch.ones(4)}
-    figure = plots.weight_histograms(weights, threshold=0.5)
-    assert texts(figure)[0].endswith("50% removed")
-    assert texts(figure)[1].endswith("0% removed")
-    for ax in figure.axes[:2]:
-        assert sorted(line.get_xdata()[0] for line in ax.lines) == [-0.5, 0.5]
+@every_figure
+def test_an_axis_with_numbers_says_what_they_are(name):
+    numeric = (ScalarFormatter, LogFormatter, StrMethodFormatter)
+    for ax, which in itertools.product(visible_axes(name), "xy"):
+        if isinstance(getattr(ax, f"{which}axis").get_major_formatter(), numeric):
+            shared = getattr(ax, f"get_shared_{which}_axes")().get_siblings(ax)
+            labels = [getattr(each, f"get_{which}label")() for each in shared]
+            labels.append(getattr(ax.figure, f"get_sup{which}label")())
+            assert any(labels), f"{which} axis of the panel {ax.get_title()!r}"
 
 
-def test_a_layer_whose_weights_are_all_removed_is_drawn_too():
-    plots.weight_histograms({"dead": torch.zeros(2, 3)}, threshold=0.1)
+@every_figure
+def test_what_a_legend_names_can_be_told_apart_in_grey(name):
+    for each in legends(name):
+        curves = [h for h in each.legend_handles if isinstance(h, Line2D)]
+        areas = [h for h in each.legend_handles if not isinstance(h, Line2D)]
+        looks = {(line.get_marker(), line.get_linestyle()) for line in curves}
+        shades = {grey(area.get_facecolor()) for area in areas}
+        assert len(looks) == len(curves) and len(shades) == len(areas)
 
 
-def test_numbers_by_layer_stand_beside_a_line_to_compare():
-    series = {
-        "trained": {"backbone.conv0": 0.1, "classifier": 0.2},
-        "at the start": {"backbone.conv0": 0.3, "classifier": 0.4},
-    }
-    ax = plots.layer_points(series, "spread", "Title", line=(1.0, "N(0, 1)"))
-    names = [label.get_text() for label in ax.get_xticklabels()]
-    assert names == ["conv0", "classifier"]
-    assert [line.get_ydata()[0] for line in ax.lines] == [0.1, 0.3, 1.0]
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["trained", "at the start", "N(0, 1)"]
-    markers = {line.get_marker() for line in ax.lines[:2]}
-    assert len(markers) == 2, "series differ by more than their colour"
+def grey(colour) -> float:
+    """From 0, black, to 1, white, in steps of a tenth."""
+    return round(np.ravel(colour)[:3] @ (0.299, 0.587, 0.114), 1)
 
 
-def test_tails_stand_beside_the_normal_curve_of_the_same_spread():
-    weight = torch.randn(2_000) * 0.5 + 1
-    ax = plots.tails(weight, "Tails")
-    assert ax.get_yscale() == "log"
-    x, curve = ax.lines[0].get_data()
-    assert x[curve.argmax()] == pytest.approx(weight.mean().item(), abs=0.05)
-    area = np.trapezoid(curve, x) if hasattr(np, "trapezoid") else np.trapz(curve, x)
-    assert area == pytest.approx(1, abs=0.01)
+@every_figure
+def test_the_first_series_has_the_first_style_and_so_on(name):
+    expected = style.SERIES.by_key()["marker"]
+    for each in legends(name):
+        curves = [h for h in each.legend_handles if isinstance(h, Line2D)]
+        markers = [line.get_marker() for line in curves]
+        markers = [marker for marker in markers if marker not in ("", "None")]
+        assert markers == expected[: len(markers)]
+
+
+def test_seven_series_differ_by_marker_and_by_colour():
+    styles = style.SERIES.by_key()
+    assert len(set(styles["marker"])) == len(set(styles["color"])) == 7
+
+
+def test_figures_of_the_learner_keep_their_own_style():
+    plots.zero_curves({"mask held": [1, 1]})
+    for setting in style.STYLE:
+        assert matplotlib.rcParams[setting] == matplotlib.rcParamsOrig[setting]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(100, "100"), (99.7, "100"), (12.3, "12"), (0.0346, "0.035")]
+)
+def test_two_digits_are_never_written_as_a_power_of_ten(value, text):
+    assert style.two_digits(value) == text
 
 
 class Drawn:
@@ -105,7 +200,7 @@ class Drawn:
         self.calls: list[tuple[float, bool]] = []
         self.exact = asyncio.Event()
 
-    def __call__(self, value: float, exact: bool) -> Figure:
+    def __call__(self, value, exact: bool) -> Figure:
         self.calls.append((value, exact))
         if exact:
             self.exact.set()
@@ -117,8 +212,8 @@ class Drawn:
 PNG = b"\x89PNG"
 
 
-def explored(draw):
-    return plots.explore(draw, name="share", start=0, stop=1, step=0.1, value=0.5)
+def explored(draw, step=0.1):
+    return plots.explore(draw, name="share", start=0, stop=1, step=step, value=0.5)
 
 
 def test_a_slider_draws_anew_when_it_is_moved():
@@ -133,10 +228,34 @@ def test_a_slider_draws_anew_when_it_is_moved():
     assert bytes(picture.value) != first
 
 
+@pytest.mark.parametrize(("step", "form"), [(1, ".0f"), (0.05, ".2f"), (0.001, ".3f")])
+def test_a_slider_shows_as_many_digits_as_its_step_needs(step, form):
+    slider, _ = explored(Drawn(), step).children
+    assert slider.readout_format == form
+
+
 def test_no_figure_stays_open_to_be_shown_twice():
     slider, _ = explored(Drawn()).children
     slider.value = 0.9
     assert plt.get_fignums() == []
+
+
+def test_each_name_has_a_slider_and_the_picture_gets_the_values_of_all():
+    draw = Drawn()
+    values = {"backbone.conv0": 0.0, "classifier": 0.5}
+    row, picture = plots.explore_each(
+        draw, values=values, options=[0.0, 0.3, 0.5]
+    ).children
+    assert [slider.description for slider in row.children] == ["conv0", "classifier"]
+    first = bytes(picture.value)
+    row.children[1].value = 0.3
+    row.children[0].value = 0.5
+    assert draw.calls == [
+        ({"backbone.conv0": 0.0, "classifier": 0.5}, True),
+        ({"backbone.conv0": 0.0, "classifier": 0.3}, True),
+        ({"backbone.conv0": 0.5, "classifier": 0.3}, True),
+    ]
+    assert bytes(picture.value) != first
 
 
 def test_in_a_kernel_a_moving_slider_is_quick_and_a_resting_one_exact(monkeypatch):

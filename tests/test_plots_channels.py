@@ -1,13 +1,11 @@
-"""Figures of channels, drawn from plain data; the slider of Lab 04, moved here."""
+"""Figures of channels, drawn from plain data."""
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 from matplotlib.colors import to_hex
 
 from labcore import plots
-from labcore.plots.channels import LIT
-from labcore.plots.figures import KEPT, LINE
+from labcore.plots.style import KEPT, LIT, MARKED
 
 FIRST = torch.tensor([[1.0, 2.0], [0.5, -1.0], [-2.0, 1.0]])
 NORM = {"weight": [1.0, 2.0, 0.5], "running_mean": [0.0, 0.5, -1.0]}
@@ -21,7 +19,7 @@ def lit(ax) -> list[str]:
     """The numbers whose squares are filled; they are the bold ones."""
     filled = [to_hex(square.get_facecolor()) == LIT for square in ax.patches]
     bold = [text.get_weight() == "bold" for text in ax.texts]
-    assert bold == filled, "readable without colours"
+    assert bold == filled, "what is lit reads in grey too"
     return [
         text.get_text().replace("\u2212", "-")
         for text, on in zip(ax.texts, filled, strict=True)
@@ -30,9 +28,8 @@ def lit(ax) -> list[str]:
 
 
 def test_a_channel_lights_up_in_three_places():
-    figure = plots.channel_places(FIRST, NORM, SECOND, [1], "Channel 1")
+    figure = plots.channel_places(FIRST, NORM, SECOND, [1])
     first, norm, second = figure.axes
-    assert figure.get_suptitle() == "Channel 1"
     assert lit(first) == ["0.5", "-1"]
     assert lit(norm) == ["2", "0.5"]
     assert lit(second) == ["-1", "3"]
@@ -46,10 +43,7 @@ def test_any_number_of_channels_can_be_lit(picked, count):
 
 
 def test_orders_are_bars_and_what_differs_is_hatched():
-    figure = plots.compare_orders(
-        [0.1, 0.9, 0.5, 0.7], [1, 3, 2, 0], [1, 2, 3, 0], "Sorting"
-    )
-    assert figure.get_suptitle() == "Sorting"
+    figure = plots.compare_orders([0.1, 0.9, 0.5, 0.7], [1, 3, 2, 0], [1, 2, 3, 0])
     before, expected, yours = figure.axes
     assert [bar.get_height() for bar in before.patches] == [0.1, 0.9, 0.5, 0.7]
     assert [bar.get_height() for bar in expected.patches] == [0.9, 0.7, 0.5, 0.1]
@@ -62,35 +56,16 @@ def test_orders_are_bars_and_what_differs_is_hatched():
         False,
     ]
     assert {to_hex(bar.get_facecolor()) for bar in expected.patches} == {KEPT}
-    assert to_hex(yours.patches[1].get_facecolor()) == LINE
+    assert to_hex(yours.patches[1].get_facecolor()) == MARKED
     assert yours.get_title(loc="left") == "yours, 2 of 4 differ"
 
 
 def test_networks_are_bars_against_the_dense_line():
     accuracies = {"pruned": 46.4, "fine-tuned": 94.1}
-    ax = plots.recovery(accuracies, {"pruned": 1.4, "fine-tuned": 0.7}, 94.5, "Back")
+    ax = plots.recovery(accuracies, {"pruned": 1.4, "fine-tuned": 0.7}, 94.5)
     bars = [bar.get_width() for bar in ax.patches]
     assert bars == [46.4, 94.1]
     assert [text.get_text() for text in ax.get_yticklabels()] == list(accuracies)
     assert {"46.4", "94.1"} <= {text.get_text() for text in ax.texts}
     assert ax.lines[-1].get_xdata()[0] == 94.5
     assert ax.get_xlim() == (0, 100), "the whole range"
-
-
-def test_the_slider_draws_the_places_of_its_channel():
-    drawn = []
-
-    def look(channel: float, exact: bool):
-        drawn.append(channel)
-        title = f"Channel {channel:.0f}"
-        return plots.channel_places(FIRST, NORM, SECOND, [int(channel)], title)
-
-    slider, picture = plots.explore(
-        look, name="channel", start=0, stop=2, step=1, value=0
-    ).children
-    assert slider.readout_format == ".0f"
-    first = bytes(picture.value)
-    slider.value = 2
-    assert drawn == [0, 2]
-    assert bytes(picture.value) != first
-    assert plt.get_fignums() == []

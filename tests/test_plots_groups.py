@@ -1,8 +1,8 @@
-"""Figures of coupled channels, drawn from plain data; the slider of Lab 07, moved."""
+"""Figures of coupled channels, drawn from plain data."""
 
-import matplotlib.pyplot as plt
 import pytest
 from matplotlib.colors import to_hex
+from test_plots import lines
 
 from labcore import plots
 from labcore.plots.groups import COLOURS
@@ -35,8 +35,7 @@ def texts(figure):
 
 
 def test_each_side_of_a_layer_has_the_colour_of_its_group():
-    figure = graph(title="Two groups")
-    assert figure.get_suptitle() == "Two groups"
+    figure = graph()
     sides = {"conv1": (None, 0), "conv2": (0, 1), "side": (0, 1), "last": (1, None)}
     expected = {
         f"{n} {axis}": pair[1 - axis] for n, pair in sides.items() for axis in (0, 1)
@@ -64,31 +63,11 @@ def test_one_group_can_be_lit_alone():
     assert bold == ["B"] * 3
 
 
-def test_the_slider_lights_the_group_it_is_moved_to():
-    drawn = []
-
-    def look(group: float, exact: bool):
-        drawn.append(group)
-        return graph(lit=int(group), title=f"Group {'AB'[int(group)]}")
-
-    slider, picture = plots.explore(
-        look, name="group", start=0, stop=1, step=1, value=0
-    ).children
-    first = bytes(picture.value)
-    slider.value = 1
-    assert drawn == [0, 1]
-    assert bytes(picture.value) != first
-    assert plt.get_fignums() == []
-
-
 def test_shares_are_kept_channels_over_the_dense_ones():
-    ax = plots.kept_shares(
-        {"one": [8, 12], "other": [4, 16]}, [16, 16], ["a", "b"], "T"
-    )
-    assert ax.figure.get_suptitle() == "T"
-    lines = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
-    assert lines["one"] == [0.5, 0.75] and lines["other"] == [0.25, 1.0]
-    markers = {line.get_marker() for line in ax.lines[:2]}
-    assert len(markers) == 2, "readable in grey"
+    counts = {"one": [8, 12], "other": [4, 16]}
+    ax = plots.kept_shares(counts, [16, 16], ["a", "b"])
+    drawn = lines(ax)
+    assert list(drawn["one"].get_ydata()) == [0.5, 0.75]
+    assert list(drawn["other"].get_ydata()) == [0.25, 1.0]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["a\n16", "b\n16"]
     assert ax.get_ylim()[0] == 0

@@ -1,13 +1,12 @@
-"""Figures of plans drawn from plain data; the sliders of Lab 03, moved by the test."""
+"""Figures of plans, of sizes and of fronts, drawn from plain data."""
 
-import matplotlib.pyplot as plt
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from test_plots import legend
 
 from labcore import plots
-from labcore.plots import fronts
-from labcore.plots.figures import KEPT, LINE, REMOVED
+from labcore.plots.style import KEPT, REMOVED
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
@@ -28,10 +27,6 @@ def scanned(layers: int):
     return accuracy, interval
 
 
-def legend(ax) -> list[str]:
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
 @pytest.mark.parametrize("layers", [1, 3, 4, 9])
 def test_each_layer_has_its_curve_with_an_interval_beside_bars_of_its_share(layers):
     accuracy, interval = scanned(layers)
@@ -39,8 +34,7 @@ def test_each_layer_has_its_curve_with_an_interval_beside_bars_of_its_share(laye
         "of the weights": {name: 1 / layers for name in accuracy},
         "of the MACs": {name: 0.002 for name in accuracy},
     }
-    figure = plots.layer_curves(accuracy, interval, 91.0, shares, "Title")
-    assert figure.get_suptitle() == "Title"
+    figure = plots.layer_curves(accuracy, interval, 91.0, shares)
     *panels, bars = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title() for ax in panels] == [f"conv{i}" for i in range(layers)]
     for ax, row in zip(panels, accuracy.values(), strict=True):
@@ -79,7 +73,7 @@ def test_a_plan_shows_what_stays_and_by_how_much_the_prediction_errs():
     assert [bar.get_width() for bar in left.patches] == [10, 30, 5, 15]
     assert [to_hex(bar.get_facecolor()) for bar in left.patches[1:3]] == [REMOVED, KEPT]
     assert [bar.get_height() for bar in right.patches] == [80, 70]
-    assert right.get_title() == "prediction off by +10.0"
+    assert right.get_title() == "prediction off by +10.0 points"
     assert {bar.get_hatch() for bar in right.patches} == {"//", ""}
 
 
@@ -91,14 +85,12 @@ def test_a_plan_says_whether_it_fits():
 def test_a_prediction_below_zero_is_named_and_drawn_at_zero():
     right = planned(predicted=-40.0).axes[1]
     assert right.patches[0].get_height() == 0
-    assert "\u221240.0" in [
-        text.get_text().replace("-", "\u2212") for text in right.texts
-    ]
-    assert right.get_title() == "prediction off by \u2212110.0"
+    assert "\u221240.0" in [text.get_text() for text in right.texts]
+    assert right.get_title() == "prediction off by \u2212110.0 points"
 
 
 def test_predictions_stand_against_measurements_with_the_line_where_they_agree():
-    ax = plots.prediction_errors([90, 60, -30], [91, 40, 12], "Errors")
+    ax = plots.prediction_errors([90, 60, -30], [91, 40, 12])
     line, points = ax.lines
     assert list(line.get_xdata()) == list(line.get_ydata()) == [-30, 100]
     assert list(points.get_xdata()) == [90, 60, -30]
@@ -108,14 +100,12 @@ def test_predictions_stand_against_measurements_with_the_line_where_they_agree()
 
 def test_sizes_are_curves_with_the_limit_and_the_dense_size():
     sizes = {"formula": [100, 50, 10], "csr": [200, 100, 20], "bitmask": [103, 53, 13]}
-    ax = plots.size_curves([0, 0.5, 0.9], sizes, limit=25, dense=100, title="Sizes")
+    ax = plots.size_curves([0, 0.5, 0.9], sizes, limit=25, dense=100)
     assert ax.get_yscale() == "log" and legend(ax) == list(sizes)
     curves, lines = ax.lines[:3], ax.lines[3:]
     assert [list(curve.get_ydata()) for curve in curves] == list(sizes.values())
     assert [line.get_ydata()[0] for line in lines] == [25, 100]
     assert [text.get_text() for text in ax.texts] == ["25 KiB", "dense"]
-    assert len({curve.get_marker() for curve in curves}) == 3
-    assert len({curve.get_linestyle() for curve in curves}) == 3
 
 
 def test_a_front_has_a_panel_a_stage_and_points_in_order_of_size():
@@ -123,46 +113,12 @@ def test_a_front_has_a_panel_a_stage_and_points_in_order_of_size():
         "before": {"uniform": [(20, 50), (10, 30)], "yours": [(20, 80)]},
         "after": {"yours": [(20, 90)]},
     }
-    figure = plots.pareto(
-        panels, dense=(100, 92), interval=0.5, limit=15, title="Front"
-    )
+    figure = plots.pareto(panels, dense=(100, 92), interval=0.5, limit=15)
     before, after = figure.axes
     assert [before.get_title(), after.get_title()] == ["before", "after"]
     dense, limit, uniform, yours = before.lines
     assert set(dense.get_ydata()) == {92} and set(limit.get_xdata()) == {15}
     assert list(uniform.get_xdata()) == [10, 20]
     assert list(uniform.get_ydata()) == [30, 50]
-    assert uniform.get_marker() != yours.get_marker()
-    assert uniform.get_linestyle() != yours.get_linestyle()
     assert after.lines[2].get_marker() == yours.get_marker(), "a name keeps its style"
     assert legend(before) == ["uniform", "yours"] and before.get_xscale() == "log"
-
-
-def test_there_are_styles_for_five_series_and_they_read_in_grey():
-    markers, colours, lines = zip(*fronts.SERIES, strict=True)
-    assert len(set(markers)) == len(set(colours)) == 5
-    assert len(set(zip(markers, lines, strict=True))) == 5 and LINE in colours
-
-
-def test_a_slider_a_layer_draws_the_plan_of_all_of_them():
-    drawn = []
-
-    def look(plan: dict[str, float], exact: bool) -> Figure:
-        drawn.append((plan, exact))
-        kept = {name: KIB[name] * (1 - share) for name, share in plan.items()}
-        return plots.plan_picture(kept, KIB, 20, 90, 90 * (1 - plan["classifier"]), 1)
-
-    values = {"backbone.conv0": 0.0, "classifier": 0.5}
-    box = plots.explore_each(look, values=values, options=[0.0, 0.3, 0.5])
-    row, picture = box.children
-    assert [slider.description for slider in row.children] == ["conv0", "classifier"]
-    first = bytes(picture.value)
-    row.children[1].value = 0.3
-    row.children[0].value = 0.5
-    assert drawn == [
-        ({"backbone.conv0": 0.0, "classifier": 0.5}, True),
-        ({"backbone.conv0": 0.0, "classifier": 0.3}, True),
-        ({"backbone.conv0": 0.5, "classifier": 0.3}, True),
-    ]
-    assert first.startswith(b"\x89PNG") and bytes(picture.value) != first
-    assert plt.get_fignums() == []

@@ -1,22 +1,31 @@
-"""Figures of channels: where one lives, in which order they stand, what is left."""
+"""Figures of channels: where they are stored, how they are sorted, what is left."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from labcore.plots.figures import DPI, KEPT, LINE, REMOVED, _finished
+from labcore.plots.style import (
+    ACCURACY,
+    KEPT,
+    LIT,
+    MARKED,
+    NOTE,
+    REFERENCE,
+    REMOVED,
+    box,
+    in_style,
+    new_figure,
+    number,
+)
 
 __all__ = ["channel_places", "compare_orders", "recovery"]
 
-LIT = "#e0ad8c"
 
-
+@in_style
 def channel_places(
     first,
     norm: Mapping[str, Sequence[float]],
@@ -24,10 +33,10 @@ def channel_places(
     picked: Collection[int],
     title: str = "",
 ) -> Figure:
-    """Two layers as matrices and the BatchNorm between; the picked channels light up.
+    """Two layers as matrices with a BatchNorm between them; picked channels light up.
 
     first    (channels, inputs): a channel is a row
-    norm     four names -> one number a channel
+    norm     parameter or buffer -> one number for each channel
     second   (outputs, channels): a channel is a column
     """
     first, second = np.asarray(first), np.asarray(second)
@@ -37,29 +46,26 @@ def channel_places(
     between = np.zeros_like(entries, bool)
     between[list(picked)] = True
     widths = [first.shape[1] + 1, len(norm) + 2, second.shape[1] + 1]
-    figure, axes = plt.subplots(1, 3, figsize=(9, 3.8), dpi=DPI, width_ratios=widths)
-    _lit(axes[0], first, rows, "first layer: a row")
-    _lit(axes[1], entries, between, "BatchNorm: one entry of each")
-    _lit(axes[2], second, columns, "next layer: a column")
+    figure = new_figure(title, 9, 3.8)
+    axes = figure.subplots(1, 3, width_ratios=widths)
+    _matrix(axes[0], first, rows, "first layer: a row")
+    _matrix(axes[1], entries, between, "BatchNorm: one entry of each")
+    _matrix(axes[2], second, columns, "next layer: a column")
     _name_axes(axes[0], "channel", "input")
     _name_axes(axes[1], "channel", "")
     axes[1].set_xticklabels([name.replace("_", "\n") for name in norm])
     _name_axes(axes[2], "output", "channel")
-    return _finished(figure, title)
+    return figure
 
 
-def _lit(ax: Axes, values: np.ndarray, lit: np.ndarray, title: str) -> None:
-    """One square a number; those that are lit are filled, and bold."""
+def _matrix(ax: Axes, values: np.ndarray, lit: np.ndarray, title: str) -> None:
+    """A box for each number; those that are lit are filled, and bold."""
     for (row, column), value in np.ndenumerate(values):
         on = lit[row, column]
-        square = Rectangle((column, row), 1, 1, facecolor=LIT if on else "white")
-        square.set_edgecolor("grey")
-        ax.add_patch(square)
-        text = f"{value:g}".replace("-", "\N{MINUS SIGN}")
-        style = {"weight": "bold" if on else None, "ha": "center", "va": "center"}
-        ax.annotate(text, (column + 0.5, row + 0.5), **style)
+        style = {"colour": LIT, "weight": "bold"} if on else {}
+        box(ax, (column, row), text=number(value, "g"), **style)
     ax.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0), aspect="equal")
-    ax.set_title(title, fontsize=10)
+    ax.set_title(title)
     ax.spines[:].set_visible(False)
 
 
@@ -72,63 +78,61 @@ def _name_axes(ax: Axes, down: str, across: str) -> None:
     ax.set_ylabel(down, fontsize=9)
 
 
+@in_style
 def compare_orders(
     importance: Sequence[float],
     expected: Sequence[int],
     yours: Sequence[int],
     title: str = "",
 ) -> Figure:
-    """Importances before, in the expected order, and in yours; what differs is marked.
+    """The importances before sorting, in the expected order, and in yours.
 
-    importance   one number a channel, in the old order
-    expected     which old channel stands at each place; `yours` alike
+    Bars that differ from the expected order are hatched.
+    importance        one number for each channel, in the old order
+    expected, yours   which old channel stands at each place
     """
     orders = {"before": range(len(importance)), "expected": expected, "yours": yours}
-    figure, axes = plt.subplots(3, 1, figsize=(8, 4.6), dpi=DPI, sharey=True)
+    figure = new_figure(title, 8, 4.6)
+    axes = figure.subplots(3, 1, sharey=True)
     for ax, (name, order) in zip(axes, orders.items(), strict=True):
         wrong = [
             name == "yours" and mine != due
             for mine, due in zip(order, expected, strict=True)
         ]
         heights = [importance[channel] for channel in order]
-        bars = ax.bar(range(len(heights)), heights, color=KEPT)
+        bars = ax.bar(range(len(heights)), heights)
         for bar, is_wrong in zip(bars, wrong, strict=True):
-            bar.set(facecolor=LINE if is_wrong else KEPT, edgecolor="white")
+            bar.set(facecolor=MARKED if is_wrong else KEPT, edgecolor="white")
             bar.set_hatch("//" if is_wrong else None)
         ax.set_xticks(range(len(heights)), order, fontsize=8)
         count = f", {sum(wrong)} of {len(wrong)} differ" if name == "yours" else ""
-        ax.set_title(name + count, fontsize=10, loc="left")
-        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_title(name + count, loc="left")
     axes[1].set_ylabel("importance")
-    axes[2].set_xlabel("number of the channel in the old network")
-    return _finished(figure, title)
+    axes[2].set_xlabel("channel number in the old network")
+    return figure
 
 
+@in_style
 def recovery(
     accuracies: Mapping[str, float],
     margins: Mapping[str, float],
     dense: float,
     title: str = "",
 ) -> Axes:
-    """One bar a network with its 95 % interval, against the dense one's dashed line."""
-    _, ax = plt.subplots(figsize=(7.5, 0.45 * len(accuracies) + 1.4), dpi=DPI)
-    names = list(accuracies)
+    """A bar with its 95 % interval for each network, and a dashed line for dense."""
+    ax = new_figure(title, 7.5, 0.45 * len(accuracies) + 1.4).subplots()
+    names, values = list(accuracies), list(accuracies.values())
     places = range(len(names))
     error = [margins[name] for name in names]
-    ax.barh(places, list(accuracies.values()), color=REMOVED, edgecolor=KEPT)
-    ax.errorbar(list(accuracies.values()), places, xerr=error, fmt="none", color=KEPT)
-    for place, name in zip(places, names, strict=True):
-        x = accuracies[name] + margins[name]
-        inside = accuracies[name] > 0.8 * dense
-        text = f"{accuracies[name]:.1f}"
-        where = (accuracies[name] - 2, place) if inside else (x + 1, place)
-        ax.annotate(text, where, va="center", ha="right" if inside else "left")
-    ax.axvline(dense, color="grey", linestyle="--", linewidth=1)
-    ax.annotate(
-        "dense ", (dense, -0.55), ha="right", va="bottom", color="grey", fontsize=8
-    )
+    ax.barh(places, values, color=REMOVED, edgecolor=KEPT)
+    ax.errorbar(values, places, xerr=error, fmt="none", color=KEPT)
+    for place, value, margin in zip(places, values, error, strict=True):
+        inside = value > 0.8 * dense
+        where = (value - 2, place) if inside else (value + margin + 1, place)
+        ha = "right" if inside else "left"
+        ax.annotate(f"{value:.1f}", where, va="center", ha=ha)
+    ax.axvline(dense, **REFERENCE)
+    ax.annotate("dense ", (dense, -0.55), ha="right", va="bottom", **NOTE)
     ax.set_yticks(places, names)
-    ax.set(xlim=(0, 100), ylim=(len(names) - 0.4, -0.8), xlabel="accuracy on val, %")
-    ax.spines[["top", "right"]].set_visible(False)
-    _finished(ax.figure, title)
+    ax.set(xlim=(0, 100), ylim=(len(names) - 0.4, -0.8), xlabel=ACCURACY)
     return ax

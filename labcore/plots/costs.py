@@ -4,88 +4,92 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labcore.plots.figures import DPI, KEPT, LINE, REMOVED, _finished
+from labcore.plots.style import (
+    KEPT,
+    LIMIT,
+    REFERENCE,
+    REMOVED,
+    in_style,
+    log_scale,
+    new_figure,
+)
 
 __all__ = ["cost_bars", "cost_shares", "roofline", "speedups", "time_by_channels"]
 
-STYLES = (
-    ("o", KEPT, "-"),
-    ("s", LINE, ":"),
-    ("^", "#6f8f4e", "--"),
-    ("D", "#7a5c8e", "-."),
-)
 
-
+@in_style
 def cost_shares(
     shares: Mapping[str, Mapping[float, float]], law: Mapping[float, float], title=""
 ) -> Axes:
-    """Shares of the dense network's costs by prune ratio, beside a law and (1 - p)²."""
-    _, ax = plt.subplots(figsize=(6.5, 3.8), dpi=DPI)
+    """Costs by prune ratio as shares of the dense network's, with a law and (1 - p)².
+
+    shares   cost -> prune ratio -> share, drawn as points
+    law      prune ratio -> predicted share, drawn as a curve
+    """
+    ax = new_figure(title, 6.5, 3.8).subplots()
     p = np.linspace(0, 1, 101)
-    ax.plot(p, (1 - p) ** 2, color="grey", linestyle="--", label="$(1 - p)^2$")
-    ax.plot(p, 1 - p, color="grey", linestyle=":", linewidth=1, label="$1 - p$")
-    ax.plot(list(law), list(law.values()), color=KEPT, label="your prediction")
-    for (name, points), (marker, colour, _) in zip(
-        shares.items(), STYLES, strict=False
-    ):
-        style = {"marker": marker, "color": colour, "linestyle": "none"}
-        ax.plot(list(points), list(points.values()), label=name, **style)
+    ax.plot(p, (1 - p) ** 2, label="$(1 - p)^2$", **REFERENCE)
+    ax.plot(p, 1 - p, label="$1 - p$", **LIMIT)
+    prediction = {"color": KEPT, "linestyle": "-", "marker": ""}
+    ax.plot(list(law), list(law.values()), label="your prediction", **prediction)
+    for name, points in shares.items():
+        ax.plot(list(points), list(points.values()), linestyle="none", label=name)
     ax.set(xlabel="prune ratio p of the channels", ylabel="share of the dense network")
     ax.set(xlim=(0, 1), ylim=(0, None))
-    return _with_legend(ax, title)
+    ax.legend()
+    return ax
 
 
+@in_style
 def speedups(curves: Mapping[str, Mapping[float, float]], title: str = "") -> Axes:
-    """How many times faster than dense, by the share of weights removed; line at 1.
+    """How many times faster than dense, by the share of weights removed.
 
-    The dashed curve is what would be gained if the time fell with the weights.
+    The dashed curve is what you would gain if the time fell with the weights.
     """
-    _, ax = plt.subplots(figsize=(6.5, 4), dpi=DPI)
-    for (name, points), (marker, colour, line) in zip(
-        curves.items(), STYLES, strict=False
-    ):
-        x, y = list(points), list(points.values())
-        ax.plot(x, y, line, marker=marker, color=colour, label=name)
+    ax = new_figure(title, 6.5, 4).subplots()
+    for name, points in curves.items():
+        ax.plot(list(points), list(points.values()), label=name)
     x = np.linspace(0, max(max(points) for points in curves.values()), 200)
-    ideal = "time falls with the weights"
-    ax.plot(x, 1 / (1 - x), color="grey", linestyle="--", linewidth=1, label=ideal)
+    ax.plot(x, 1 / (1 - x), label="if time fell with the weights", **REFERENCE)
     ax.axhline(1, color="black", linewidth=1)
     ax.annotate("as fast as dense", (0.01, 0.95), fontsize=8, va="top")
-    ax.set(yscale="log", xlim=(0, 1.02))
+    log_scale(ax, "y")
+    ax.set(xlim=(0, 1.02))
     ax.set(xlabel="share of the weights removed", ylabel="speed-up over dense")
-    ax.yaxis.set_major_formatter("{x:g}")
-    return _with_legend(ax, title)
+    ax.legend()
+    return ax
 
 
+@in_style
 def cost_bars(shares: Mapping[str, float], title: str = "") -> Figure:
-    """One bar a cost, as a share of the dense network's."""
-    figure, ax = plt.subplots(figsize=(6.5, 2.4), dpi=DPI)
+    """A bar for each cost, as a share of the dense network's; the first one on top."""
+    figure = new_figure(title, 6.5, 2.4)
+    ax = figure.subplots()
     names = list(shares)[::-1]
     values = [shares[name] for name in names]
     ax.barh(names, [1] * len(names), color=REMOVED)
     bars = ax.barh(names, values, color=KEPT, height=0.5)
     ax.bar_label(bars, [f"{value:.2f}" for value in values], padding=4, fontsize=9)
-    ax.axvline(1, color="grey", linestyle="--", linewidth=1)
+    ax.axvline(1, **REFERENCE)
     ax.set(xlim=(0, max(1.15, 1.1 * max(values))), xlabel="share of the dense network")
-    ax.spines[["top", "right"]].set_visible(False)
-    return _finished(figure, title)
+    return figure
 
 
+@in_style
 def time_by_channels(
     times: Mapping[int, float], multiple: int, title: str = ""
 ) -> Axes:
-    """Time by the number of channels, beside the square law through the largest.
+    """Time by the number of channels, with the square law through the largest number.
 
     Multiples of `multiple` have a filled marker.
     """
-    _, ax = plt.subplots(figsize=(6.5, 3.4), dpi=DPI)
+    ax = new_figure(title, 6.5, 3.4).subplots()
     channels, values = np.array(list(times)), np.array(list(times.values()))
-    ax.plot(channels, values, color=REMOVED, zorder=1)
+    ax.plot(channels, values, color=REMOVED, marker="", zorder=1)
     for even, face, label in (
         (True, KEPT, f"multiples of {multiple}"),
         (False, "white", "other numbers"),
@@ -95,43 +99,37 @@ def time_by_channels(
         ax.scatter(channels[chosen], values[chosen], **style)
     last = channels.argmax()
     law = values[last] * (channels / channels[last]) ** 2
-    ax.plot(channels, law, "--", color="grey", linewidth=1, label="as the MACs")
+    ax.plot(channels, law, label="if time followed the MACs", **REFERENCE)
     ax.set(xlabel="channels", ylabel="time, largest = 1", ylim=(0, None))
-    return _with_legend(ax, title)
+    ax.legend()
+    return ax
 
 
+@in_style
 def roofline(
     points: Mapping[str, tuple[float, float]],
     peak: float,
     bandwidth: float,
     title: str = "",
 ) -> Axes:
-    """Measured rates under the roof of this machine, both axes logarithmic.
+    """Measured rates below the roof that this machine sets, both axes logarithmic.
 
-    points     name -> (operations a byte, operations a second)
-    peak       most operations a second
-    bandwidth  most bytes a second
+    points     name -> (operations per byte, operations per second)
+    peak       the most operations per second
+    bandwidth  the most bytes per second
     """
-    _, ax = plt.subplots(figsize=(6.5, 3.8), dpi=DPI)
+    ax = new_figure(title, 6.5, 3.8).subplots()
     lowest = min(x for x, _ in points.values()) / 2
     highest = max(*(x for x, _ in points.values()), peak / bandwidth) * 2
     x = np.geomspace(lowest, highest, 200)
     roof = np.minimum(peak, bandwidth * x) / 1e9
-    ax.plot(x, roof, color="grey", linestyle="--", label="roof: bandwidth, then peak")
-    for number, (name, (intensity, rate)) in enumerate(points.items()):
-        marker, colour, _ = STYLES[number % len(STYLES)]
-        ax.plot(intensity, rate / 1e9, marker, color=colour)
+    ax.plot(x, roof, label="roof: bandwidth, then peak", **REFERENCE)
+    for name, (intensity, rate) in points.items():
+        ax.plot(intensity, rate / 1e9, "o", color=KEPT)
         place = {"xytext": (6, -3), "textcoords": "offset points", "fontsize": 8}
         ax.annotate(name, (intensity, rate / 1e9), **place)
-    ax.set(xscale="log", yscale="log")
-    ax.set(
-        xlabel="operations for each byte moved", ylabel="billion operations a second"
-    )
-    return _with_legend(ax, title)
-
-
-def _with_legend(ax: Axes, title: str) -> Axes:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=9)
-    _finished(ax.figure, title)
+    log_scale(ax, "x")
+    log_scale(ax, "y")
+    ax.set(xlabel="operations per byte moved", ylabel="billion operations per second")
+    ax.legend()
     return ax

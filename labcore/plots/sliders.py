@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from labcore.plots.style import short_name
+
 __all__ = ["explore", "explore_each"]
 
 REST_SECONDS = 0.5
@@ -61,7 +63,7 @@ def explore_each(
         name: widgets.SelectionSlider(
             options=options,
             value=value,
-            description=name.split(".")[-1],
+            description=short_name(name),
             layout={"width": "32%"},
         )
         for name, value in values.items()
