@@ -3,6 +3,7 @@
 import functools
 import itertools
 import sys
+import types
 
 import pytest
 import torch
@@ -11,51 +12,64 @@ from torch import nn
 
 from labcore import measure, runtime
 from labcore.checks import lab01
-from labcore.checks.engine import compare, trial
-from labcore.checks.engine.exercise import CheckFailed, CheckTodo, Exercise, Lab, Step
+from labcore.checks.engine import compare
+from labcore.checks.engine.exercise import (
+    CheckFailed,
+    CheckTodo,
+    Exercise,
+    Lab,
+    Mistake,
+    Step,
+)
+from labcore.checks.engine.watch import lent
 from labcore.runtime import LabError
 from labcore.staff.authoring.release import CODE_STUB
 
+lab = Lab(__name__)
 
+
+@lab.exercise("9.1", points={"idea": 1, "edge cases": 2})
 def total(tensor, twice=False):
     return sum(tensor.flatten().tolist()) * (2 if twice else 1)
 
 
-def average(tensor):
-    return total(tensor) / tensor.numel()
+lab.step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0])))
+lab.step("idea", "a matrix", lambda ask: ask(torch.tensor([[1.0, 2], [3, 4]])))
+lab.step("edge cases", "empty", lambda ask: ask(torch.zeros(0)))
 
 
+@lab.step("edge cases", "random values")
 def ask_random(ask):
     ask(torch.randint(-9, 9, (4,), generator=ask.rng).float())
     ask(nn.Linear(2, 1).weight.detach(), twice=True)
 
 
-lab = Lab()
-TOTAL = lab.exercise(
-    "9.1",
-    total,
-    parameters=("tensor", "twice"),
-    groups={"idea": 1, "edge cases": 2},
-    read="Hint 1 of exercise 9.1, just above",
-    steps=(
-        Step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0]))),
-        Step("idea", "a matrix", lambda ask: ask(torch.tensor([[1.0, 2], [3, 4]]))),
-        Step("edge cases", "empty", lambda ask: ask(torch.zeros(0))),
-        Step("edge cases", "random values", ask_random),
-    ),
-    mistakes={
-        "twice makes no difference": lambda t, twice: t.sum(),
-        "you add up the first row only": lambda t, twice: t.reshape(-1, 2)[0].sum(),
-    },
+lab.mistake("twice makes no difference", lambda t, twice: t.sum())
+
+
+@lab.mistake(
+    "you add up the first row only: use the whole tensor",
+    help="A matrix has several rows.",
 )
-AVERAGE = lab.exercise(
-    "9.2",
-    average,
-    parameters=("tensor",),
-    groups={"idea": 1},
-    read="Hint 1 of exercise 9.2, just above",
-    steps=(Step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0]))),),
-)
+def first_row(tensor, twice):
+    return tensor.reshape(-1, 2)[0].sum()
+
+
+@lab.exercise("9.2", points={"idea": 1})
+def average(tensor):
+    return total(tensor) / tensor.numel()
+
+
+lab.step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0])))
+lab.help("in place", "It changes what was handed over.")
+
+TOTAL, AVERAGE = lab.exercises.values()
+
+
+def exercise_of(reference, *steps, points=None, **parts):
+    """An exercise with these steps, (title, run), and nothing else."""
+    listed = [Step("idea", title, run) for title, run in steps]
+    return Exercise("9.9", reference, points or {"idea": 1}, steps=listed, **parts)
 
 
 def right(tensor, twice=False):
@@ -119,8 +133,8 @@ def test_a_wrong_answer_is_told_what_went_wrong_where():
         "  given     tensor = [[1, 2], [3, 4]]\n"
         "  expected  10\n"
         "  got       3\n"
-        "  likely    you add up the first row only\n"
-        "  read      Hint 1 of exercise 9.1, just above"
+        "  likely    you add up the first row only: use the whole tensor\n"
+        '  read      Help "you add up the first row only", just below'
     )
 
 
@@ -135,13 +149,14 @@ def test_a_likely_cause_is_found_for_arguments_by_name_too():
 
 def test_a_likely_cause_has_to_explain_what_was_right_before():
     """Of two mistakes with the same result, the first would have failed earlier."""
-    exercise = Exercise(
-        *("9.7", total, ("tensor", "twice"), {"idea": 1}, "Hint"),
-        (
-            Step("idea", "one value", lambda ask: ask(torch.tensor([3.0]))),
-            Step("idea", "two values", lambda ask: ask(torch.tensor([2.0, 3.0]))),
-        ),
-        {"you return 2": lambda t, _: 2, "you take the first": lambda t, _: t[0]},
+    exercise = exercise_of(
+        total,
+        ("one value", lambda ask: ask(torch.tensor([3.0]))),
+        ("two values", lambda ask: ask(torch.tensor([2.0, 3.0]))),
+        mistakes=[
+            Mistake("you return 2", lambda t, _: 2),
+            Mistake("you take the first", lambda t, _: t[0]),
+        ],
     )
     assert lines(lambda t: t[0], exercise)["likely"] == "you take the first"
     assert lines(lambda t: 2, exercise)["likely"] == "you return 2"
@@ -165,7 +180,7 @@ def test_a_wrong_answer_fails_in_a_run_that_is_not_strict_too(monkeypatch):
         (lambda tensor, twice=False: tensor.sum(dim=0).max(), "failed", 0),
         (lambda tensor, twice=False: 3, "failed", 0),
         (None, "failed", 0),
-        (trial.lent(TOTAL), "lent", 0),
+        (lent(TOTAL), "lent", 0),
     ],
 )
 def test_points_are_earned_by_groups_that_are_passed_whole(answer, status, points):
@@ -173,9 +188,21 @@ def test_points_are_earned_by_groups_that_are_passed_whole(answer, status, point
     assert (found.status, found.points, found.of) == (status, points, 3)
 
 
-def test_an_exercise_whose_groups_and_steps_do_not_fit_is_refused():
-    with pytest.raises(ValueError, match="idea"):
-        Exercise("9.3", total, (), {"idae": 1}, "", TOTAL.steps[:2])
+@pytest.mark.parametrize(
+    ("group", "title", "said"),
+    [
+        ("idae", "one", "no points for 'idae'"),
+        ("idea", "two values", "two steps named"),
+    ],
+)
+def test_a_step_that_does_not_fit_its_exercise_is_refused(group, title, said):
+    own = Lab(__name__)
+    with pytest.raises(ValueError, match="above the first exercise"):
+        own.step("idea", "two values", print)
+    own.exercise("9.3", points={"idea": 1})(average)
+    own.step("idea", "two values", print)
+    with pytest.raises(ValueError, match=said):
+        own.step(group, title, print)
 
 
 # the inputs
@@ -326,7 +353,7 @@ def test_nothing_a_beginner_hands_in_crashes_a_check(answer, got, likely):
     assert got in message["got"]
     if likely:
         assert likely in message["likely"]
-    assert message["read"] == "Hint 1 of exercise 9.1, just above"
+    assert message["read"] == "Hint 1 of exercise 9.1, just below"
 
 
 def test_a_torch_function_that_lacks_a_kind_of_number_is_no_unwritten_answer():
@@ -367,14 +394,7 @@ def test_an_input_that_the_exercise_changes_has_to_be_changed():
     def clear(tensor):
         tensor.zero_()
 
-    exercise = Exercise(
-        "9.4",
-        clear,
-        ("tensor",),
-        {"idea": 1},
-        "Hint",
-        (Step("idea", "ones", lambda ask: ask(torch.ones(2))),),
-    )
+    exercise = exercise_of(clear, ("ones", lambda ask: ask(torch.ones(2))))
     assert verdict(lambda tensor: tensor.mul_(0) and None, exercise).status == "failed"
     assert verdict(clear, exercise).status == "passed"
     message = lines(lambda tensor: None, exercise)
@@ -387,16 +407,13 @@ def test_an_input_that_the_exercise_changes_has_to_be_changed():
 def test_a_message_has_at_most_eight_short_lines_whatever_is_in_it(length):
     words = itertools.cycle(["word", "x" * 100, "\n", "\t\x07"])
     long = " ".join(itertools.islice(words, length))
-    exercise = Exercise(
-        "9.5",
+    exercise = exercise_of(
         total,
-        (long,),
-        {"idea": 1},
-        f"Hint {long}",
-        (Step("idea", f"step {long}", lambda ask: ask.wrong(given=long, got=long)),),
+        (f"step {long}", lambda ask: ask.wrong(given=long, got=long)),
+        help={long: "said at length"},
     )
     message = verdict(right, exercise).message
-    assert message.startswith("[9.5 total] FAILED at step 1 of 1:")
+    assert message.startswith("[9.9 total] FAILED at step 1 of 1:")
     labels = [line.split()[0] for line in message.splitlines()[1:] if line[2] != " "]
     assert labels[-3:] == ["given", "got", "read"]
 
@@ -420,10 +437,17 @@ def test_an_answer_that_calls_labcore_for_the_thing_asked_is_refused(answer, cal
     assert called in message["got"]
 
 
+def test_a_refused_function_is_known_by_its_file_whatever_name_it_goes_by():
+    forged = types.FunctionType(
+        measure.sparsity.__code__, vars(measure) | {"__name__": "mine"}
+    )
+    assert "measure.sparsity" in lines(lambda t, twice=False: forged(t))["got"]
+
+
 def test_the_rooms_that_are_refused_can_be_chosen():
-    exercise = Exercise(
-        *("9.6", total, ("tensor",), {"idea": 1}, "Hint"),
-        (Step("idea", "one", lambda ask: ask(torch.tensor([1.0]))),),
+    exercise = exercise_of(
+        total,
+        ("one", lambda ask: ask(torch.tensor([1.0]))),
         refused=("labcore.runtime",),
     )
 
@@ -438,17 +462,11 @@ def test_the_rooms_that_are_refused_can_be_chosen():
 # lending
 
 
-def lend_here(name: str, lab=lab):
-    """Lend as a notebook's cell does; what the name then holds there."""
-    names = {"lab": lab}
-    exec(f"lab.lend({name!r})", names)
-    return names[name]
-
-
-def test_lend_puts_the_reference_in_place_for_no_points(monkeypatch, capsys):
-    lent = lend_here("total")
+def test_lend_gives_the_reference_for_no_points(monkeypatch, capsys):
+    lent = lab.lend("total")
     assert capsys.readouterr().out == (
-        "[9.1 total] LENT  the reference stands in; write your own for the points\n"
+        '[9.1 total] LENT  total = test_checks_core.lend("total") lets the reference '
+        "stand in, for no points\n"
     )
     assert lent(torch.tensor([1.0, 2.0]), twice=True) == 6
     found = verdict(lent)
@@ -462,12 +480,12 @@ def test_lend_puts_the_reference_in_place_for_no_points(monkeypatch, capsys):
 
 
 def test_a_lent_function_helps_in_another_exercise():
-    lent = lend_here("total")
+    lent = lab.lend("total")
     assert verdict(lambda t: lent(t) / t.numel(), AVERAGE).points == 1
 
 
 def test_a_lent_function_is_no_answer_to_its_own_exercise():
-    lent = lend_here("get_sparsity", lab01)
+    lent = lab01.lend("get_sparsity")
     found = verdict(lambda tensor: lent(tensor), lab01.EXERCISES["get_sparsity"])
     assert found.status == "failed"
     assert "a call of labcore.checks.lab01.get_sparsity" in found.message

@@ -13,14 +13,13 @@ from torch import nn
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore import measure  # noqa: E402
-from labcore.checks.engine.exercise import Lab, Step  # noqa: E402
+from labcore.checks.engine.exercise import Exercise, Step  # noqa: E402
 from labcore.nets import MLP, VGG  # noqa: E402
 from labcore.staff.grading import values as values_module  # noqa: E402
 from labcore.staff.grading.answering import Answer  # noqa: E402
 from labcore.staff.grading.proxy import AnswerSide, Refusal  # noqa: E402
 from labcore.staff.grading.values import Values  # noqa: E402
 from labcore.staff.grading.wire import BadMessage, Channel, Closed, TooLate  # noqa: E402
-from labcore.tracks import workbench  # noqa: E402
 
 TABLES = ("RIGHT", "WRONG")
 
@@ -51,7 +50,7 @@ def judged(exercise, function, seed=3):
     try:
         side = AnswerSide(Channel(ours, time.monotonic() + 60), 60)
         answer = side.start({"refused": list(exercise.refused)})
-        return exercise.run(answer, bench=workbench(), seed=seed)
+        return exercise.run(answer, seed=seed)
     finally:
         ours.close()
         thread.join()
@@ -82,7 +81,7 @@ def test_verdicts_are_those_of_the_notebook(lab):
         pytest.skip(f"not written yet: {error.name}")
     different = []
     for label, exercise, function in listed:
-        direct = exercise.run(function, bench=workbench(), seed=3)
+        direct = exercise.run(function, seed=3)
         over = judged(exercise, function)
         heads = [v.message.splitlines()[0] for v in (direct, over)]
         if (direct.status, direct.points) != (over.status, over.points) or len(
@@ -108,12 +107,10 @@ def test_what_an_answer_does_to_its_arguments_does_not_reach_the_next_step():
         """the total"""
         return answer(shares)
 
-    exercise = Lab().exercise(
+    exercise = Exercise(
         "1.1",
         total,
-        parameters=("shares",),
-        groups={"idea": 1},
-        read="nothing",
+        {"idea": 1},
         steps=[Step("idea", "sum", lambda ask: ask.through(asked, SHARED))],
     )
     assert judged(exercise, first_right_then_easy).status == "passed"
@@ -121,12 +118,10 @@ def test_what_an_answer_does_to_its_arguments_does_not_reach_the_next_step():
 
 
 def test_changes_of_lists_and_dictionaries_are_seen():
-    exercise = Lab().exercise(
+    exercise = Exercise(
         "1.1",
         lambda values, table: len(values),
-        parameters=("values", "table"),
-        groups={"idea": 1},
-        read="nothing",
+        {"idea": 1},
         steps=[Step("idea", "size", lambda ask: ask([1, [2]], {"a": [3]}))],
     )
     for change in (

@@ -2,65 +2,39 @@
 
 import torch
 
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 
+@lab.exercise("90.1", points={"idea": 2, "any number": 1})
 def double(x):
     return x + x
 
 
-check_double = _lab.exercise(
-    "90.1",
-    double,
-    parameters=("x",),
-    groups={"idea": 2, "any number": 1},
-    read="the docstring",
-    steps=(
-        Step("idea", "four", lambda ask: ask(4)),
-        Step(
-            "idea",
-            "any",
-            lambda ask: ask(torch.randint(9, 999, (), generator=ask.rng).item()),
-        ),
-        Step("any number", "below zero", lambda ask: ask(-1.5)),
-    ),
-    mistakes={"you square": lambda x: x * x},
-).check
+lab.step("idea", "four", lambda ask: ask(4))
+lab.step(
+    "idea", "any", lambda ask: ask(torch.randint(9, 999, (), generator=ask.rng).item())
+)
+lab.step("any number", "below zero", lambda ask: ask(-1.5))
+lab.mistake("you square", lambda x: x * x)
 
 
+@lab.exercise("90.2", points={"idea": 2})
 def flip(tensor):
     tensor.neg_()
     return tensor.sum()
 
 
-check_flip = _lab.exercise(
-    "90.2",
-    flip,
-    parameters=("tensor",),
-    groups={"idea": 2},
-    read="the docstring",
-    steps=(
-        Step("idea", "three", lambda ask: ask(torch.tensor([1.0, -2.0, 4.0]))),
-        Step("idea", "any", lambda ask: ask(torch.randn(5, generator=ask.rng))),
-    ),
-).check
+lab.step("idea", "three", lambda ask: ask(torch.tensor([1.0, -2.0, 4.0])))
+lab.step("idea", "any", lambda ask: ask(torch.randn(5, generator=ask.rng)))
 
 
+@lab.exercise("90.3", points={"idea": 1})
 def quadruple(x):
     return double(double(x))
 
 
-check_quadruple = _lab.exercise(
-    "90.3",
-    quadruple,
-    parameters=("x",),
-    groups={"idea": 1},
-    read="the docstring",
-    steps=(
-        Step("idea", "three", lambda ask: ask(3)),
-        Step("idea", "five", lambda ask: ask(5)),
-    ),
-).check
+lab.step("idea", "three", lambda ask: ask(3))
+lab.step("idea", "five", lambda ask: ask(5))

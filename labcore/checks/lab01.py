@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.trial import Trial
 from labcore.nets import MLP, VGG
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 
 def _zeroed(model: nn.Module, ask: Trial) -> nn.Module:
@@ -89,6 +89,7 @@ POSITIONS = (
 )
 
 
+@lab.exercise("1.1", points={"idea": 2, "any tensor": 2})
 def get_sparsity(tensor: Tensor) -> float:
     values = tensor.flatten().tolist()
     return sum(value == 0 for value in values) / len(values)
@@ -100,57 +101,48 @@ def _random_weights(ask: Trial) -> None:
         ask(weight.transpose(0, 1))
 
 
-check_get_sparsity = _lab.exercise(
-    "1.1",
-    get_sparsity,
-    parameters=("tensor",),
-    groups={"idea": 2, "any tensor": 2},
-    read="Hint 1 of exercise 1.1, just below",
-    steps=(
-        Step(
-            "idea",
-            "seven values",
-            lambda ask: ask(torch.tensor([0.5, 0, -1, 2, 0, 3, 4])),
-        ),
-        Step("idea", "no zeros", lambda ask: ask(torch.tensor([1.0, -2.0, 3.0]))),
-        Step("idea", "all zeros", lambda ask: ask(torch.zeros(3))),
-        Step("any tensor", "a matrix", lambda ask: ask(torch.eye(3))),
-        Step(
-            "any tensor",
-            "small is not zero",
-            lambda ask: ask(torch.tensor([1e-9, 0.0, 1.0, -1e-9, 0.0])),
-        ),
-        Step(
-            "any tensor",
-            "a bool mask",
-            lambda ask: ask(torch.tensor([True, False, True, True])),
-        ),
-        Step("any tensor", "transposed random weights", _random_weights),
-    ),
-    mistakes={
-        DENSITY: lambda t: 1 - get_sparsity(t),
-        PERCENT: lambda t: 100 * get_sparsity(t),
-        "that is the number of zeros; divide by the number of values": lambda t: _zeros(
-            [t]
-        ),
-        "you count small values as zeros; only zeros count": lambda t: get_sparsity(
-            t * (t.abs() > 1e-3)
-        ),
-        "you count what is not positive": lambda t: get_sparsity(t.clamp(min=0)),
-        "len(tensor) is the length of the first axis; numel() counts all values": (
-            lambda t: _zeros([t]) / len(t)
-        ),
-        POSITIONS: lambda t: 1 - t.nonzero().numel() / t.numel(),
-        "you divide by the nonzeros; divide by all values": lambda t: (
-            _zeros([t]) / t.count_nonzero()
-        ),
-        "whole-number division // loses the fraction": lambda t: (
-            _zeros([t]) // t.numel()
-        ),
-    },
-).check
+lab.step(
+    "idea", "seven values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2, 0, 3, 4]))
+)
+lab.step("idea", "no zeros", lambda ask: ask(torch.tensor([1.0, -2.0, 3.0])))
+lab.step("idea", "all zeros", lambda ask: ask(torch.zeros(3)))
+lab.step("any tensor", "a matrix", lambda ask: ask(torch.eye(3)))
+lab.step(
+    "any tensor",
+    "small is not zero",
+    lambda ask: ask(torch.tensor([1e-9, 0.0, 1.0, -1e-9, 0.0])),
+)
+lab.step(
+    "any tensor",
+    "a bool mask",
+    lambda ask: ask(torch.tensor([True, False, True, True])),
+)
+lab.step("any tensor", "transposed random weights", _random_weights)
+lab.mistake(DENSITY, lambda t: 1 - get_sparsity(t))
+lab.mistake(PERCENT, lambda t: 100 * get_sparsity(t))
+lab.mistake(
+    "that is the number of zeros; divide by the number of values", lambda t: _zeros([t])
+)
+lab.mistake(
+    "you count small values as zeros; only zeros count",
+    lambda t: get_sparsity(t * (t.abs() > 1e-3)),
+)
+lab.mistake("you count what is not positive", lambda t: get_sparsity(t.clamp(min=0)))
+lab.mistake(
+    "len(tensor) is the length of the first axis; numel() counts all values",
+    lambda t: _zeros([t]) / len(t),
+)
+lab.mistake(POSITIONS, lambda t: 1 - t.nonzero().numel() / t.numel())
+lab.mistake(
+    "you divide by the nonzeros; divide by all values",
+    lambda t: _zeros([t]) / t.count_nonzero(),
+)
+lab.mistake(
+    "whole-number division // loses the fraction", lambda t: _zeros([t]) // t.numel()
+)
 
 
+@lab.exercise("1.2", points={"idea": 2, "any network": 2})
 def get_model_sparsity(model: nn.Module) -> float:
     return _share_of_zeros(model.parameters())
 
@@ -165,36 +157,30 @@ def _random_nets(ask: Trial) -> None:
     ask(_zeroed(VGG(width=2), ask))
 
 
-check_get_model_sparsity = _lab.exercise(
-    "1.2",
-    get_model_sparsity,
-    parameters=("model",),
-    groups={"idea": 2, "any network": 2},
-    read="Hint 1 of exercise 1.2, just below",
-    steps=(
-        Step("idea", "one layer", lambda ask: ask(_linear([0.0, 0.5, 1.0, 2.0]))),
-        Step("idea", "layers of different size", lambda ask: ask(_unequal())),
-        Step("any network", "BatchNorm", lambda ask: ask(_conv_and_norm())),
-        Step("any network", "frozen parameters", lambda ask: ask(_half_frozen())),
-        Step("any network", "random zeros", _random_nets),
-    ),
-    mistakes={
-        "that is the average over the tensors; a small one weighs as much there as a "
-        "large one: add up first, divide once": _average_sparsity,
-        BUFFERS: lambda model: _share_of_zeros(model.state_dict().values()),
-        SMALL: lambda model: _share_of_zeros(_matrices(model)),
-        FROZEN: lambda model: _share_of_zeros(_trainable(model)),
-        DENSITY: lambda model: 1 - get_model_sparsity(model),
-        PERCENT: lambda model: 100 * get_model_sparsity(model),
-        FIRST: lambda model: get_sparsity(next(model.parameters())),
-        "only the last tensor is left; add up in the loop, by +=": lambda model: (
-            get_sparsity(list(model.parameters())[-1])
-        ),
-        TWICE: lambda model: _share_of_zeros(_of_each_module(model)),
-    },
-).check
+lab.step("idea", "one layer", lambda ask: ask(_linear([0.0, 0.5, 1.0, 2.0])))
+lab.step("idea", "layers of different size", lambda ask: ask(_unequal()))
+lab.step("any network", "BatchNorm", lambda ask: ask(_conv_and_norm()))
+lab.step("any network", "frozen parameters", lambda ask: ask(_half_frozen()))
+lab.step("any network", "random zeros", _random_nets)
+lab.mistake(
+    "that is the average over the tensors; a small one weighs as much there as a "
+    "large one: add up first, divide once",
+    _average_sparsity,
+)
+lab.mistake(BUFFERS, lambda model: _share_of_zeros(model.state_dict().values()))
+lab.mistake(SMALL, lambda model: _share_of_zeros(_matrices(model)))
+lab.mistake(FROZEN, lambda model: _share_of_zeros(_trainable(model)))
+lab.mistake(DENSITY, lambda model: 1 - get_model_sparsity(model))
+lab.mistake(PERCENT, lambda model: 100 * get_model_sparsity(model))
+lab.mistake(FIRST, lambda model: get_sparsity(next(model.parameters())))
+lab.mistake(
+    "only the last tensor is left; add up in the loop, by +=",
+    lambda model: get_sparsity(list(model.parameters())[-1]),
+)
+lab.mistake(TWICE, lambda model: _share_of_zeros(_of_each_module(model)))
 
 
+@lab.exercise("1.3", points={"idea": 2, "nonzeros": 2})
 def get_num_parameters(model: nn.Module, count_nonzero_only: bool = False) -> int:
     return _number(model.parameters(), count_nonzero_only)
 
@@ -210,44 +196,44 @@ def _both_ways(ask: Trial) -> None:
         ask(model, count_nonzero_only=True)
 
 
-check_get_num_parameters = _lab.exercise(
-    "1.3",
-    get_num_parameters,
-    parameters=("model", "count_nonzero_only"),
-    groups={"idea": 2, "nonzeros": 2},
-    read="Hint 1 of exercise 1.3, just below",
-    steps=(
-        Step("idea", "weights and a bias", lambda ask: ask(MLP(4, (2,), 1))),
-        Step("idea", "BatchNorm", lambda ask: ask(_conv_and_norm())),
-        Step("idea", "zeros count too", lambda ask: ask(_unequal())),
-        Step("idea", "frozen parameters", lambda ask: ask(_half_frozen())),
-        Step("nonzeros", "only nonzeros", lambda ask: ask(_unequal(), True)),
-        Step("nonzeros", "random zeros both ways", _both_ways),
+lab.step("idea", "weights and a bias", lambda ask: ask(MLP(4, (2,), 1)))
+lab.step("idea", "BatchNorm", lambda ask: ask(_conv_and_norm()))
+lab.step("idea", "zeros count too", lambda ask: ask(_unequal()))
+lab.step("idea", "frozen parameters", lambda ask: ask(_half_frozen()))
+lab.step("nonzeros", "only nonzeros", lambda ask: ask(_unequal(), True))
+lab.step("nonzeros", "random zeros both ways", _both_ways)
+lab.mistake(UNASKED, lambda model, _: _number(model.parameters(), True))
+lab.mistake(IGNORED, lambda model, _: _number(model.parameters(), False))
+lab.mistake(
+    "you count the zeros",
+    lambda model, nonzero: (
+        _zeros(model.parameters()) if nonzero else get_num_parameters(model)
     ),
-    mistakes={
-        UNASKED: lambda model, _: _number(model.parameters(), True),
-        IGNORED: lambda model, _: _number(model.parameters(), False),
-        "you count the zeros": lambda model, nonzero: (
-            _zeros(model.parameters()) if nonzero else get_num_parameters(model)
-        ),
-        BUFFERS: lambda model, nonzero: _number(model.state_dict().values(), nonzero),
-        FROZEN: lambda model, nonzero: _number(_trainable(model), nonzero),
-        SMALL: lambda model, nonzero: _number(_matrices(model), nonzero),
-        "you count the tensors; numel() counts the values in one": (
-            lambda model, _: len(list(model.parameters()))
-        ),
-        FIRST: lambda model, _: next(model.parameters()).numel(),
-        "len(p) is the length of the first axis; numel() counts all values": (
-            lambda model, _: sum(len(p) for p in model.parameters())
-        ),
-        TWICE: lambda model, nonzero: _number(_of_each_module(model), nonzero),
-        POSITIONS: lambda model, nonzero: sum(
-            p.nonzero().numel() if nonzero else p.numel() for p in model.parameters()
-        ),
-    },
-).check
+)
+lab.mistake(
+    BUFFERS, lambda model, nonzero: _number(model.state_dict().values(), nonzero)
+)
+lab.mistake(FROZEN, lambda model, nonzero: _number(_trainable(model), nonzero))
+lab.mistake(SMALL, lambda model, nonzero: _number(_matrices(model), nonzero))
+lab.mistake(
+    "you count the tensors; numel() counts the values in one",
+    lambda model, _: len(list(model.parameters())),
+)
+lab.mistake(FIRST, lambda model, _: next(model.parameters()).numel())
+lab.mistake(
+    "len(p) is the length of the first axis; numel() counts all values",
+    lambda model, _: sum(len(p) for p in model.parameters()),
+)
+lab.mistake(TWICE, lambda model, nonzero: _number(_of_each_module(model), nonzero))
+lab.mistake(
+    POSITIONS,
+    lambda model, nonzero: sum(
+        p.nonzero().numel() if nonzero else p.numel() for p in model.parameters()
+    ),
+)
 
 
+@lab.exercise("1.4", points={"idea": 2, "any width": 2})
 def get_model_size(
     model: nn.Module, data_width: int = 32, count_nonzero_only: bool = False
 ) -> int:
@@ -261,51 +247,42 @@ def _any_width(ask: Trial) -> None:
         ask(model, data_width, False)
 
 
-check_get_model_size = _lab.exercise(
-    "1.4",
-    get_model_size,
-    parameters=("model", "data_width", "count_nonzero_only"),
-    groups={"idea": 2, "any width": 2},
-    read="Hint 1 of exercise 1.4, just below",
-    steps=(
-        Step("idea", "32 bits each", lambda ask: ask(nn.Linear(3, 2))),
-        Step("idea", "zeros take space", lambda ask: ask(_unequal())),
-        Step(
-            "idea",
-            "only nonzeros",
-            lambda ask: ask(_unequal(), count_nonzero_only=True),
-        ),
-        Step("any width", "8 bits", lambda ask: ask(nn.Linear(3, 2), data_width=8)),
-        Step("any width", "random zeros at any width", _any_width),
-    ),
-    mistakes={
-        "that is in bytes; asked are bits": (
-            lambda model, width, nonzero: get_model_size(model, width, nonzero) / 8
-        ),
-        "that is in KiB; asked are bits": lambda model, width, nonzero: (
-            get_model_size(model, width, nonzero) / 8 / 1024
-        ),
-        "that is the number of parameters; each takes data_width bits": (
-            lambda model, width, nonzero: get_num_parameters(model, nonzero)
-        ),
-        "data_width makes no difference": (
-            lambda model, _, nonzero: get_model_size(model, 32, nonzero)
-        ),
-        BUFFERS: lambda model, width, nonzero: (
-            _number(model.state_dict().values(), nonzero) * width
-        ),
-        FROZEN: lambda model, width, nonzero: (
-            _number(_trainable(model), nonzero) * width
-        ),
-        IGNORED: lambda model, width, _: get_model_size(model, width),
-        UNASKED: lambda model, width, _: get_model_size(model, width, True),
-    },
-).check
+lab.step("idea", "32 bits each", lambda ask: ask(nn.Linear(3, 2)))
+lab.step("idea", "zeros take space", lambda ask: ask(_unequal()))
+lab.step("idea", "only nonzeros", lambda ask: ask(_unequal(), count_nonzero_only=True))
+lab.step("any width", "8 bits", lambda ask: ask(nn.Linear(3, 2), data_width=8))
+lab.step("any width", "random zeros at any width", _any_width)
+lab.mistake(
+    "that is in bytes; asked are bits",
+    lambda model, width, nonzero: get_model_size(model, width, nonzero) / 8,
+)
+lab.mistake(
+    "that is in KiB; asked are bits",
+    lambda model, width, nonzero: get_model_size(model, width, nonzero) / 8 / 1024,
+)
+lab.mistake(
+    "that is the number of parameters; each takes data_width bits",
+    lambda model, width, nonzero: get_num_parameters(model, nonzero),
+)
+lab.mistake(
+    "data_width makes no difference",
+    lambda model, _, nonzero: get_model_size(model, 32, nonzero),
+)
+lab.mistake(
+    BUFFERS,
+    lambda model, width, nonzero: _number(model.state_dict().values(), nonzero) * width,
+)
+lab.mistake(
+    FROZEN, lambda model, width, nonzero: _number(_trainable(model), nonzero) * width
+)
+lab.mistake(IGNORED, lambda model, width, _: get_model_size(model, width))
+lab.mistake(UNASKED, lambda model, width, _: get_model_size(model, width, True))
 
 
 Statistics = dict[str, dict[str, float]]
 
 
+@lab.exercise("1.5", points={"idea": 2, "any network": 2})
 def layer_statistics(model: nn.Module) -> Statistics:
     return _rows_of(model, nn.Conv2d | nn.Linear)
 
@@ -347,71 +324,68 @@ def _every_weight(model: nn.Module) -> Statistics:
     }
 
 
-check_layer_statistics = _lab.exercise(
-    "1.5",
-    layer_statistics,
-    parameters=("model",),
-    groups={"idea": 2, "any network": 2},
-    read="Hint 1 of exercise 1.5, just below",
-    steps=(
-        Step(
-            "idea",
-            "four weights",
-            lambda ask: ask(nn.Sequential(_linear([-3.0, 1.0, 1.0, 2.0]))),
-        ),
-        Step("idea", "three layers", lambda ask: ask(MLP(6, (5, 4), 3))),
-        Step(
-            "any network",
-            "BatchNorm is left out",
-            lambda ask: ask(nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))),
-        ),
-        Step(
-            "any network",
-            "random zeros in blocks",
-            lambda ask: ask(_zeroed(VGG(width=2), ask)),
-        ),
-    ),
-    mistakes={
-        "'largest' is the largest magnitude: take abs() first": _with_other(
-            "largest", lambda w: w.max()
-        ),
-        "'std' is the square root of the variance": _with_other(
-            "std", lambda w: w.var()
-        ),
-        "'std' divides by n - 1, as Tensor.std() does by itself": _with_other(
-            "std", lambda w: w.std(correction=0)
-        ),
-        "'mean' is the mean of the weights, not of their magnitudes": _with_other(
-            "mean", lambda w: w.abs().mean()
-        ),
-        "abs() is for 'largest' only; mean and std are of the weights themselves": (
-            lambda model: {
-                name: _describe(module.weight.abs())
-                for name, module in model.named_modules()
-                if isinstance(module, nn.Conv2d | nn.Linear)
-            }
-        ),
-        "all layers hold the last one's numbers; make a new inner table each time": (
-            lambda model: dict.fromkeys(
-                layer_statistics(model), [*layer_statistics(model).values()][-1]
-            )
-        ),
-        FIRST: lambda model: dict([next(iter(layer_statistics(model).items()))]),
-        "BatchNorm's weights are scales; asked are Conv2d and Linear": _every_weight,
-        "you forget the linear layers": lambda model: _rows_of(model, nn.Conv2d),
-        "you forget the convolutions": lambda model: _rows_of(model, nn.Linear),
-        "named_children() stays on the first level; named_modules() goes down": (
-            lambda model: {
-                name: row
-                for name, row in layer_statistics(model).items()
-                if "." not in name
-            }
-        ),
-        "only the last layer is left; make the table before the loop": lambda model: (
-            dict([layer_statistics(model).popitem()])
-        ),
-        "the keys are the modules' names, without .weight": lambda model: {
-            f"{name}.weight": row for name, row in layer_statistics(model).items()
-        },
+lab.step(
+    "idea",
+    "four weights",
+    lambda ask: ask(nn.Sequential(_linear([-3.0, 1.0, 1.0, 2.0]))),
+)
+lab.step("idea", "three layers", lambda ask: ask(MLP(6, (5, 4), 3)))
+lab.step(
+    "any network",
+    "BatchNorm is left out",
+    lambda ask: ask(nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))),
+)
+lab.step(
+    "any network", "random zeros in blocks", lambda ask: ask(_zeroed(VGG(width=2), ask))
+)
+lab.mistake(
+    "'largest' is the largest magnitude: take abs() first",
+    _with_other("largest", lambda w: w.max()),
+)
+lab.mistake(
+    "'std' is the square root of the variance", _with_other("std", lambda w: w.var())
+)
+lab.mistake(
+    "'std' divides by n - 1, as Tensor.std() does by itself",
+    _with_other("std", lambda w: w.std(correction=0)),
+)
+lab.mistake(
+    "'mean' is the mean of the weights, not of their magnitudes",
+    _with_other("mean", lambda w: w.abs().mean()),
+)
+lab.mistake(
+    "abs() is for 'largest' only; mean and std are of the weights themselves",
+    lambda model: {
+        name: _describe(module.weight.abs())
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
     },
-).check
+)
+lab.mistake(
+    "all layers hold the last one's numbers; make a new inner table each time",
+    lambda model: dict.fromkeys(
+        layer_statistics(model), [*layer_statistics(model).values()][-1]
+    ),
+)
+lab.mistake(FIRST, lambda model: dict([next(iter(layer_statistics(model).items()))]))
+lab.mistake(
+    "BatchNorm's weights are scales; asked are Conv2d and Linear", _every_weight
+)
+lab.mistake("you forget the linear layers", lambda model: _rows_of(model, nn.Conv2d))
+lab.mistake("you forget the convolutions", lambda model: _rows_of(model, nn.Linear))
+lab.mistake(
+    "named_children() stays on the first level; named_modules() goes down",
+    lambda model: {
+        name: row for name, row in layer_statistics(model).items() if "." not in name
+    },
+)
+lab.mistake(
+    "only the last layer is left; make the table before the loop",
+    lambda model: dict([layer_statistics(model).popitem()]),
+)
+lab.mistake(
+    "the keys are the modules' names, without .weight",
+    lambda model: {
+        f"{name}.weight": row for name, row in layer_statistics(model).items()
+    },
+)

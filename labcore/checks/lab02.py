@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from labcore.checks.engine.compare import clone, same, show
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.trial import Trial
 from labcore.nets import MLP, VGG
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 MATRIX = torch.tensor(
     [
@@ -28,6 +28,7 @@ MATRIX = torch.tensor(
 )
 
 
+@lab.exercise("2.1", points={"idea": 4, "exactly": 4})
 def fine_grained_prune(tensor: Tensor, sparsity: float) -> Tensor:
     order = tensor.abs().flatten().argsort()  # positions, smallest magnitude first
     removed = order[: round(sparsity * tensor.numel())]
@@ -165,60 +166,61 @@ def _mask_as_tensor(tensor: Tensor, sparsity: float) -> Tensor:
     return mask
 
 
-check_fine_grained_prune = _lab.exercise(
-    "2.1",
-    fine_grained_prune,
-    parameters=("tensor", "sparsity"),
-    groups={"idea": 4, "exactly": 4},
-    read="Hint 1 of exercise 2.1, just below",
-    steps=(
-        Step(
-            "idea",
-            "five values",
-            lambda ask: ask(torch.tensor([-0.5, 0.1, 0.3, 0.9, -0.2]), 0.4),
-        ),
-        Step("idea", "the 5x5 matrix", lambda ask: ask(MATRIX.clone(), 0.6)),
-        Step("idea", "random weights", _random_weights),
-        Step("exactly", "rounding", _rounding),
-        Step("exactly", "sparsity 0 and 1", _all_or_nothing),
-        Step("exactly", "tiny tensors", _tiny),
-        Step("exactly", "equal magnitudes", _ties),
-        Step("exactly", "a parameter", _parameter),
-        Step("exactly", "any memory layout", _layouts),
-    ),
-    mistakes={
-        "the mask is upside down: True means keep": _upside_down,
-        "you remove the largest magnitudes; the smallest go": _by_order(
-            lambda w: 1 / w
-        ),
-        "you rank the values; -0.5 is large in magnitude: take abs()": _by_order(
-            lambda w: w - w.min() + 1
-        ),
-        "you keep the share that has to go": lambda w, s: fine_grained_prune(w, 1 - s),
-        "you return the pruned tensor; asked is the mask": _pruned_tensor,
-        "the mask holds numbers; asked is dtype bool": lambda w, s: fine_grained_prune(
-            w, s
-        ).to(w.dtype),
-        "the tensor is not changed in place: tensor.mul(mask) makes a new one, "
-        "tensor.mul_(mask) does not": _not_in_place,
-        "the signs are lost: abs_() changes the tensor, abs() makes a new one": (
-            _without_signs
-        ),
-        "you fill the tensor with the mask; multiply it": _mask_as_tensor,
-        "int() cuts off; the rule is round()": _by_count(int),
-        "halves go to the even number: use Python's round()": _by_count(
-            lambda count: int(count + 0.5)
-        ),
-        "a threshold cannot split equal magnitudes, so all of them go; rank them": (
-            _by_threshold(torch.gt)
-        ),
-        "the value at the threshold has to go too, so it is > and not >=": (
-            _by_threshold(torch.ge)
-        ),
-    },
-).check
+lab.step(
+    "idea",
+    "five values",
+    lambda ask: ask(torch.tensor([-0.5, 0.1, 0.3, 0.9, -0.2]), 0.4),
+)
+lab.step("idea", "the 5x5 matrix", lambda ask: ask(MATRIX.clone(), 0.6))
+lab.step("idea", "random weights", _random_weights)
+lab.step("exactly", "rounding", _rounding)
+lab.step("exactly", "sparsity 0 and 1", _all_or_nothing)
+lab.step("exactly", "tiny tensors", _tiny)
+lab.step("exactly", "equal magnitudes", _ties)
+lab.step("exactly", "a parameter", _parameter)
+lab.step("exactly", "any memory layout", _layouts)
+lab.mistake("the mask is upside down: True means keep", _upside_down)
+lab.mistake(
+    "you remove the largest magnitudes; the smallest go", _by_order(lambda w: 1 / w)
+)
+lab.mistake(
+    "you rank the values; -0.5 is large in magnitude: take abs()",
+    _by_order(lambda w: w - w.min() + 1),
+)
+lab.mistake(
+    "you keep the share that has to go", lambda w, s: fine_grained_prune(w, 1 - s)
+)
+lab.mistake("you return the pruned tensor; asked is the mask", _pruned_tensor)
+lab.mistake(
+    "the mask holds numbers; asked is dtype bool",
+    lambda w, s: fine_grained_prune(w, s).to(w.dtype),
+)
+lab.mistake(
+    "the tensor is not changed in place: tensor.mul(mask) makes a new one, "
+    "tensor.mul_(mask) does not",
+    _not_in_place,
+)
+lab.mistake(
+    "the signs are lost: abs_() changes the tensor, abs() makes a new one",
+    _without_signs,
+)
+lab.mistake("you fill the tensor with the mask; multiply it", _mask_as_tensor)
+lab.mistake("int() cuts off; the rule is round()", _by_count(int))
+lab.mistake(
+    "halves go to the even number: use Python's round()",
+    _by_count(lambda count: int(count + 0.5)),
+)
+lab.mistake(
+    "a threshold cannot split equal magnitudes, so all of them go; rank them",
+    _by_threshold(torch.gt),
+)
+lab.mistake(
+    "the value at the threshold has to go too, so it is > and not >=",
+    _by_threshold(torch.ge),
+)
 
 
+@lab.exercise("2.2", points={"idea": 1, "any tensor": 1})
 def sparsity_leaving(tensor: Tensor, nonzeros: int) -> float:
     return (tensor.numel() - nonzeros) / tensor.numel()
 
@@ -230,47 +232,42 @@ def _any_size(ask: Trial) -> None:
         ask(weight, some)
 
 
-check_sparsity_leaving = _lab.exercise(
-    "2.2",
-    sparsity_leaving,
-    parameters=("tensor", "nonzeros"),
-    groups={"idea": 1, "any tensor": 1},
-    read="Hint 1 of exercise 2.2, just below",
-    steps=(
-        Step("idea", "ten of 25", lambda ask: ask(MATRIX.clone(), 10)),
-        Step("idea", "three of eight", lambda ask: ask(_distinct(ask, 2, 4), 3)),
-        Step("any tensor", "one of three", lambda ask: ask(_distinct(ask, 3), 1)),
-        Step(
-            "any tensor",
-            "zeros already there",
-            lambda ask: ask(torch.tensor([0.0, 0.5, 0.0, 0.2]), 1),
-        ),
-        Step("any tensor", "random sizes", _any_size),
-    ),
-    mistakes={
-        "that is the share that stays; asked is the share that goes": lambda t, k: (
-            k / t.numel()
-        ),
-        "that is how many go; divide by the number of values": lambda t, k: (
-            t.numel() - k
-        ),
-        "that is a percentage; a sparsity lies between 0 and 1": lambda t, k: (
-            100 * (1 - k / t.numel())
-        ),
-        "len(tensor) is the length of the first axis; numel() counts all values": (
-            lambda t, k: 1 - k / len(t)
-        ),
-        "zeros that are there already count as removed; divide by all values": (
-            lambda t, k: 1 - k / t.count_nonzero().item()
-        ),
-        "you round; 2 / 3 is not 0.67": lambda t, k: round(1 - k / t.numel(), 2),
-        "whole-number division // loses the fraction": lambda t, k: (
-            (t.numel() - k) // t.numel()
-        ),
-    },
-).check
+lab.step("idea", "ten of 25", lambda ask: ask(MATRIX.clone(), 10))
+lab.step("idea", "three of eight", lambda ask: ask(_distinct(ask, 2, 4), 3))
+lab.step("any tensor", "one of three", lambda ask: ask(_distinct(ask, 3), 1))
+lab.step(
+    "any tensor",
+    "zeros already there",
+    lambda ask: ask(torch.tensor([0.0, 0.5, 0.0, 0.2]), 1),
+)
+lab.step("any tensor", "random sizes", _any_size)
+lab.mistake(
+    "that is the share that stays; asked is the share that goes",
+    lambda t, k: k / t.numel(),
+)
+lab.mistake(
+    "that is how many go; divide by the number of values", lambda t, k: t.numel() - k
+)
+lab.mistake(
+    "that is a percentage; a sparsity lies between 0 and 1",
+    lambda t, k: 100 * (1 - k / t.numel()),
+)
+lab.mistake(
+    "len(tensor) is the length of the first axis; numel() counts all values",
+    lambda t, k: 1 - k / len(t),
+)
+lab.mistake(
+    "zeros that are there already count as removed; divide by all values",
+    lambda t, k: 1 - k / t.count_nonzero().item(),
+)
+lab.mistake("you round; 2 / 3 is not 0.67", lambda t, k: round(1 - k / t.numel(), 2))
+lab.mistake(
+    "whole-number division // loses the fraction",
+    lambda t, k: (t.numel() - k) // t.numel(),
+)
 
 
+@lab.exercise("2.3", points={"prunes": 3, "holds": 3})
 class FineGrainedPruner:
     def __init__(self, model: nn.Module, sparsity_dict: Mapping[str, float]) -> None:
         self.masks = {
@@ -430,61 +427,50 @@ class _NewParameters(FineGrainedPruner):
             layer.weight = nn.Parameter(layer.weight.detach() * mask)
 
 
-check_FineGrainedPruner = _lab.exercise(
-    "2.3",
-    FineGrainedPruner,
-    parameters=("model", "sparsity_dict"),
-    groups={"prunes": 3, "holds": 3},
-    read="Hint 1 of exercise 2.3, just below",
-    steps=(
-        Step(
-            "prunes",
-            "one layer",
-            lambda ask: ask.through(_after, _small_net(ask), HALF),
-        ),
-        Step(
-            "prunes",
-            "a share for each layer",
-            lambda ask: ask.through(_after, _small_net(ask), BOTH),
-        ),
-        Step("prunes", "masks", lambda ask: ask.through(_masks, _small_net(ask), BOTH)),
-        Step(
-            "holds",
-            "zeros again after a step",
-            lambda ask: ask.through(_held, _small_net(ask), BOTH),
-        ),
-        Step(
-            "holds",
-            "a copy of the network",
-            lambda ask: ask.through(_other, _small_net(ask), BOTH),
-        ),
-        Step(
-            "holds",
-            "training can go on",
-            lambda ask: ask.through(_trainable, _small_net(ask), BOTH),
-        ),
-        Step("holds", "layers in blocks", _random_layers),
-    ),
-    mistakes={
-        "the weights are not pruned when the pruner is made": _OnACopy,
-        "every layer has its own sparsity": _OneShare,
-        "you prune layers that are not in sparsity_dict": _EveryLayer,
-        "you prune the biases too; asked are the weights": _BiasesToo,
-        "the keys of masks are the layers' names, as in sparsity_dict": _OtherKeys,
-        "apply() does nothing": _DoesNothing,
-        "apply() ranks anew; it has to use the masks made at the start": _RanksAnew,
-        "apply() changes the first model; it has to change its argument": _FirstModel,
-        "apply() puts the old weights back; only the zeros are to stay": _PutsBack,
-        "a new nn.Parameter is unknown to the optimizer; change the old one in place": (
-            _NewParameters
-        ),
-    },
-).check
+lab.step("prunes", "one layer", lambda ask: ask.through(_after, _small_net(ask), HALF))
+lab.step(
+    "prunes",
+    "a share for each layer",
+    lambda ask: ask.through(_after, _small_net(ask), BOTH),
+)
+lab.step("prunes", "masks", lambda ask: ask.through(_masks, _small_net(ask), BOTH))
+lab.step(
+    "holds",
+    "zeros again after a step",
+    lambda ask: ask.through(_held, _small_net(ask), BOTH),
+)
+lab.step(
+    "holds",
+    "a copy of the network",
+    lambda ask: ask.through(_other, _small_net(ask), BOTH),
+)
+lab.step(
+    "holds",
+    "training can go on",
+    lambda ask: ask.through(_trainable, _small_net(ask), BOTH),
+)
+lab.step("holds", "layers in blocks", _random_layers)
+lab.mistake("the weights are not pruned when the pruner is made", _OnACopy)
+lab.mistake("every layer has its own sparsity", _OneShare)
+lab.mistake("you prune layers that are not in sparsity_dict", _EveryLayer)
+lab.mistake("you prune the biases too; asked are the weights", _BiasesToo)
+lab.mistake("the keys of masks are the layers' names, as in sparsity_dict", _OtherKeys)
+lab.mistake("apply() does nothing", _DoesNothing)
+lab.mistake("apply() ranks anew; it has to use the masks made at the start", _RanksAnew)
+lab.mistake(
+    "apply() changes the first model; it has to change its argument", _FirstModel
+)
+lab.mistake("apply() puts the old weights back; only the zeros are to stay", _PutsBack)
+lab.mistake(
+    "a new nn.Parameter is unknown to the optimizer; change the old one in place",
+    _NewParameters,
+)
 
 
 Masks = Mapping[str, Tensor]
 
 
+@lab.exercise("2.4", points={"idea": 2, "any network": 2})
 def still_zero(model: nn.Module, masks: Masks) -> float:
     removed = _removed(model, masks)
     zeros = sum((values == 0).sum().item() for values in removed)
@@ -543,49 +529,48 @@ def _partly_back(ask: Trial) -> None:
         ask(model, masks)
 
 
-check_still_zero = _lab.exercise(
-    "2.4",
-    still_zero,
-    parameters=("model", "masks"),
-    groups={"idea": 2, "any network": 2},
-    read="Hint 1 of exercise 2.4, just below",
-    steps=(
-        Step("idea", "one of five is back", lambda ask: ask(*_one_back())),
-        Step("idea", "layers of different size", lambda ask: ask(*_two_layers())),
-        Step("any network", "nothing removed", lambda ask: ask(*_nothing_removed())),
-        Step("any network", "layers in blocks", _partly_back),
+lab.step("idea", "one of five is back", lambda ask: ask(*_one_back()))
+lab.step("idea", "layers of different size", lambda ask: ask(*_two_layers()))
+lab.step("any network", "nothing removed", lambda ask: ask(*_nothing_removed()))
+lab.step("any network", "layers in blocks", _partly_back)
+lab.mistake(
+    "that is the average over the layers; add up first, divide once",
+    _average_still_zero,
+)
+lab.mistake(
+    "that is the share that is back; asked is the share still zero",
+    lambda model, masks: 1 - still_zero(model, masks),
+)
+lab.mistake(
+    "you look at the kept weights; ~mask picks the removed ones", _kept_still_zero
+)
+lab.mistake(
+    "you count every zero; look only where the mask is False",
+    lambda model, m: (_weights(model, m) == 0).double().mean(),
+)
+lab.mistake(
+    "you divide by all weights; divide by the number of removed ones",
+    lambda model, masks: (
+        sum((v == 0).sum().item() for v in _removed(model, masks))
+        / _weights(model, masks).numel()
     ),
-    mistakes={
-        "that is the average over the layers; add up first, divide once": (
-            _average_still_zero
-        ),
-        "that is the share that is back; asked is the share still zero": (
-            lambda model, masks: 1 - still_zero(model, masks)
-        ),
-        "you look at the kept weights; ~mask picks the removed ones": _kept_still_zero,
-        "you count every zero; look only where the mask is False": lambda model, m: (
-            (_weights(model, m) == 0).double().mean()
-        ),
-        "you divide by all weights; divide by the number of removed ones": (
-            lambda model, masks: (
-                sum((v == 0).sum().item() for v in _removed(model, masks))
-                / _weights(model, masks).numel()
-            )
-        ),
-        "that is a number of weights; asked is a share": lambda model, masks: sum(
-            (v == 0).sum().item() for v in _removed(model, masks)
-        ),
-        "that is a percentage; asked is a share between 0 and 1": lambda model, m: (
-            100 * still_zero(model, m)
-        ),
-        "nothing removed, so nothing is back: 1.0 where there is no such weight": (
-            lambda model, masks: _zeros_or(0.0, model, masks)
-        ),
-        "0 / 0 is no number: return 1.0 where no weight was removed": (
-            lambda model, masks: _zeros_or(float("nan"), model, masks)
-        ),
-    },
-).check
+)
+lab.mistake(
+    "that is a number of weights; asked is a share",
+    lambda model, masks: sum((v == 0).sum().item() for v in _removed(model, masks)),
+)
+lab.mistake(
+    "that is a percentage; asked is a share between 0 and 1",
+    lambda model, m: 100 * still_zero(model, m),
+)
+lab.mistake(
+    "nothing removed, so nothing is back: 1.0 where there is no such weight",
+    lambda model, masks: _zeros_or(0.0, model, masks),
+)
+lab.mistake(
+    "0 / 0 is no number: return 1.0 where no weight was removed",
+    lambda model, masks: _zeros_or(float("nan"), model, masks),
+)
 
 
 def _zeros_or(none: float, model: nn.Module, masks: Masks) -> float:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from labcore.checks.engine.compare import NO_RETURN, show
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
 from labcore.checks.engine.trial import Trial, Wrong
 from labcore.nets import VGG
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 IN_PLACE = "the network handed over is changed; begin with copy.deepcopy(model)"
 STALE = "the sizes reported are old: set out_channels, num_features, in_channels"
@@ -28,6 +28,7 @@ LEARNED = "running_mean and running_var are plain tensors, not parameters"
 FROZEN = "the parameters cannot be trained: wrap them by nn.Parameter"
 
 
+@lab.exercise("4.1", points={"idea": 1, "rounding": 1})
 def get_num_channels_to_keep(channels: int, prune_ratio: float) -> int:
     return round(channels * (1 - prune_ratio))
 
@@ -60,38 +61,30 @@ def _halves(ask: Trial) -> None:
         ask(channels, ratio)
 
 
-check_get_num_channels_to_keep = _lab.exercise(
-    "4.1",
-    get_num_channels_to_keep,
-    parameters=("channels", "prune_ratio"),
-    groups={"idea": 1, "rounding": 1},
-    read="Hint 1 of exercise 4.1, just below",
-    steps=(
-        Step("idea", "30 % of 10", lambda ask: ask(10, 0.3)),
-        Step("idea", "all stay", lambda ask: ask(16, 0.0)),
-        Step("rounding", "30 % of 64", lambda ask: ask(64, 0.3)),
-        Step("rounding", "30 % of 256", lambda ask: ask(256, 0.3)),
-        Step("rounding", "halves", _halves),
-        Step("rounding", "any size", _some_sizes),
-    ),
-    mistakes={
-        "that is how many go; asked is how many stay": lambda c, r: round(c * r),
-        "int() and // cut off; the rule is round()": lambda c, r: int(c * (1 - r)),
-        "channels are whole: round the product": lambda c, r: c * (1 - r),
-        "round what stays, not what goes: round(channels * (1 - prune_ratio))": (
-            lambda c, r: c - round(c * r)
-        ),
-        "halves go to the even number: use Python's round()": lambda c, r: int(
-            c * (1 - r) + 0.5
-        ),
-        "math.ceil() rounds up; the rule is round()": lambda c, r: math.ceil(
-            c * (1 - r)
-        ),
-        "that is a share; multiply by the number of channels": lambda c, r: 1 - r,
-    },
-).check
+lab.step("idea", "30 % of 10", lambda ask: ask(10, 0.3))
+lab.step("idea", "all stay", lambda ask: ask(16, 0.0))
+lab.step("rounding", "30 % of 64", lambda ask: ask(64, 0.3))
+lab.step("rounding", "30 % of 256", lambda ask: ask(256, 0.3))
+lab.step("rounding", "halves", _halves)
+lab.step("rounding", "any size", _some_sizes)
+lab.mistake("that is how many go; asked is how many stay", lambda c, r: round(c * r))
+lab.mistake("int() and // cut off; the rule is round()", lambda c, r: int(c * (1 - r)))
+lab.mistake("channels are whole: round the product", lambda c, r: c * (1 - r))
+lab.mistake(
+    "round what stays, not what goes: round(channels * (1 - prune_ratio))",
+    lambda c, r: c - round(c * r),
+)
+lab.mistake(
+    "halves go to the even number: use Python's round()",
+    lambda c, r: int(c * (1 - r) + 0.5),
+)
+lab.mistake(
+    "math.ceil() rounds up; the rule is round()", lambda c, r: math.ceil(c * (1 - r))
+)
+lab.mistake("that is a share; multiply by the number of channels", lambda c, r: 1 - r)
 
 
+@lab.exercise("4.2", points={"three places": 3, "any channels": 3})
 def select_channels(model: nn.Module, i: int, index: Tensor) -> nn.Module:
     model = copy.deepcopy(model)
     conv, norm, following = (
@@ -314,87 +307,90 @@ def _put_back(answer: Callable) -> Callable:
     return in_place
 
 
-check_select_channels = _lab.exercise(
-    "4.2",
-    select_channels,
-    parameters=("model", "i", "index"),
-    groups={"three places": 3, "any channels": 3},
-    read="Hint 1 of exercise 4.2, just below",
-    steps=(
-        Step(
-            "three places",
-            "shapes",
-            lambda ask: ask.through(_shapes, _net(ask, 5, 4), 0, OUTER_TWO),
-        ),
-        Step(
-            "three places",
-            "the channels that stay",
-            lambda ask: ask.through(numbers, _net(ask, 3, 4), 0, OUTER_TWO),
-        ),
-        Step(
-            "any channels",
-            "what the layers report",
-            lambda ask: ask.through(_layers, _net(ask, 3, 4), 0, OUTER_TWO),
-        ),
-        Step(
-            "any channels",
-            "another order",
-            lambda ask: ask.through(
-                numbers, _net(ask, 3, 4), 0, torch.tensor([2, 0, 1])
-            ),
-        ),
-        Step(
-            "any channels",
-            "a copy",
-            lambda ask: ask.through(
-                input_afterwards, _net(ask, 3, 4), 0, torch.tensor([0, 1, 2])
-            ),
-        ),
-        Step("any channels", "any convolution", _some_channels),
+lab.step(
+    "three places",
+    "shapes",
+    lambda ask: ask.through(_shapes, _net(ask, 5, 4), 0, OUTER_TWO),
+)
+lab.step(
+    "three places",
+    "the channels that stay",
+    lambda ask: ask.through(numbers, _net(ask, 3, 4), 0, OUTER_TWO),
+)
+lab.step(
+    "any channels",
+    "what the layers report",
+    lambda ask: ask.through(_layers, _net(ask, 3, 4), 0, OUTER_TWO),
+)
+lab.step(
+    "any channels",
+    "another order",
+    lambda ask: ask.through(numbers, _net(ask, 3, 4), 0, torch.tensor([2, 0, 1])),
+)
+lab.step(
+    "any channels",
+    "a copy",
+    lambda ask: ask.through(
+        input_afterwards, _net(ask, 3, 4), 0, torch.tensor([0, 1, 2])
     ),
-    mistakes={
-        NO_RETURN: lambda model, i, index: None,
-        "BatchNorm keeps an entry for each channel: cut its four tensors too": (
-            _but(_keep_norm)
-        ),
-        "running_mean and running_var have one entry a channel: cut them too": (
-            _but(_keep_statistics)
-        ),
-        "the BatchNorm is a new one: keep the old one's entries and statistics": (
-            _but(_fresh_norm)
-        ),
-        NEW_STATISTICS: _but(_fresh_statistics),
-        "the next convolution still expects the old channels: cut its columns "
-        "[:, index]": _but(_keep_following),
-        "weight[index] cuts rows; the next convolution's inputs are its columns, "
-        "weight[:, index]": _but(_cut_rows),
-        "index lists what stays; you keep the others": _select_others,
-        "you keep the first len(index) channels; keep those in index": _select_first,
-        "the order counts: index says which old channel comes first": (
-            _select_in_old_order
-        ),
-        "a channel of index is missing": _shortened,
-        "the network returned is the old one, uncut: take the modules from the copy": (
-            lambda model, i, index: copy.deepcopy(model)
-        ),
-        "the channels are zero, but still there": _select_masked,
-        STALE: _but(_stale),
-        "out_channels of the convolution is the old one": _but(_stale_conv),
-        "num_features of the BatchNorm is the old one": _but(_stale_norm),
-        "in_channels of the next convolution is the old one": _but(_stale_following),
-        LEARNED: _but(_learned_statistics),
-        FROZEN: _but(_frozen),
-        "you cut convolution 0, whatever i is": lambda model, i, index: select_channels(
-            model, 0, index
-        ),
-        "index itself is changed (sort_, index[...] =): work on a copy of it": (
-            _select_and_sort
-        ),
-        IN_PLACE: _put_back(select_channels),
-    },
-).check
+)
+lab.step("any channels", "any convolution", _some_channels)
+lab.mistake(NO_RETURN, lambda model, i, index: None)
+lab.mistake(
+    "BatchNorm keeps an entry for each channel: cut its four tensors too",
+    _but(_keep_norm),
+)
+lab.mistake(
+    "running_mean and running_var have one entry a channel: cut them too",
+    _but(_keep_statistics),
+)
+lab.mistake(
+    "the BatchNorm is a new one: keep the old one's entries and statistics",
+    _but(_fresh_norm),
+)
+lab.mistake(NEW_STATISTICS, _but(_fresh_statistics))
+lab.mistake(
+    "the next convolution still expects the old channels: cut its columns [:, index]",
+    _but(_keep_following),
+)
+lab.mistake(
+    "weight[index] cuts rows; the next convolution's inputs are its columns, "
+    "weight[:, index]",
+    _but(_cut_rows),
+)
+lab.mistake("index lists what stays; you keep the others", _select_others)
+lab.mistake(
+    "you keep the first len(index) channels; keep those in index", _select_first
+)
+lab.mistake(
+    "the order counts: index says which old channel comes first", _select_in_old_order
+)
+lab.mistake("a channel of index is missing", _shortened)
+lab.mistake(
+    "the network returned is the old one, uncut: take the modules from the copy",
+    lambda model, i, index: copy.deepcopy(model),
+)
+lab.mistake("the channels are zero, but still there", _select_masked)
+lab.mistake(STALE, _but(_stale))
+lab.mistake("out_channels of the convolution is the old one", _but(_stale_conv))
+lab.mistake("num_features of the BatchNorm is the old one", _but(_stale_norm))
+lab.mistake(
+    "in_channels of the next convolution is the old one", _but(_stale_following)
+)
+lab.mistake(LEARNED, _but(_learned_statistics))
+lab.mistake(FROZEN, _but(_frozen))
+lab.mistake(
+    "you cut convolution 0, whatever i is",
+    lambda model, i, index: select_channels(model, 0, index),
+)
+lab.mistake(
+    "index itself is changed (sort_, index[...] =): work on a copy of it",
+    _select_and_sort,
+)
+lab.mistake(IN_PLACE, _put_back(select_channels))
 
 
+@lab.exercise("4.3", points={"one ratio": 2, "any network": 2})
 def channel_prune(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
     convs = [m for m in model.backbone if isinstance(m, nn.Conv2d)][:-1]
     if not isinstance(prune_ratio, list):
@@ -470,98 +466,96 @@ def _as_masked(ask: Trial) -> None:
     ask.through(_scores, model, 0.3, oracle=_prune_masked)
 
 
-check_channel_prune = _lab.exercise(
-    "4.3",
-    channel_prune,
-    parameters=("model", "prune_ratio"),
-    groups={"one ratio": 2, "any network": 2},
-    read="Hint 1 of exercise 4.3, just below",
-    steps=(
-        Step(
-            "one ratio",
-            "shapes",
-            lambda ask: ask.through(_shapes, _net(ask, 4, 6, 8, 2), 0.5),
-        ),
-        Step(
-            "one ratio",
-            "outputs of the masked dense network",
-            lambda ask: ask.through(
-                _scores, _net(ask, 4, 6, 2), 0.5, oracle=_prune_masked
-            ),
-        ),
-        Step(
-            "any network",
-            "what the layers report",
-            lambda ask: ask.through(_layers, _net(ask, 4, 6, 2), 0.5),
-        ),
-        Step(
-            "any network",
-            "rounding",
-            lambda ask: ask.through(_shapes, _net(ask, 5, 9, 7, 2), 0.3),
-        ),
-        Step(
-            "any network",
-            "a ratio for each",
-            lambda ask: ask.through(_shapes, _net(ask, 4, 6, 2), [0.25, 0.5]),
-        ),
-        Step(
-            "any network",
-            "a copy",
-            lambda ask: ask.through(input_afterwards, _net(ask, 4, 6, 2), 0.5),
-        ),
-        Step("any network", "five convolutions", _as_masked),
-    ),
-    mistakes={
-        NO_RETURN: lambda model, ratio: None,
-        "prune_ratio is the share that goes": _pruning(
-            count=lambda channels, ratio: round(channels * ratio)
-        ),
-        "you prune the last convolution too; it keeps all its channels": (
-            _prune_the_last_too
-        ),
-        "only the first convolution is pruned; return after the loop": _pruning(
-            ratios=lambda given: given[:1]
-        ),
-        "[:-1] leaves out the last convolution; you leave out the last two": _pruning(
-            ratios=lambda given: given[:-1]
-        ),
-        "only the last pair is pruned: go on with the pruned network in the loop": (
-            _pruning(ratios=lambda given: [0.0] * (len(given) - 1) + given[-1:])
-        ),
-        "the first channels stay; you keep the last": _pruning(
-            first=lambda channels, keep: torch.arange(channels)[channels - keep :]
-        ),
-        "int() cuts off; the rule is round()": _pruning(
-            count=lambda channels, ratio: int(channels * (1 - ratio))
-        ),
-        "BatchNorm keeps an entry for each channel: cut its four tensors too": (
-            _pruning(select=_but(_keep_norm))
-        ),
-        "running_mean and running_var have one entry a channel: cut them too": (
-            _pruning(select=_but(_keep_statistics))
-        ),
-        "the BatchNorm is a new one: keep the old one's entries and statistics": (
-            _pruning(select=_but(_fresh_norm))
-        ),
-        NEW_STATISTICS: _pruning(select=_but(_fresh_statistics)),
-        "the network returned is the old one: keep what select_channels returns": (
-            lambda model, ratio: copy.deepcopy(model)
-        ),
-        "the channels are still there: zeros take the same space": _prune_masked,
-        LEARNED: _pruning(select=_but(_learned_statistics)),
-        FROZEN: _pruning(select=_but(_frozen)),
-        STALE: _pruning(select=_but(_stale)),
-        "every convolution has its own ratio; you take the first for all": _pruning(
-            ratios=lambda given: given[:1] * len(given)
-        ),
-        "the list handed over is changed (pop() takes from it): work on a copy of it": (
-            _prune_and_pop
-        ),
-        IN_PLACE: _put_back(channel_prune),
-    },
-).check
+lab.step(
+    "one ratio", "shapes", lambda ask: ask.through(_shapes, _net(ask, 4, 6, 8, 2), 0.5)
+)
+lab.step(
+    "one ratio",
+    "outputs of the masked dense network",
+    lambda ask: ask.through(_scores, _net(ask, 4, 6, 2), 0.5, oracle=_prune_masked),
+)
+lab.step(
+    "any network",
+    "what the layers report",
+    lambda ask: ask.through(_layers, _net(ask, 4, 6, 2), 0.5),
+)
+lab.step(
+    "any network",
+    "rounding",
+    lambda ask: ask.through(_shapes, _net(ask, 5, 9, 7, 2), 0.3),
+)
+lab.step(
+    "any network",
+    "a ratio for each",
+    lambda ask: ask.through(_shapes, _net(ask, 4, 6, 2), [0.25, 0.5]),
+)
+lab.step(
+    "any network",
+    "a copy",
+    lambda ask: ask.through(input_afterwards, _net(ask, 4, 6, 2), 0.5),
+)
+lab.step("any network", "five convolutions", _as_masked)
+lab.mistake(NO_RETURN, lambda model, ratio: None)
+lab.mistake(
+    "prune_ratio is the share that goes",
+    _pruning(count=lambda channels, ratio: round(channels * ratio)),
+)
+lab.mistake(
+    "you prune the last convolution too; it keeps all its channels", _prune_the_last_too
+)
+lab.mistake(
+    "only the first convolution is pruned; return after the loop",
+    _pruning(ratios=lambda given: given[:1]),
+)
+lab.mistake(
+    "[:-1] leaves out the last convolution; you leave out the last two",
+    _pruning(ratios=lambda given: given[:-1]),
+)
+lab.mistake(
+    "only the last pair is pruned: go on with the pruned network in the loop",
+    _pruning(ratios=lambda given: [0.0] * (len(given) - 1) + given[-1:]),
+)
+lab.mistake(
+    "the first channels stay; you keep the last",
+    _pruning(first=lambda channels, keep: torch.arange(channels)[channels - keep :]),
+)
+lab.mistake(
+    "int() cuts off; the rule is round()",
+    _pruning(count=lambda channels, ratio: int(channels * (1 - ratio))),
+)
+lab.mistake(
+    "BatchNorm keeps an entry for each channel: cut its four tensors too",
+    _pruning(select=_but(_keep_norm)),
+)
+lab.mistake(
+    "running_mean and running_var have one entry a channel: cut them too",
+    _pruning(select=_but(_keep_statistics)),
+)
+lab.mistake(
+    "the BatchNorm is a new one: keep the old one's entries and statistics",
+    _pruning(select=_but(_fresh_norm)),
+)
+lab.mistake(NEW_STATISTICS, _pruning(select=_but(_fresh_statistics)))
+lab.mistake(
+    "the network returned is the old one: keep what select_channels returns",
+    lambda model, ratio: copy.deepcopy(model),
+)
+lab.mistake("the channels are still there: zeros take the same space", _prune_masked)
+lab.mistake(LEARNED, _pruning(select=_but(_learned_statistics)))
+lab.mistake(FROZEN, _pruning(select=_but(_frozen)))
+lab.mistake(STALE, _pruning(select=_but(_stale)))
+lab.mistake(
+    "every convolution has its own ratio; you take the first for all",
+    _pruning(ratios=lambda given: given[:1] * len(given)),
+)
+lab.mistake(
+    "the list handed over is changed (pop() takes from it): work on a copy of it",
+    _prune_and_pop,
+)
+lab.mistake(IN_PLACE, _put_back(channel_prune))
 
 
+@lab.exercise("4.4", points={"idea": 1, "any kernel": 2})
 def get_input_channel_importance(weight: Tensor) -> Tensor:
     inputs = range(weight.shape[1])
     squares = [sum(v * v for v in weight[:, i].flatten().tolist()) for i in inputs]
@@ -591,61 +585,61 @@ def _reduced(reduce: Callable[[Tensor], Tensor]) -> Callable:
 
 TWO_BY_THREE = torch.tensor([[3.0, 0.0, -1.0], [4.0, -2.0, 1.0]])[:, :, None, None]
 
-check_get_input_channel_importance = _lab.exercise(
-    "4.4",
-    get_input_channel_importance,
-    parameters=("weight",),
-    groups={"idea": 1, "any kernel": 2},
-    read="Hint 1 of exercise 4.4, just below",
-    steps=(
-        Step("idea", "three input channels", _three_inputs),
-        Step(
-            "any kernel",
-            "3x3 kernels",
-            lambda ask: ask(torch.randn((2, 3, 3, 3), generator=ask.rng)),
-        ),
-        Step(
-            "any kernel",
-            "a parameter",
-            lambda ask: ask(nn.Parameter(torch.randn((4, 2, 3, 3), generator=ask.rng))),
-        ),
-        Step("any kernel", "any shape", _some_weights),
-    ),
-    mistakes={
-        "that is one number for each output channel; the inputs are the second axis": (
-            lambda w: get_input_channel_importance(w.transpose(0, 1))
-        ),
-        "that is one number for the whole weight; asked is one an input channel": (
-            lambda w: w.detach().norm()
-        ),
-        "the root is missing: the norm is the root of the sum of squares": _reduced(
-            lambda part: part.square().sum()
-        ),
-        "that is the sum of magnitudes; the Frobenius norm squares them": _reduced(
-            lambda part: part.abs().sum()
-        ),
-        "that is the mean of the magnitudes; the Frobenius norm squares them": _reduced(
-            lambda part: part.abs().mean()
-        ),
-        "that is the largest magnitude; the Frobenius norm takes all of them": _reduced(
-            lambda part: part.abs().max()
-        ),
-        "that is a plain sum, in which +1 and -1 cancel; square first": _reduced(
-            lambda part: part.sum()
-        ),
-        "that is a mean; the Frobenius norm is the root of the sum": _reduced(
-            lambda part: part.square().mean().sqrt()
-        ),
-        "that is a norm for each kernel; put those of an input channel together": (
-            lambda w: torch.linalg.vector_norm(w.detach(), dim=(2, 3))
-        ),
-        "right, but in float64; return the weight's own type, float32": (
-            lambda w: get_input_channel_importance(w).double()
-        ),
-    },
-).check
+lab.step("idea", "three input channels", _three_inputs)
+lab.step(
+    "any kernel",
+    "3x3 kernels",
+    lambda ask: ask(torch.randn((2, 3, 3, 3), generator=ask.rng)),
+)
+lab.step(
+    "any kernel",
+    "a parameter",
+    lambda ask: ask(nn.Parameter(torch.randn((4, 2, 3, 3), generator=ask.rng))),
+)
+lab.step("any kernel", "any shape", _some_weights)
+lab.mistake(
+    "that is one number for each output channel; the inputs are the second axis",
+    lambda w: get_input_channel_importance(w.transpose(0, 1)),
+)
+lab.mistake(
+    "that is one number for the whole weight; asked is one an input channel",
+    lambda w: w.detach().norm(),
+)
+lab.mistake(
+    "the root is missing: the norm is the root of the sum of squares",
+    _reduced(lambda part: part.square().sum()),
+)
+lab.mistake(
+    "that is the sum of magnitudes; the Frobenius norm squares them",
+    _reduced(lambda part: part.abs().sum()),
+)
+lab.mistake(
+    "that is the mean of the magnitudes; the Frobenius norm squares them",
+    _reduced(lambda part: part.abs().mean()),
+)
+lab.mistake(
+    "that is the largest magnitude; the Frobenius norm takes all of them",
+    _reduced(lambda part: part.abs().max()),
+)
+lab.mistake(
+    "that is a plain sum, in which +1 and -1 cancel; square first",
+    _reduced(lambda part: part.sum()),
+)
+lab.mistake(
+    "that is a mean; the Frobenius norm is the root of the sum",
+    _reduced(lambda part: part.square().mean().sqrt()),
+)
+lab.mistake(
+    "that is a norm for each kernel; put those of an input channel together",
+    lambda w: torch.linalg.vector_norm(w.detach(), dim=(2, 3)),
+)
+lab.mistake(
+    "right, but in float64; return the weight's own type, float32",
+    lambda w: get_input_channel_importance(w).double(),
+)
 
 
+@lab.exercise("4.5", points={"idea": 3, "any network": 2})
 def apply_channel_sorting(model: nn.Module) -> nn.Module:
     convs = [m for m in model.backbone if isinstance(m, nn.Conv2d)]
     for i, following in enumerate(convs[1:]):
@@ -722,77 +716,71 @@ def _all_sorted(ask: Trial) -> None:
     ask.through(_layers, model)
 
 
-check_apply_channel_sorting = _lab.exercise(
-    "4.5",
-    apply_channel_sorting,
-    parameters=("model",),
-    groups={"idea": 3, "any network": 2},
-    read="Hint 1 of exercise 4.5, just below",
-    steps=(
-        Step(
-            "idea",
-            "shapes",
-            lambda ask: ask.through(_shapes, _net(ask, 4, 5, 3)),
-        ),
-        Step(
-            "idea",
-            "outputs",
-            lambda ask: ask.through(_scores, _net(ask, 4, 5, 3), oracle=copy.deepcopy),
-        ),
-        Step(
-            "idea",
-            "one pair",
-            lambda ask: ask.through(_importances, _mixed(ask)),
-        ),
-        Step(
-            "any network",
-            "every pair",
-            lambda ask: ask.through(_importances, _net(ask, 4, 5, 3)),
-        ),
-        Step(
-            "any network",
-            "a copy",
-            lambda ask: ask.through(input_afterwards, _net(ask, 4, 5, 3)),
-        ),
-        Step("any network", "five convolutions", _all_sorted),
-    ),
-    mistakes={
-        NO_RETURN: lambda model: None,
-        "nothing is sorted: the order is the old one": copy.deepcopy,
-        "the least important comes first; sort in descending order": _sorting(
-            descending=False
-        ),
-        "BatchNorm has one entry for each channel: reorder its four tensors too": (
-            _sorting(select=_but(_keep_norm))
-        ),
-        "running_mean and running_var have one entry a channel: reorder them too": (
-            _sorting(select=_but(_keep_statistics))
-        ),
-        "the next convolution does not know the new order: reorder its columns": (
-            _sorting(select=_but(_keep_following))
-        ),
-        "that sorts by the layer's own rows; asked is the norm of the next layer's "
-        "columns": _sorting(importance=_of_the_layer_itself),
-        "that sorts by the sum of magnitudes; asked is the Frobenius norm": _sorting(
-            importance=_of_columns(lambda part: part.abs().sum())
-        ),
-        "that sorts by the largest magnitude; asked is the Frobenius norm": _sorting(
-            importance=_of_columns(lambda part: part.abs().max())
-        ),
-        "that sorts by the BatchNorm's weight; asked is the norm of the next layer's "
-        "columns": _sorting(importance=_of_the_norm),
-        "a channel is missing: sorting keeps them all": _sorting(select=_shortened),
-        "you invert the permutation: new channel k is old channel index[k]": _sorting(
-            select=_inverse
-        ),
-        "only the first pair is sorted; return after the loop": _sorting(
-            layers=slice(0, 1)
-        ),
-        "only the last pair is sorted: go on with the sorted network in the loop": (
-            _sorting(layers=slice(-1, None))
-        ),
-        LEARNED: _sorting(select=_but(_learned_statistics)),
-        FROZEN: _sorting(select=_but(_frozen)),
-        IN_PLACE: _put_back(apply_channel_sorting),
-    },
-).check
+lab.step("idea", "shapes", lambda ask: ask.through(_shapes, _net(ask, 4, 5, 3)))
+lab.step(
+    "idea",
+    "outputs",
+    lambda ask: ask.through(_scores, _net(ask, 4, 5, 3), oracle=copy.deepcopy),
+)
+lab.step("idea", "one pair", lambda ask: ask.through(_importances, _mixed(ask)))
+lab.step(
+    "any network",
+    "every pair",
+    lambda ask: ask.through(_importances, _net(ask, 4, 5, 3)),
+)
+lab.step(
+    "any network",
+    "a copy",
+    lambda ask: ask.through(input_afterwards, _net(ask, 4, 5, 3)),
+)
+lab.step("any network", "five convolutions", _all_sorted)
+lab.mistake(NO_RETURN, lambda model: None)
+lab.mistake("nothing is sorted: the order is the old one", copy.deepcopy)
+lab.mistake(
+    "the least important comes first; sort in descending order",
+    _sorting(descending=False),
+)
+lab.mistake(
+    "BatchNorm has one entry for each channel: reorder its four tensors too",
+    _sorting(select=_but(_keep_norm)),
+)
+lab.mistake(
+    "running_mean and running_var have one entry a channel: reorder them too",
+    _sorting(select=_but(_keep_statistics)),
+)
+lab.mistake(
+    "the next convolution does not know the new order: reorder its columns",
+    _sorting(select=_but(_keep_following)),
+)
+lab.mistake(
+    "that sorts by the layer's own rows; asked is the norm of the next layer's columns",
+    _sorting(importance=_of_the_layer_itself),
+)
+lab.mistake(
+    "that sorts by the sum of magnitudes; asked is the Frobenius norm",
+    _sorting(importance=_of_columns(lambda part: part.abs().sum())),
+)
+lab.mistake(
+    "that sorts by the largest magnitude; asked is the Frobenius norm",
+    _sorting(importance=_of_columns(lambda part: part.abs().max())),
+)
+lab.mistake(
+    "that sorts by the BatchNorm's weight; asked is the norm of the next layer's "
+    "columns",
+    _sorting(importance=_of_the_norm),
+)
+lab.mistake("a channel is missing: sorting keeps them all", _sorting(select=_shortened))
+lab.mistake(
+    "you invert the permutation: new channel k is old channel index[k]",
+    _sorting(select=_inverse),
+)
+lab.mistake(
+    "only the first pair is sorted; return after the loop", _sorting(layers=slice(0, 1))
+)
+lab.mistake(
+    "only the last pair is sorted: go on with the sorted network in the loop",
+    _sorting(layers=slice(-1, None)),
+)
+lab.mistake(LEARNED, _sorting(select=_but(_learned_statistics)))
+lab.mistake(FROZEN, _sorting(select=_but(_frozen)))
+lab.mistake(IN_PLACE, _put_back(apply_channel_sorting))

@@ -9,18 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.trial import Trial
 from labcore.nets import LeNet
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 Amounts = Sequence[int | float]
 
 
+@lab.exercise("6.1", points={"idea": 2, "exactly": 2})
 def weights_left(count: int, amounts: Amounts) -> int:
     for amount in amounts:
         if isinstance(amount, int):
@@ -90,59 +91,57 @@ def _rounded_once(count: int, amounts: Amounts) -> int:
     return round(_counting(float)(count, amounts))
 
 
-check_weights_left = _lab.exercise(
-    "6.1",
-    weights_left,
-    parameters=("count", "amounts"),
-    groups={"idea": 2, "exactly": 2},
-    read="Hint 1 of exercise 6.1, just below",
-    steps=(
-        Step("idea", "half of 16", lambda ask: ask(16, [0.5])),
-        Step("idea", "half and then a quarter", lambda ask: ask(16, [0.5, 0.25])),
-        Step("idea", "half four times", lambda ask: ask(16, [0.5] * 4)),
-        Step("exactly", "a whole number", lambda ask: ask(16, [0.5, 1, 3])),
-        Step("exactly", "1 and then 1.0", lambda ask: ask(16, [1, 1.0])),
-        Step("exactly", "rounding", _rounding),
-        Step("exactly", "nothing goes", lambda ask: [ask(54, []), ask(54, [0, 0.0])]),
-        Step("exactly", "random amounts", _random_amounts),
-    ),
-    mistakes={
-        "that many are gone; asked is how many are left": lambda n, amounts: (
-            n - weights_left(n, amounts)
-        ),
-        "that is a share; asked is a number of weights": lambda n, amounts: (
-            weights_left(n, amounts) / n
-        ),
-        "each amount is a share of what is left, not of the whole": _of_the_whole,
-        "only the first amount counts here; go through all of them": lambda n, a: (
-            weights_left(n, a[:1])
-        ),
-        "the amount is what goes; you keep that share": lambda n, amounts: weights_left(
-            n, [1 - a for a in amounts]
-        ),
-        "the whole number 1 is one weight; only the float 1.0 is all of them": (
-            _all_shares
-        ),
-        "1.0 is a float, so a share: all of them; ask for the type, not the size": (
-            _one_is_a_count
-        ),
-        "the number of weights that go is rounded, each time": _counting(float),
-        "you round once, at the end; each time a whole number of weights goes": (
-            _rounded_once
-        ),
-        "round what goes, not what is left: halves differ": _rounded_rest,
-        "the kinds are swapped: an int is a number of weights, a float a share": (
-            _kinds_swapped
-        ),
-        "int() cuts off; torch takes round()": _counting(int),
-        "ceil() rounds up; torch takes round()": _counting(math.ceil),
-        "halves go to the even number: use Python's round()": _counting(
-            lambda goes: int(goes + 0.5)
-        ),
-    },
-).check
+lab.step("idea", "half of 16", lambda ask: ask(16, [0.5]))
+lab.step("idea", "half and then a quarter", lambda ask: ask(16, [0.5, 0.25]))
+lab.step("idea", "half four times", lambda ask: ask(16, [0.5] * 4))
+lab.step("exactly", "a whole number", lambda ask: ask(16, [0.5, 1, 3]))
+lab.step("exactly", "1 and then 1.0", lambda ask: ask(16, [1, 1.0]))
+lab.step("exactly", "rounding", _rounding)
+lab.step("exactly", "nothing goes", lambda ask: [ask(54, []), ask(54, [0, 0.0])])
+lab.step("exactly", "random amounts", _random_amounts)
+lab.mistake(
+    "that many are gone; asked is how many are left",
+    lambda n, amounts: n - weights_left(n, amounts),
+)
+lab.mistake(
+    "that is a share; asked is a number of weights",
+    lambda n, amounts: weights_left(n, amounts) / n,
+)
+lab.mistake("each amount is a share of what is left, not of the whole", _of_the_whole)
+lab.mistake(
+    "only the first amount counts here; go through all of them",
+    lambda n, a: weights_left(n, a[:1]),
+)
+lab.mistake(
+    "the amount is what goes; you keep that share",
+    lambda n, amounts: weights_left(n, [1 - a for a in amounts]),
+)
+lab.mistake(
+    "the whole number 1 is one weight; only the float 1.0 is all of them", _all_shares
+)
+lab.mistake(
+    "1.0 is a float, so a share: all of them; ask for the type, not the size",
+    _one_is_a_count,
+)
+lab.mistake("the number of weights that go is rounded, each time", _counting(float))
+lab.mistake(
+    "you round once, at the end; each time a whole number of weights goes",
+    _rounded_once,
+)
+lab.mistake("round what goes, not what is left: halves differ", _rounded_rest)
+lab.mistake(
+    "the kinds are swapped: an int is a number of weights, a float a share",
+    _kinds_swapped,
+)
+lab.mistake("int() cuts off; torch takes round()", _counting(int))
+lab.mistake("ceil() rounds up; torch takes round()", _counting(math.ceil))
+lab.mistake(
+    "halves go to the even number: use Python's round()",
+    _counting(lambda goes: int(goes + 0.5)),
+)
 
 
+@lab.exercise("6.2", points={"idea": 3, "exactly": 2})
 def amounts_for(sparsities: Sequence[float]) -> list[float]:
     amounts, before = [], 0.0
     for wanted in sparsities:
@@ -168,72 +167,78 @@ def _by_round(amount: Callable[[float, float], float]) -> Callable:
     return mistaken
 
 
-check_amounts_for = _lab.exercise(
-    "6.2",
-    amounts_for,
-    parameters=("sparsities",),
-    groups={"idea": 3, "exactly": 2},
-    read="Hint 1 of exercise 6.2, just below",
-    steps=(
-        Step("idea", "one round", lambda ask: ask([0.3])),
-        Step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75])),
-        Step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9])),
-        Step("exactly", "random sparsities", _rising),
-        Step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8])),
-        Step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0])),
-        Step("exactly", "no round", lambda ask: ask([])),
+lab.step("idea", "one round", lambda ask: ask([0.3]))
+lab.step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75]))
+lab.step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9]))
+lab.step("exactly", "random sparsities", _rising)
+lab.step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8]))
+lab.step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0]))
+lab.step("exactly", "no round", lambda ask: ask([]))
+lab.mistake(
+    "these are the sparsities again: divide by what is left, and move on with "
+    "each round",
+    list,
+)
+lab.mistake(
+    "before the first round the sparsity is 0: it has an amount too",
+    lambda s: amounts_for(s)[1:],
+)
+lab.mistake(
+    "sparsities[-1] is the last one; before the first round the sparsity is 0",
+    lambda s: [
+        (s[i] - s[i - 1]) / (1 - s[i - 1]) if s[i - 1] < 1 else 0 for i in range(len(s))
+    ],
+)
+lab.mistake(
+    "brackets are missing: after - before / left divides before alone",
+    _by_round(lambda after, before: after - before / (1 - before)),
+)
+lab.mistake(
+    "that is the part of the whole; divide by what is still there",
+    _by_round(lambda after, before: after - before),
+)
+lab.mistake(
+    "that is the share that stays; asked is the share that goes",
+    _by_round(lambda after, before: (1 - after) / (1 - before)),
+)
+lab.mistake(
+    "divide by what was still there before the round, not after it",
+    _by_round(lambda after, before: (after - before) / (1 - after)),
+)
+lab.mistake(
+    "divide by what is still there, 1 - before, not by what is gone",
+    _by_round(lambda after, before: (after - before) / (before or 1)),
+)
+lab.mistake(
+    "each round starts where the last one ended, not at the first sparsity",
+    lambda sparsities: [
+        (after - before) / (1 - before)
+        for after, before in zip(
+            sparsities, [0, *sparsities[:1] * len(sparsities)], strict=False
+        )
+    ],
+)
+lab.mistake(
+    "nothing is left, so nothing can go: the amount is 0.0",
+    _by_round(
+        lambda after, before: (after - before) / (1 - before) if before < 1 else 1.0
     ),
-    mistakes={
-        "these are the sparsities again: divide by what is left, and move on with "
-        "each round": list,
-        "before the first round the sparsity is 0: it has an amount too": lambda s: (
-            amounts_for(s)[1:]
-        ),
-        "sparsities[-1] is the last one; before the first round the sparsity is 0": (
-            lambda s: [
-                (s[i] - s[i - 1]) / (1 - s[i - 1]) if s[i - 1] < 1 else 0
-                for i in range(len(s))
-            ]
-        ),
-        "brackets are missing: after - before / left divides before alone": _by_round(
-            lambda after, before: after - before / (1 - before)
-        ),
-        "that is the part of the whole; divide by what is still there": _by_round(
-            lambda after, before: after - before
-        ),
-        "that is the share that stays; asked is the share that goes": _by_round(
-            lambda after, before: (1 - after) / (1 - before)
-        ),
-        "divide by what was still there before the round, not after it": _by_round(
-            lambda after, before: (after - before) / (1 - after)
-        ),
-        "divide by what is still there, 1 - before, not by what is gone": _by_round(
-            lambda after, before: (after - before) / (before or 1)
-        ),
-        "each round starts where the last one ended, not at the first sparsity": (
-            lambda sparsities: [
-                (after - before) / (1 - before)
-                for after, before in zip(
-                    sparsities, [0, *sparsities[:1] * len(sparsities)], strict=False
-                )
-            ]
-        ),
-        "nothing is left, so nothing can go: the amount is 0.0": _by_round(
-            lambda after, before: (after - before) / (1 - before) if before < 1 else 1.0
-        ),
-        "only the first amount is there; return after the loop": lambda sparsities: (
-            amounts_for(sparsities[:1])
-        ),
-        "a round before which nothing is left has an amount too: 0.0": lambda s: (
-            amounts_for(s[: s.index(1.0) + 1] if 1.0 in s else s)
-        ),
-        "you round; return the full numbers": lambda sparsities: [
-            round(amount, 2) for amount in amounts_for(sparsities)
-        ],
-    },
-).check
+)
+lab.mistake(
+    "only the first amount is there; return after the loop",
+    lambda sparsities: amounts_for(sparsities[:1]),
+)
+lab.mistake(
+    "a round before which nothing is left has an amount too: 0.0",
+    lambda s: amounts_for(s[: s.index(1.0) + 1] if 1.0 in s else s),
+)
+lab.mistake(
+    "you round; return the full numbers",
+    lambda sparsities: [round(amount, 2) for amount in amounts_for(sparsities)],
+)
 
 
+@lab.exercise("6.3", points={"idea": 3, "any layer": 3})
 class NOfM(prune.BasePruningMethod):
     PRUNING_TYPE = "global"
 
@@ -428,91 +433,100 @@ def _removing(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
     return NOfM(method.m - method.n, method.m).compute_mask(t, default_mask)
 
 
-check_NOfM = _lab.exercise(
-    "6.3",
-    NOfM,
-    parameters=("n", "m"),
-    groups={"idea": 3, "any layer": 3},
-    read="Hint 1 of exercise 6.3, just below",
-    steps=(
-        Step(
-            "idea", "one group", lambda ask: ask.through(_new, ROW, 2, 4, names=NAMES)
-        ),
-        Step("idea", "several groups", _several_groups),
-        Step("idea", "other numbers", _other_numbers),
-        Step("any layer", "a convolution", _convolution),
-        Step("any layer", "equal magnitudes", _ties),
-        Step("any layer", "what was removed before", _removed_before),
-        Step("any layer", "twice on a layer", _layers),
+lab.step("idea", "one group", lambda ask: ask.through(_new, ROW, 2, 4, names=NAMES))
+lab.step("idea", "several groups", _several_groups)
+lab.step("idea", "other numbers", _other_numbers)
+lab.step("any layer", "a convolution", _convolution)
+lab.step("any layer", "equal magnitudes", _ties)
+lab.step("any layer", "what was removed before", _removed_before)
+lab.step("any layer", "twice on a layer", _layers)
+lab.mistake(
+    "those are positions: asked is a mask with 1 at these places",
+    _masking(lambda self, t, _: _largest(t, self)),
+)
+lab.mistake(
+    "the mask has the shape of the groups: reshape it to that of t",
+    _masking(
+        lambda self, t, before: NOfM.compute_mask(self, t, before).reshape(-1, self.m)
     ),
-    mistakes={
-        "those are positions: asked is a mask with 1 at these places": _masking(
-            lambda self, t, _: _largest(t, self)
-        ),
-        "the mask has the shape of the groups: reshape it to that of t": _masking(
-            lambda self, t, before: NOfM.compute_mask(self, t, before).reshape(
-                -1, self.m
-            )
-        ),
-        "mask[:, places] = 1 sets them in every row; scatter_ gives each row its own": (
-            _masking(_every_row)
-        ),
-        "the mask is upside down: 1 means keep": _masking(
-            lambda self, t, before: 1 - NOfM.compute_mask(self, t, before)
-        ),
-        "you return the pruned weights; asked is the mask": _masking(
-            lambda self, t, before: t.detach() * NOfM.compute_mask(self, t, before)
-        ),
-        "you rank the values; -0.9 is large in magnitude: take abs()": _of(
-            lambda t: t.detach() - t.detach().min() + 1
-        ),
-        "that many of each group stay; you remove them": _masking(_removing),
-        "the n largest of the whole tensor; each group of m has its own": _masking(
-            lambda self, t, before: NOfM(
-                self.n * t.numel() // self.m, t.numel()
-            ).compute_mask(t, before)
-        ),
-        "a group is m neighbours: reshape(-1, m), not reshape(m, -1)": _masking(
-            _across
-        ),
-        "groups run along a row, over the inputs of one output; yours run down": (
-            _masking(_down)
-        ),
-        "argsort() lists places, not ranks: `< n` does not pick the largest": (
-            _places_below_n(descending=True)
-        ),
-        "argsort() lists places, not ranks, and begins with the smallest": (
-            _places_below_n(descending=False)
-        ),
-        "always 2 of 4; the numbers asked for are self.n and self.m": _masking(
-            lambda self, t, before: NOfM(2, 4).compute_mask(t, before)
-        ),
-        "a threshold cannot split equal magnitudes: rank them, keep n": _masking(
-            _by_threshold
-        ),
-        "equal magnitudes are not > each other, so none stays: rank them, keep n": (
-            _masking(_above_threshold)
-        ),
-        "abs_() changes t itself; abs() makes a new tensor": _masking(_abs_in_place),
-        "what was removed before comes back: multiply by default_mask": _masking(
-            lambda self, t, _: NOfM.compute_mask(self, t, torch.ones_like(t))
-        ),
-        "t is only looked at: the hook multiplies, with the mask that you return": (
-            _masking(_pruning)
-        ),
-        "default_mask belongs to the caller: *= and mul_() change it": _masking(
-            _in_default_mask
-        ),
-        'PRUNING_TYPE "unstructured" hands over what is left, without its groups': (
-            type("Mistaken", (NOfM,), {"PRUNING_TYPE": "unstructured"})
-        ),
-    },
-).check
+)
+lab.mistake(
+    "mask[:, places] = 1 sets them in every row; scatter_ gives each row its own",
+    _masking(_every_row),
+)
+lab.mistake(
+    "the mask is upside down: 1 means keep",
+    _masking(lambda self, t, before: 1 - NOfM.compute_mask(self, t, before)),
+)
+lab.mistake(
+    "you return the pruned weights; asked is the mask",
+    _masking(lambda self, t, before: t.detach() * NOfM.compute_mask(self, t, before)),
+)
+lab.mistake(
+    "you rank the values; -0.9 is large in magnitude: take abs()",
+    _of(lambda t: t.detach() - t.detach().min() + 1),
+)
+lab.mistake("that many of each group stay; you remove them", _masking(_removing))
+lab.mistake(
+    "the n largest of the whole tensor; each group of m has its own",
+    _masking(
+        lambda self, t, before: NOfM(
+            self.n * t.numel() // self.m, t.numel()
+        ).compute_mask(t, before)
+    ),
+)
+lab.mistake(
+    "a group is m neighbours: reshape(-1, m), not reshape(m, -1)", _masking(_across)
+)
+lab.mistake(
+    "groups run along a row, over the inputs of one output; yours run down",
+    _masking(_down),
+)
+lab.mistake(
+    "argsort() lists places, not ranks: `< n` does not pick the largest",
+    _places_below_n(descending=True),
+)
+lab.mistake(
+    "argsort() lists places, not ranks, and begins with the smallest",
+    _places_below_n(descending=False),
+)
+lab.mistake(
+    "always 2 of 4; the numbers asked for are self.n and self.m",
+    _masking(lambda self, t, before: NOfM(2, 4).compute_mask(t, before)),
+)
+lab.mistake(
+    "a threshold cannot split equal magnitudes: rank them, keep n",
+    _masking(_by_threshold),
+)
+lab.mistake(
+    "equal magnitudes are not > each other, so none stays: rank them, keep n",
+    _masking(_above_threshold),
+)
+lab.mistake(
+    "abs_() changes t itself; abs() makes a new tensor", _masking(_abs_in_place)
+)
+lab.mistake(
+    "what was removed before comes back: multiply by default_mask",
+    _masking(lambda self, t, _: NOfM.compute_mask(self, t, torch.ones_like(t))),
+)
+lab.mistake(
+    "t is only looked at: the hook multiplies, with the mask that you return",
+    _masking(_pruning),
+)
+lab.mistake(
+    "default_mask belongs to the caller: *= and mul_() change it",
+    _masking(_in_default_mask),
+)
+lab.mistake(
+    'PRUNING_TYPE "unstructured" hands over what is left, without its groups',
+    type("Mistaken", (NOfM,), {"PRUNING_TYPE": "unstructured"}),
+)
 
 
 State = Mapping[str, Tensor]
 
 
+@lab.exercise("6.4", points={"idea": 3, "any state": 2})
 def folded(state: State) -> dict[str, Tensor]:
     plain = {}
     for key, value in state.items():
@@ -622,57 +636,56 @@ def _weights_only(state: State) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if k not in pruned} | folded(pruned)
 
 
-check_folded = _lab.exercise(
-    "6.4",
-    folded,
-    parameters=("state",),
-    groups={"idea": 3, "any state": 2},
-    read="Hint 1 of exercise 6.4, just below",
-    steps=(
-        Step("idea", "one layer", lambda ask: ask(dict(ONE_LAYER))),
-        Step("idea", "two layers", _two_layers),
-        Step("idea", "a LeNet", _lenet),
-        Step("any state", "nothing pruned", lambda ask: ask({"bias": torch.ones(2)})),
-        Step("any state", "names that look alike", _look_alikes),
-        Step("any state", "other types", _half),
-    ),
-    mistakes={
-        "those are the weights without their mask: multiply the two": _folding(
-            lambda orig, mask: orig
-        ),
-        "those are the masks; asked are the masked weights": _folding(
-            lambda orig, mask: mask
-        ),
-        "the masks are still there; load_state_dict() would refuse them": (
-            lambda state: (
-                folded(state) | {key: state[key] for key in _gone(state, "_mask")}
-            )
-        ),
-        "the old entries are still there; load_state_dict() would refuse them": (
-            lambda state: {**state, **folded(state)}
-        ),
-        "the entries that are not pruned are missing": lambda state: {
-            key: value for key, value in folded(state).items() if key not in state
-        },
-        "the name keeps its ending: weight_orig has to become weight": lambda state: {
-            key if key in state else f"{key}_orig": value
-            for key, value in folded(state).items()
-        },
-        "biases can be pruned too; look at the ending only, _orig": _weights_only,
-        "without an _orig of the same name it is no mask, and stays as it is": (
-            _all_marked
-        ),
-        "replace() takes it out of the middle of a name too; only the end counts": (
-            _everywhere
-        ),
-        "replace() changes the middle of a name too, and then finds no partner": (
-            _partner_by_replace
-        ),
-        "rstrip() takes letters off, not an ending: removesuffix() is meant": (
-            _stripped
-        ),
-        "the weights change their type: the mask has to take theirs": _folding(
-            torch.mul
-        ),
+lab.step("idea", "one layer", lambda ask: ask(dict(ONE_LAYER)))
+lab.step("idea", "two layers", _two_layers)
+lab.step("idea", "a LeNet", _lenet)
+lab.step("any state", "nothing pruned", lambda ask: ask({"bias": torch.ones(2)}))
+lab.step("any state", "names that look alike", _look_alikes)
+lab.step("any state", "other types", _half)
+lab.mistake(
+    "those are the weights without their mask: multiply the two",
+    _folding(lambda orig, mask: orig),
+)
+lab.mistake(
+    "those are the masks; asked are the masked weights",
+    _folding(lambda orig, mask: mask),
+)
+lab.mistake(
+    "the masks are still there; load_state_dict() would refuse them",
+    lambda state: folded(state) | {key: state[key] for key in _gone(state, "_mask")},
+)
+lab.mistake(
+    "the old entries are still there; load_state_dict() would refuse them",
+    lambda state: {**state, **folded(state)},
+)
+lab.mistake(
+    "the entries that are not pruned are missing",
+    lambda state: {
+        key: value for key, value in folded(state).items() if key not in state
     },
-).check
+)
+lab.mistake(
+    "the name keeps its ending: weight_orig has to become weight",
+    lambda state: {
+        key if key in state else f"{key}_orig": value
+        for key, value in folded(state).items()
+    },
+)
+lab.mistake("biases can be pruned too; look at the ending only, _orig", _weights_only)
+lab.mistake(
+    "without an _orig of the same name it is no mask, and stays as it is", _all_marked
+)
+lab.mistake(
+    "replace() takes it out of the middle of a name too; only the end counts",
+    _everywhere,
+)
+lab.mistake(
+    "replace() changes the middle of a name too, and then finds no partner",
+    _partner_by_replace,
+)
+lab.mistake(
+    "rstrip() takes letters off, not an ending: removesuffix() is meant", _stripped
+)
+lab.mistake(
+    "the weights change their type: the mask has to take theirs", _folding(torch.mul)
+)

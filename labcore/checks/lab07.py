@@ -13,20 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from labcore.checks.engine.compare import NO_RETURN, clone, same, show
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
 from labcore.checks.engine.trial import Trial
 from labcore.nets import MLP, VGG, ResidualBlock, ResNet8
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 Member = tuple[str, int]
 Link = tuple[Member, Member]
 
 
+@lab.exercise("7.1", points={"idea": 2, "any chain": 1})
 def chain_links(model: nn.Module, names: list[str]) -> list[Link]:
     links = []
     for name, following in zip(names, names[1:], strict=False):
@@ -115,70 +116,63 @@ def _some_chains(ask: Trial) -> None:
 
 _FOUR = [f"backbone.{kind}{i}" for i in range(2) for kind in ("conv", "bn")]
 
-check_chain_links = _lab.exercise(
-    "7.1",
-    chain_links,
-    parameters=("model", "names"),
-    groups={"idea": 2, "any chain": 1},
-    read="Hint 1 of exercise 7.1, just below",
-    steps=(
-        Step(
-            "idea",
-            "four layers",
-            lambda ask: ask.through(_coupled, _two_convs(), _FOUR),
-        ),
-        Step(
-            "idea",
-            "with the classifier",
-            lambda ask: ask.through(_coupled, _two_convs(), [*_FOUR, "classifier"]),
-        ),
-        Step(
-            "any chain",
-            "layers of a shortcut",
-            lambda ask: ask.through(
-                _coupled,
-                _resnet(),
-                ["block1.bn2", "block2.shortcut.0", "block2.shortcut.1"],
-            ),
-        ),
-        Step("any chain", "other chains", _some_chains),
+lab.step("idea", "four layers", lambda ask: ask.through(_coupled, _two_convs(), _FOUR))
+lab.step(
+    "idea",
+    "with the classifier",
+    lambda ask: ask.through(_coupled, _two_convs(), [*_FOUR, "classifier"]),
+)
+lab.step(
+    "any chain",
+    "layers of a shortcut",
+    lambda ask: ask.through(
+        _coupled,
+        _resnet(),
+        ["block1.bn2", "block2.shortcut.0", "block2.shortcut.1"],
     ),
-    mistakes={
-        NO_RETURN: lambda model, names: None,
-        "a BatchNorm has no columns: its entries lie on axis 0": _paired(
-            axis=lambda module, name: 1
-        ),
-        "a convolution or linear layer reads by its columns: axis 1": _paired(
-            axis=lambda module, name: 0
-        ),
-        "that is the wrong way round: axis 0 puts out, axis 1 reads": _paired(
-            axis=lambda module, name: 0, out=1
-        ),
-        "the first member of a link puts out, so its axis is 0": _paired(out=1),
-        "the axes are swapped: if the second layer is a BatchNorm its axis is 0": (
-            _paired(
-                axis=lambda module, name: 1 if isinstance(module, nn.BatchNorm2d) else 0
-            )
-        ),
-        "a linear layer reads by its columns, too: axis 1": _paired(
-            axis=lambda module, name: 1 if isinstance(module, nn.Conv2d) else 0
-        ),
-        "the BatchNorms are missing: they keep an entry for each channel": _paired(
-            names=_without_norms
-        ),
-        "the link to the last layer is missing": _paired(
-            names=lambda model, names: names[:-1]
-        ),
-        "only the first link is there; return after the loop": _paired(
-            names=lambda model, names: names[:2]
-        ),
-        "a name does not tell a BatchNorm: shortcut.1 is one; ask isinstance()": (
-            _paired(axis=lambda module, name: 0 if "bn" in name else 1)
-        ),
-    },
-).check
+)
+lab.step("any chain", "other chains", _some_chains)
+lab.mistake(NO_RETURN, lambda model, names: None)
+lab.mistake(
+    "a BatchNorm has no columns: its entries lie on axis 0",
+    _paired(axis=lambda module, name: 1),
+)
+lab.mistake(
+    "a convolution or linear layer reads by its columns: axis 1",
+    _paired(axis=lambda module, name: 0),
+)
+lab.mistake(
+    "that is the wrong way round: axis 0 puts out, axis 1 reads",
+    _paired(axis=lambda module, name: 0, out=1),
+)
+lab.mistake("the first member of a link puts out, so its axis is 0", _paired(out=1))
+lab.mistake(
+    "the axes are swapped: if the second layer is a BatchNorm its axis is 0",
+    _paired(axis=lambda module, name: 1 if isinstance(module, nn.BatchNorm2d) else 0),
+)
+lab.mistake(
+    "a linear layer reads by its columns, too: axis 1",
+    _paired(axis=lambda module, name: 1 if isinstance(module, nn.Conv2d) else 0),
+)
+lab.mistake(
+    "the BatchNorms are missing: they keep an entry for each channel",
+    _paired(names=_without_norms),
+)
+lab.mistake(
+    "the link to the last layer is missing",
+    _paired(names=lambda model, names: names[:-1]),
+)
+lab.mistake(
+    "only the first link is there; return after the loop",
+    _paired(names=lambda model, names: names[:2]),
+)
+lab.mistake(
+    "a name does not tell a BatchNorm: shortcut.1 is one; ask isinstance()",
+    _paired(axis=lambda module, name: 0 if "bn" in name else 1),
+)
 
 
+@lab.exercise("7.2", points={"plain shortcut": 2, "shortcut with layers": 3})
 def block_links(model: nn.Module, block: str, before: str) -> list[Link]:
     main = [f"{block}.{name}" for name in ("conv1", "bn1", "conv2", "bn2")]
     layers = len(model.get_submodule(f"{block}.shortcut"))
@@ -242,61 +236,60 @@ def _other_blocks(ask: Trial) -> None:
     ask.through(_coupled, model, "block2", "block1.shortcut.1")
 
 
-check_block_links = _lab.exercise(
-    "7.2",
-    block_links,
-    parameters=("model", "block", "before"),
-    groups={"plain shortcut": 2, "shortcut with layers": 3},
-    read="Hint 1 of exercise 7.2, just below",
-    steps=(
-        Step(
-            "plain shortcut",
-            "block1",
-            lambda ask: ask.through(_coupled, _resnet(), "block1", "bn1"),
-        ),
-        Step(
-            "shortcut with layers",
-            "block2",
-            lambda ask: ask.through(_coupled, _resnet(), "block2", "block1.bn2"),
-        ),
-        Step(
-            "shortcut with layers",
-            "block3",
-            lambda ask: ask.through(_coupled, _resnet(), "block3", "block2.bn2"),
-        ),
-        Step("shortcut with layers", "other blocks", _other_blocks),
-    ),
-    mistakes={
-        NO_RETURN: lambda model, block, before: None,
-        "the addition is missing: both sides of + need the same channels": _blocks(
-            added=lambda own, road: []
-        ),
-        "with layers in the shortcut, + adds what these put out: that link is "
-        "missing": _blocks(added=_only_plain),
-        "with layers in the shortcut, + adds what these put out, not what came in": (
-            _blocks(added=lambda own, road: [((f"{own}bn2", 0), (road[0], 0))])
-        ),
-        "a shortcut with layers is a chain from `before`, and + adds its last one": (
-            _without_its_layers
-        ),
-        "+ adds what both ways put out: axis 0 on either side": _blocks(
-            added=lambda own, road: [((f"{own}bn2", 0), (road[-1], 1))]
-        ),
-        "the shortcut's layers are missing": _blocks(shortcut=lambda layers: 0),
-        "the shortcut's BatchNorm is missing": _blocks(
-            shortcut=lambda layers: min(layers, 1)
-        ),
-        "conv1 of the block reads what comes out of `before`: that link is missing": (
-            _blocks(start=lambda before: [])
-        ),
-        "what is between conv1 and conv2 is not added to anything: it is free": _blocks(
-            added=_inner_too
-        ),
-        "the names lack the block: 'block1.conv1' is not 'conv1'": _blocks(own=""),
-    },
-).check
+lab.step(
+    "plain shortcut",
+    "block1",
+    lambda ask: ask.through(_coupled, _resnet(), "block1", "bn1"),
+)
+lab.step(
+    "shortcut with layers",
+    "block2",
+    lambda ask: ask.through(_coupled, _resnet(), "block2", "block1.bn2"),
+)
+lab.step(
+    "shortcut with layers",
+    "block3",
+    lambda ask: ask.through(_coupled, _resnet(), "block3", "block2.bn2"),
+)
+lab.step("shortcut with layers", "other blocks", _other_blocks)
+lab.mistake(NO_RETURN, lambda model, block, before: None)
+lab.mistake(
+    "the addition is missing: both sides of + need the same channels",
+    _blocks(added=lambda own, road: []),
+)
+lab.mistake(
+    "with layers in the shortcut, + adds what these put out: that link is missing",
+    _blocks(added=_only_plain),
+)
+lab.mistake(
+    "with layers in the shortcut, + adds what these put out, not what came in",
+    _blocks(added=lambda own, road: [((f"{own}bn2", 0), (road[0], 0))]),
+)
+lab.mistake(
+    "a shortcut with layers is a chain from `before`, and + adds its last one",
+    _without_its_layers,
+)
+lab.mistake(
+    "+ adds what both ways put out: axis 0 on either side",
+    _blocks(added=lambda own, road: [((f"{own}bn2", 0), (road[-1], 1))]),
+)
+lab.mistake("the shortcut's layers are missing", _blocks(shortcut=lambda layers: 0))
+lab.mistake(
+    "the shortcut's BatchNorm is missing",
+    _blocks(shortcut=lambda layers: min(layers, 1)),
+)
+lab.mistake(
+    "conv1 of the block reads what comes out of `before`: that link is missing",
+    _blocks(start=lambda before: []),
+)
+lab.mistake(
+    "what is between conv1 and conv2 is not added to anything: it is free",
+    _blocks(added=_inner_too),
+)
+lab.mistake("the names lack the block: 'block1.conv1' is not 'conv1'", _blocks(own=""))
 
 
+@lab.exercise("7.3", points={"idea": 2, "any order": 3})
 def groups_of(links: list[Link]) -> list[set[Member]]:
     groups: list[set[Member]] = []
     for link in links:
@@ -403,85 +396,85 @@ def _whole_network(ask: Trial) -> None:
     ask.through(_partition, [links[i] for i in order])
 
 
-check_groups_of = _lab.exercise(
-    "7.3",
-    groups_of,
-    parameters=("links",),
-    groups={"idea": 2, "any order": 3},
-    read="Hint 1 of exercise 7.3, just below",
-    steps=(
-        Step(
-            "idea",
-            "three groups",
-            lambda ask: ask.through(_partition, _numbered(THREE_GROUPS)),
-        ),
-        Step(
-            "idea",
-            "four in a row",
-            lambda ask: ask.through(
-                _partition, _numbered([("a0", "b0"), ("b0", "c0"), ("c0", "d1")])
-            ),
-        ),
-        Step(
-            "any order",
-            "a link that joins two groups",
-            lambda ask: ask.through(
-                _partition, _numbered([("a0", "b0"), ("c0", "d1"), ("b0", "c0")])
-            ),
-        ),
-        Step(
-            "any order",
-            "a ring and a link twice",
-            lambda ask: ask.through(
-                _partition,
-                _numbered([("a0", "b0"), ("b0", "c0"), ("c0", "a0"), ("b0", "a0")]),
-            ),
-        ),
-        Step("any order", "no links", lambda ask: ask.through(_partition, [])),
-        Step("any order", "a whole network", _whole_network),
-        Step("any order", "random links", _random_links),
+lab.step(
+    "idea", "three groups", lambda ask: ask.through(_partition, _numbered(THREE_GROUPS))
+)
+lab.step(
+    "idea",
+    "four in a row",
+    lambda ask: ask.through(
+        _partition, _numbered([("a0", "b0"), ("b0", "c0"), ("c0", "d1")])
     ),
-    mistakes={
-        NO_RETURN: lambda links: None,
-        "each link has become a group; links that share a member belong together": (
-            lambda links: [{*link} for link in links]
-        ),
-        "that is one group of everything; what no link joins stays apart": (
-            lambda links: [{member for link in links for member in link}]
-        ),
-        "a group goes on as far as links lead, not just one step": _neighbours,
-        "(c, 0) and (c, 1) are two members: a layer's rows and columns differ": (
-            _by_layer
-        ),
-        "only the first link is looked at; return after the loop": lambda links: (
-            groups_of(links[:1])
-        ),
-        "a group is there once for each member; list it once": lambda links: [
-            group for group in groups_of(links) for _ in group
-        ],
-        "an empty group is there, too; begin with an empty list": lambda links: [
-            set(),
-            *groups_of(links),
-        ],
-        "the list is handed over for reading: loop over it, without pop()": (
-            lambda links: links.clear() or []
-        ),
-        "the groups that a link touched are still there: take them out": (
-            lambda links: _joined(links, taken_out=0)
-        ),
-        "a link can touch two groups: you take only one of them out": lambda links: (
-            _joined(links, taken_out=1)
-        ),
-        "a link can touch two groups, which then become one: you join the first only": (
-            _without_merging
-        ),
-        "a link can touch two groups, which then become one: yours stay two": (
-            _into_every_group
-        ),
-    },
-).check
+)
+lab.step(
+    "any order",
+    "a link that joins two groups",
+    lambda ask: ask.through(
+        _partition, _numbered([("a0", "b0"), ("c0", "d1"), ("b0", "c0")])
+    ),
+)
+lab.step(
+    "any order",
+    "a ring and a link twice",
+    lambda ask: ask.through(
+        _partition,
+        _numbered([("a0", "b0"), ("b0", "c0"), ("c0", "a0"), ("b0", "a0")]),
+    ),
+)
+lab.step("any order", "no links", lambda ask: ask.through(_partition, []))
+lab.step("any order", "a whole network", _whole_network)
+lab.step("any order", "random links", _random_links)
+lab.mistake(NO_RETURN, lambda links: None)
+lab.mistake(
+    "each link has become a group; links that share a member belong together",
+    lambda links: [{*link} for link in links],
+)
+lab.mistake(
+    "that is one group of everything; what no link joins stays apart",
+    lambda links: [{member for link in links for member in link}],
+)
+lab.mistake("a group goes on as far as links lead, not just one step", _neighbours)
+lab.mistake(
+    "(c, 0) and (c, 1) are two members: a layer's rows and columns differ", _by_layer
+)
+lab.mistake(
+    "only the first link is looked at; return after the loop",
+    lambda links: groups_of(links[:1]),
+)
+lab.mistake(
+    "a group is there once for each member; list it once",
+    lambda links: [group for group in groups_of(links) for _ in group],
+)
+lab.mistake(
+    "an empty group is there, too; begin with an empty list",
+    lambda links: [
+        set(),
+        *groups_of(links),
+    ],
+)
+lab.mistake(
+    "the list is handed over for reading: loop over it, without pop()",
+    lambda links: links.clear() or [],
+)
+lab.mistake(
+    "the groups that a link touched are still there: take them out",
+    lambda links: _joined(links, taken_out=0),
+)
+lab.mistake(
+    "a link can touch two groups: you take only one of them out",
+    lambda links: _joined(links, taken_out=1),
+)
+lab.mistake(
+    "a link can touch two groups, which then become one: you join the first only",
+    _without_merging,
+)
+lab.mistake(
+    "a link can touch two groups, which then become one: yours stay two",
+    _into_every_group,
+)
 
 
+@lab.exercise("7.4", points={"a chain": 2, "any group": 2})
 def prune_group(model: nn.Module, group: set[Member], keep: Tensor) -> nn.Module:
     model = copy.deepcopy(model)
     for name, axis in group:
@@ -604,92 +597,94 @@ def _learned(model: nn.Module, group: set[Member], keep: Tensor) -> nn.Module:
     return made
 
 
-check_prune_group = _lab.exercise(
-    "7.4",
-    prune_group,
-    parameters=("model", "group", "keep"),
-    groups={"a chain": 2, "any group": 2},
-    read="Hint 1 of exercise 7.4, just below",
-    steps=(
-        Step(
-            "a chain",
-            "shapes",
-            lambda ask: ask.through(_shapes, _vgg(ask), CHAIN, OUTER_TWO),
-        ),
-        Step(
-            "a chain",
-            "the channels that stay",
-            lambda ask: ask.through(numbers, _vgg(ask), CHAIN, OUTER_TWO),
-        ),
-        Step(
-            "any group",
-            "another order",
-            lambda ask: ask.through(numbers, _vgg(ask), CHAIN, torch.tensor([2, 0, 1])),
-        ),
-        Step(
-            "any group",
-            "what is trained",
-            lambda ask: ask.through(_trained, _vgg(ask), CHAIN, OUTER_TWO),
-        ),
-        Step(
-            "any group",
-            "a copy",
-            lambda ask: ask.through(
-                input_afterwards, _vgg(ask), CHAIN, torch.tensor([0, 1, 2])
-            ),
-        ),
-        Step("any group", "layers with a bias", _with_biases),
-        Step("any group", "groups of a residual network", _residual),
+lab.step(
+    "a chain", "shapes", lambda ask: ask.through(_shapes, _vgg(ask), CHAIN, OUTER_TWO)
+)
+lab.step(
+    "a chain",
+    "the channels that stay",
+    lambda ask: ask.through(numbers, _vgg(ask), CHAIN, OUTER_TWO),
+)
+lab.step(
+    "any group",
+    "another order",
+    lambda ask: ask.through(numbers, _vgg(ask), CHAIN, torch.tensor([2, 0, 1])),
+)
+lab.step(
+    "any group",
+    "what is trained",
+    lambda ask: ask.through(_trained, _vgg(ask), CHAIN, OUTER_TWO),
+)
+lab.step(
+    "any group",
+    "a copy",
+    lambda ask: ask.through(
+        input_afterwards, _vgg(ask), CHAIN, torch.tensor([0, 1, 2])
     ),
-    mistakes={
-        NO_RETURN: lambda model, group, keep: None,
-        "the network returned is the old one, uncut: cut the copy's tensors": (
-            lambda model, group, keep: copy.deepcopy(model)
-        ),
-        "a BatchNorm keeps an entry for each channel: cut its four tensors too": (
-            _cutting(tensors=_no_norms)
-        ),
-        "running_mean and running_var have one entry a channel: they are buffers": (
-            _cutting(tensors=lambda module, axis: [*module.parameters()])
-        ),
-        "weight alone is cut; biases and statistics have an entry a channel, too": (
-            _cutting(tensors=lambda module, axis: [module.weight])
-        ),
-        "a BatchNorm has a bias, too: cut it with its weight": _cutting(
-            tensors=lambda module, axis: [module.weight, *module.buffers()]
-        ),
-        "members of axis 1 are as they were: cut their columns, too": _cutting(
-            tensors=lambda module, axis: (
-                [] if axis else [*module.parameters(), *module.buffers()]
-            )
-        ),
-        "axis 1 means columns, weight[:, keep]; you cut rows": _cutting(
-            axis_of=lambda axis: 0
-        ),
-        "keep lists what stays; you keep the others": _cutting(index=_others),
-        "you keep the first len(keep) channels; keep those in keep": _cutting(
-            index=lambda keep, size: torch.arange(len(keep))
-        ),
-        "the order counts: keep says which old channel comes first": _cutting(
-            index=lambda keep, size: keep.sort().values
-        ),
-        "the channels are zero, but still there": _cutting(cut=_zeroed),
-        "the bias has an entry for each row: cut it with them": _cutting(
-            tensors=lambda module, axis: (
-                [*module.parameters(), *module.buffers()]
-                if isinstance(module, nn.BatchNorm2d)
-                else [module.weight]
-            )
-        ),
-        "running_mean and running_var are plain tensors, not parameters": _learned,
-        "the parameters cannot be trained: wrap them by nn.Parameter": _frozen,
-        "the network handed over is changed; begin with copy.deepcopy(model)": (
-            _in_place
-        ),
-    },
-).check
+)
+lab.step("any group", "layers with a bias", _with_biases)
+lab.step("any group", "groups of a residual network", _residual)
+lab.mistake(NO_RETURN, lambda model, group, keep: None)
+lab.mistake(
+    "the network returned is the old one, uncut: cut the copy's tensors",
+    lambda model, group, keep: copy.deepcopy(model),
+)
+lab.mistake(
+    "a BatchNorm keeps an entry for each channel: cut its four tensors too",
+    _cutting(tensors=_no_norms),
+)
+lab.mistake(
+    "running_mean and running_var have one entry a channel: they are buffers",
+    _cutting(tensors=lambda module, axis: [*module.parameters()]),
+)
+lab.mistake(
+    "weight alone is cut; biases and statistics have an entry a channel, too",
+    _cutting(tensors=lambda module, axis: [module.weight]),
+)
+lab.mistake(
+    "a BatchNorm has a bias, too: cut it with its weight",
+    _cutting(tensors=lambda module, axis: [module.weight, *module.buffers()]),
+)
+lab.mistake(
+    "members of axis 1 are as they were: cut their columns, too",
+    _cutting(
+        tensors=lambda module, axis: (
+            [] if axis else [*module.parameters(), *module.buffers()]
+        )
+    ),
+)
+lab.mistake(
+    "axis 1 means columns, weight[:, keep]; you cut rows",
+    _cutting(axis_of=lambda axis: 0),
+)
+lab.mistake("keep lists what stays; you keep the others", _cutting(index=_others))
+lab.mistake(
+    "you keep the first len(keep) channels; keep those in keep",
+    _cutting(index=lambda keep, size: torch.arange(len(keep))),
+)
+lab.mistake(
+    "the order counts: keep says which old channel comes first",
+    _cutting(index=lambda keep, size: keep.sort().values),
+)
+lab.mistake("the channels are zero, but still there", _cutting(cut=_zeroed))
+lab.mistake(
+    "the bias has an entry for each row: cut it with them",
+    _cutting(
+        tensors=lambda module, axis: (
+            [*module.parameters(), *module.buffers()]
+            if isinstance(module, nn.BatchNorm2d)
+            else [module.weight]
+        )
+    ),
+)
+lab.mistake("running_mean and running_var are plain tensors, not parameters", _learned)
+lab.mistake("the parameters cannot be trained: wrap them by nn.Parameter", _frozen)
+lab.mistake(
+    "the network handed over is changed; begin with copy.deepcopy(model)", _in_place
+)
 
 
+@lab.exercise("7.5", points={"idea": 2, "any group": 1})
 def group_importance(model: nn.Module, group: set[Member]) -> Tensor:
     members = [(model.get_submodule(name).weight, axis) for name, axis in group]
     total = [0.0] * members[0][0].shape[members[0][1]]
@@ -751,70 +746,69 @@ def _any_groups(ask: Trial) -> None:
         ask(model, set(group))
 
 
-check_group_importance = _lab.exercise(
-    "7.5",
-    group_importance,
-    parameters=("model", "group"),
-    groups={"idea": 2, "any group": 1},
-    read="Hint 1 of exercise 7.5, just below",
-    steps=(
-        Step("idea", "two channels by hand", _by_hand),
-        Step(
-            "idea",
-            "a chain",
-            lambda ask: ask(_vgg(ask), set(CHAIN)),
-        ),
-        Step(
-            "any group",
-            "linear layers",
-            lambda ask: ask(drawn(MLP(5, (4, 3), 2), ask.rng), set(PERCEPTRON)),
-        ),
-        Step("any group", "groups of a residual network", _any_groups),
-    ),
-    mistakes={
-        NO_RETURN: lambda model, group: None,
-        "axis 1 means columns; you sum over rows of every member": _importance(
-            axis_of=lambda axis: 0
-        ),
-        "that is one number for the whole group; asked is one a channel": _importance(
-            finish=lambda total, count: total.sum()
-        ),
-        "the columns that read the channel are missing: members of axis 1": _importance(
-            members=lambda module, axis: axis == 0
-        ),
-        "the rows that make the channel are missing: members of axis 0": _importance(
-            members=lambda module, axis: axis == 1
-        ),
-        "the weights of the BatchNorms are missing": _importance(
-            members=lambda module, axis: not _is_norm(module)
-        ),
-        "no root is asked for: the sum of the squares itself": _importance(
-            finish=lambda total, count: total.sqrt()
-        ),
-        "that adds up norms; add up the squares": _importance(
-            reduce=lambda part: part.square().sum().sqrt()
-        ),
-        "that is the sum of magnitudes; square instead": _importance(
-            reduce=lambda part: part.abs().sum()
-        ),
-        "that is a plain sum, in which +1 and -1 cancel; square first": _importance(
-            reduce=lambda part: part.sum()
-        ),
-        "you add up first and square then; square each weight": _importance(
-            reduce=lambda part: part.sum().square()
-        ),
-        "no division by the mean is asked for: the sums themselves": _importance(
-            finish=lambda total, count: total / total.mean()
-        ),
-        "the biases are in it, too; only `weight` counts": _biases_too,
-        "that is a mean of squares within each member; asked is the sum": _importance(
-            reduce=lambda part: part.square().mean()
-        ),
-        "that is the mean over the members; asked is the sum": _importance(
-            finish=lambda total, count: total / count
-        ),
-        "right, but in float64; return the weights' own type, float32": _importance(
-            finish=lambda total, count: total.double()
-        ),
-    },
-).check
+lab.step("idea", "two channels by hand", _by_hand)
+lab.step("idea", "a chain", lambda ask: ask(_vgg(ask), set(CHAIN)))
+lab.step(
+    "any group",
+    "linear layers",
+    lambda ask: ask(drawn(MLP(5, (4, 3), 2), ask.rng), set(PERCEPTRON)),
+)
+lab.step("any group", "groups of a residual network", _any_groups)
+lab.mistake(NO_RETURN, lambda model, group: None)
+lab.mistake(
+    "axis 1 means columns; you sum over rows of every member",
+    _importance(axis_of=lambda axis: 0),
+)
+lab.mistake(
+    "that is one number for the whole group; asked is one a channel",
+    _importance(finish=lambda total, count: total.sum()),
+)
+lab.mistake(
+    "the columns that read the channel are missing: members of axis 1",
+    _importance(members=lambda module, axis: axis == 0),
+)
+lab.mistake(
+    "the rows that make the channel are missing: members of axis 0",
+    _importance(members=lambda module, axis: axis == 1),
+)
+lab.mistake(
+    "the weights of the BatchNorms are missing",
+    _importance(members=lambda module, axis: not _is_norm(module)),
+)
+lab.mistake(
+    "no root is asked for: the sum of the squares itself",
+    _importance(finish=lambda total, count: total.sqrt()),
+)
+lab.mistake(
+    "that adds up norms; add up the squares",
+    _importance(reduce=lambda part: part.square().sum().sqrt()),
+)
+lab.mistake(
+    "that is the sum of magnitudes; square instead",
+    _importance(reduce=lambda part: part.abs().sum()),
+)
+lab.mistake(
+    "that is a plain sum, in which +1 and -1 cancel; square first",
+    _importance(reduce=lambda part: part.sum()),
+)
+lab.mistake(
+    "you add up first and square then; square each weight",
+    _importance(reduce=lambda part: part.sum().square()),
+)
+lab.mistake(
+    "no division by the mean is asked for: the sums themselves",
+    _importance(finish=lambda total, count: total / total.mean()),
+)
+lab.mistake("the biases are in it, too; only `weight` counts", _biases_too)
+lab.mistake(
+    "that is a mean of squares within each member; asked is the sum",
+    _importance(reduce=lambda part: part.square().mean()),
+)
+lab.mistake(
+    "that is the mean over the members; asked is the sum",
+    _importance(finish=lambda total, count: total / count),
+)
+lab.mistake(
+    "right, but in float64; return the weights' own type, float32",
+    _importance(finish=lambda total, count: total.double()),
+)

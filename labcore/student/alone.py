@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
-from ..checks.engine.exercise import CheckFailed, Exercise, Verdict
-from ..checks.engine.trial import lent
+from ..checks.engine.exercise import Exercise, Verdict
+from ..checks.engine.watch import lent
 from .cells import borrowed, plain
 from .kernel import DATA
 
@@ -41,7 +41,6 @@ def _verdicts(
     lend: list[list[str]],
     answers: list[str],
     others: list[str],
-    check: str,
     seeds: list[int],
 ) -> Iterator[dict]:
     exercise = _exercise(lab, name)
@@ -65,21 +64,9 @@ def _verdicts(
         message = f"[{exercise.id} {name}] its cell cannot run: {_last_line(error)}"
         yield title | asdict(Verdict("error", 0, exercise.points, message))
         return
-    around = _around(check, space)
     for seed in seeds:
-        yield title | asdict(_verdict(exercise, check, around, seed)) | {"seed": seed}
-
-
-def _around(check: str, space: dict) -> dict:
-    """What the check cell sees: the answer, and grading's data if it asks for it.
-
-    The answer itself sees no bench, here as in grading.
-    """
-    if "bench" not in check:
-        return space
-    from labcore import workbench
-
-    return space | {"bench": workbench("fashion")}
+        verdict = _verdict(exercise, space.get(name), seed)
+        yield title | asdict(verdict) | {"seed": seed}
 
 
 def _exercise(lab: str, name: str) -> Exercise:
@@ -92,17 +79,13 @@ def _execute(source: str, file: str, space: dict) -> None:
     exec(compile(source, file, "exec", dont_inherit=True), space)
 
 
-def _verdict(exercise: Exercise, check: str, around: dict, seed: int) -> Verdict:
-    verdicts: list[Verdict] = []
+def _verdict(exercise: Exercise, answer, seed: int) -> Verdict:
     try:
-        with _settings({SEED: str(seed), PRECISION: "fp32"}), _recorded(verdicts):
-            _execute(check, f"<check {exercise.id}>", around)
-    except CheckFailed:
-        pass
+        with _settings({SEED: str(seed), PRECISION: "fp32"}):
+            return exercise.run(answer, seed=seed)
     except (Exception, SystemExit) as error:
         message = f"[{exercise.id} {exercise.name}] {_last_line(error)}"
         return Verdict("error", 0, exercise.points, message)
-    return verdicts[-1]
 
 
 def _last_line(error: BaseException) -> str:
@@ -121,20 +104,3 @@ def _settings(wanted: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _recorded(verdicts: list[Verdict]) -> Iterator[None]:
-    """What the check cell prints or raises carries no points; its verdicts do."""
-    original = Exercise.run
-
-    def run(self: Exercise, answer, **how) -> Verdict:
-        verdict = original(self, answer, **how)
-        verdicts.append(verdict)
-        return verdict
-
-    Exercise.run = run
-    try:
-        yield
-    finally:
-        Exercise.run = original

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -15,11 +16,13 @@ from ..runtime import LabError
 __all__ = [
     "NUMBERED",
     "digest",
+    "function_asked",
     "grading",
     "normalise",
     "notebook_text",
     "parse_notebook",
     "read_notebook",
+    "same_name",
     "tags",
     "write_bytes",
 ]
@@ -113,6 +116,26 @@ def grading(cell: NotebookNode) -> dict:
     """The cell's nbgrader metadata; empty where it has none."""
     found = cell.metadata.get("nbgrader")
     return found if isinstance(found, dict) else {}
+
+
+def same_name(grade_id: str, function: str) -> bool:
+    """Whether a cell of this id is about this function: n-of-m, check-n-of-m, NOfM."""
+    letters = grade_id.removeprefix("check-").replace("-", "")
+    return letters == function.replace("_", "").lower()
+
+
+def function_asked(check: NotebookNode, stub: str) -> str:
+    """What a check cell checks: the function or class of its id in the released cell
+    for the answer."""
+    grade_id = grading(check)["grade_id"]
+    for node in ast.parse(stub).body:
+        name = getattr(node, "name", "")
+        if same_name(grade_id, name):
+            return name
+    raise LabError(
+        f"The cell {grade_id!r} checks a function that the cell above does not ask "
+        "for: the lab is damaged, so fetch it again."
+    )
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from ..runtime import LabError
 from .cells import LONGEST_CELL
 from .gather import gathered
-from .notebooks import grading, tags
+from .notebooks import function_asked, grading, tags
 
 __all__ = ["IMPORT", "Row", "Task", "tasks", "written"]
 
@@ -45,7 +45,6 @@ class Task:
     lab: str
     name: str
     points: float
-    check: str
     answers: list[str]
     prepare: list[str]
     lend: list[tuple[str, str]]
@@ -60,7 +59,6 @@ class Task:
             "lend": self.lend,
             "others": self.others,
             "answers": self.answers,
-            "check": self.check,
             "seeds": seeds,
         }
         return f"{IMPORT}; alone.show_verdicts({json.dumps(task)!r})"
@@ -124,29 +122,16 @@ def tasks(
             answers.append(cell.source)
             stub = released.source
         elif grading(cell).get("grade"):
-            points, name = grading(cell).get("points", 0), _asked(cell)
+            points, name = grading(cell).get("points", 0), function_asked(cell, stub)
             if answers:
                 answers[-1] = gathered(answers[-1], stub, name, others)
-            found.append(
-                Task(lab, name, points, cell.source, answers, prepare, [], others)
-            )
+            found.append(Task(lab, name, points, answers, prepare, [], others))
             answers = []
     for task in found:
         task.lend = [(owner, name) for name, owner in own] + [
             (lab, other.name) for other in found if other is not task
         ]
     return found
-
-
-def _asked(cell: NotebookNode) -> str:
-    """The function that a check cell checks."""
-    match = re.search(r"\bcheck_(\w+)\(", cell.source)
-    if not match:
-        raise LabError(
-            f"The check cell {cell.id!r} calls no check_...: the lab in labs/ is "
-            "damaged, fetch it again."
-        )
-    return match[1]
 
 
 def written(nb: NotebookNode, lab: NotebookNode) -> list[Row]:

@@ -1,1 +1,1 @@
-"""What every check is made of."""
+"""What every check is made of: `exercise` first, then `trial`, which asks an answer."""

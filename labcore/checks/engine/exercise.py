@@ -1,27 +1,53 @@
-"""The engine under every check: ordered steps, exact messages, points by group.
+"""An exercise: its reference, its steps from cheap to deep, its known mistakes.
 
-A check touches an answer only by calling it with tensors, numbers, dicts or networks,
-and reads back values of these kinds and the inputs it handed over. So grading can call
-an answer in another process, through a proxy.
+A lab's module declares them from top to bottom, each step and mistake below the
+exercise that it belongs to:
+
+    lab = Lab(__name__)
+
+    @lab.exercise("1.1", points={"idea": 2, "any tensor": 2})
+    def get_sparsity(tensor):
+        ...
+
+    lab.step("idea", "no zeros", lambda ask: ask(torch.ones(3)))
+
+    @lab.mistake("that is a percentage; a sparsity lies between 0 and 1")
+    def _(tensor):
+        return 100 * get_sparsity(tensor)
+
+A check touches an answer only by calling it, and reads back tensors, numbers, dicts,
+networks and the inputs it handed over.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
+import re
 import sys
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from labcore import runtime
-from labcore.checks.engine.trial import Trial, Unwritten, Wrong, lent
+from labcore.checks.engine.message import message
+from labcore.checks.engine.trial import Trial, Unwritten, Wrong
+from labcore.checks.engine.watch import lent
 from labcore.runtime import LabError
 
-__all__ = ["CheckFailed", "CheckTodo", "Exercise", "Lab", "Step", "Verdict"]
+__all__ = [
+    "REFUSED",
+    "CheckFailed",
+    "CheckTodo",
+    "Exercise",
+    "Fold",
+    "Lab",
+    "Mistake",
+    "Step",
+    "Verdict",
+]
 
-WIDTH, LINES = 88, 8
 # rooms that do what an exercise asks for: an answer has to do it itself
 REFUSED = ("labcore.measure", "labcore.scan", "labcore.checks")
 
@@ -54,149 +80,215 @@ class Step:
     run: Callable[[Trial], object]
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong function, called with all arguments in order, and the sentence for it."""
+
+    sentence: str
+    function: Callable
+    help: str = ""  # what its Help fold in the lab says
+
+    @property
+    def words(self) -> str:
+        """What the fold quotes: the sentence up to its first `;` or `:`."""
+        return re.split("[;:]", self.sentence)[0]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Help with messages that have any of these words."""
+
+    words: list[str]
+    text: str
+
+
 @dataclass(eq=False)
 class Exercise:
-    """One exercise: its oracle, its steps from cheap to deep, its known mistakes.
+    """What one check knows.
 
-    spec       naive, readable, right; its name is the name of the function asked for
-    points     points of each group of steps, in the order in which they are earned
-    mistakes   sentence -> the wrong function it describes, called with all arguments
-               in order; shown only where it explains every result so far
-    read       where a student finds help
+    reference  naive, readable, right; its name is the name of the function asked for
+    points     of each group of steps, in the order in which they are earned
     refused    modules whose functions an answer must not call
+    help       the Help folds that no mistake brings: words of a message -> text
     """
 
     id: str
-    spec: Callable
-    parameters: tuple[str, ...]
-    groups: Mapping[str, int]
-    read: str
-    steps: Sequence[Step]
-    mistakes: Mapping[str, Callable] = field(default_factory=dict)
+    reference: Callable
+    points_of: Mapping[str, int]
     refused: tuple[str, ...] = REFUSED
-
-    def __post_init__(self) -> None:
-        if unknown := {step.group for step in self.steps} ^ set(self.groups):
-            raise ValueError(f"{self.name}: groups without steps or points: {unknown}")
-        titles = [step.title for step in self.steps]
-        if len(set(titles)) < len(titles):
-            raise ValueError(f"{self.name}: two steps have the same title: {titles}")
+    steps: list[Step] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+    help: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.spec.__name__
+        return self.reference.__name__
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.reference).parameters)
 
     @property
     def points(self) -> int:
-        return sum(self.groups.values())
+        return sum(self.points_of.values())
 
     def check(self, answer, *, bench=None) -> None:
-        """Print ok or TODO; raise CheckFailed where the answer is wrong."""
-        verdict = self.run(answer, bench=bench)
+        """Print ok or TODO; raise CheckFailed where the answer is wrong.
+
+        bench   accepted for notebooks of earlier terms, and not used
+        """
+        verdict = self.run(answer)
         if verdict.status in ("failed", "partial"):
             raise CheckFailed(verdict.message)
         if verdict.status != "passed" and runtime.strict():
             raise CheckTodo(verdict.message)
         print(verdict.message)
 
-    def run(self, answer, *, bench=None, seed: int | None = None) -> Verdict:
+    def run(self, answer, *, seed: int | None = None) -> Verdict:
         """Take the steps in order up to the first that fails. Prints nothing."""
         seed = runtime.check_seed() if seed is None else seed
         if getattr(answer, "lent", None) is self:
             text = "LENT  the reference stands in; write your own for the points"
             return self._verdict("lent", 0, text)
-        passed: list[Step] = []
         history: list[tuple] = []
-        for number, step in enumerate(self.steps):
+        for done, step in enumerate(self.steps):
             try:
-                self._take(step, self._draw(seed, step), answer, bench, history)
+                self._take(step, self._seed_of(step, seed), answer, history)
             except Unwritten as todo:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
-                earned = self._points(passed)
-                title = (
-                    f"FAILED at step {number + 1} of {len(self.steps)}: {step.title}"
-                )
-                lines = wrong.lines | {"read": self.read}
-                status = "partial" if earned else "failed"
-                return self._verdict(status, earned, title, lines, wrong.picture)
-            passed.append(step)
-        titles = ", ".join(step.title for step in passed)
-        text = f"ok    {len(passed)} of {len(self.steps)}: {titles}"
+                return self._wrong(done, wrong)
+        titles = ", ".join(step.title for step in self.steps)
+        total = len(self.steps)
+        text = f"ok    {total} of {total}: {titles}"
         return self._verdict("passed", self.points, text)
 
-    def _draw(self, seed: int, step: Step) -> int:
-        """The seed of one step's inputs: a step more changes no other's."""
+    def _seed_of(self, step: Step, seed: int) -> int:
+        """A step's own, so that a new step changes no other's inputs."""
         text = f"{seed} {self.id} {step.title}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
-    def _take(self, step: Step, seed: int, answer, bench, history: list) -> None:
+    def _take(self, step: Step, seed: int, answer, history: list) -> None:
         """One step, in which new networks are seeded; torch's own draws go on after."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rng = torch.Generator().manual_seed(seed)
-            step.run(Trial(self, answer, rng, bench, history))
+            step.run(Trial(self, answer, rng, history))
 
-    def _points(self, passed: list[Step]) -> int:
-        """Points of the groups all of whose steps are among those passed."""
-        open_groups = {step.group for step in self.steps[len(passed) :]}
-        return sum(p for group, p in self.groups.items() if group not in open_groups)
+    def _wrong(self, done: int, wrong: Wrong) -> Verdict:
+        """The verdict where the step after the first `done` ones failed."""
+        earned = self._points_after(done)
+        title = f"FAILED at step {done + 1} of {len(self.steps)}: "
+        title += self.steps[done].title
+        lines = wrong.lines | {"read": self._read(wrong.lines)}
+        status = "partial" if earned else "failed"
+        return self._verdict(status, earned, title, lines, wrong.picture)
 
-    def _verdict(
-        self,
-        status: str,
-        points: int,
-        title: str,
-        lines: Mapping[str, str] | None = None,
-        picture: Sequence[str] = (),
-    ) -> Verdict:
-        head = _fold(f"[{self.id} {self.name}] ", title, 2)
-        rows = [
-            _fold(f"  {label:<9} ", text, 2) for label, text in (lines or {}).items()
-        ]
-        room = LINES - len(head) - len(rows)  # lines left for what had to be folded
-        shown = head
-        for row in rows:
-            extra = row[1 : 1 + max(0, room)]
-            room -= len(extra)
-            shown = shown + row[:1] + extra
-            if len(row) > 1 + len(extra):
-                shown[-1] = shown[-1][: WIDTH - 4].rstrip(" .") + " ..."
-        message = "\n".join([*shown, *picture])
-        return Verdict(status, points, self.points, message)
+    def _points_after(self, done: int) -> int:
+        """Points of the groups all of whose steps are among the first `done`."""
+        still_open = {step.group for step in self.steps[done:]}
+        return sum(
+            points
+            for group, points in self.points_of.items()
+            if group not in still_open
+        )
 
+    def _read(self, lines: Mapping[str, str]) -> str:
+        """Where a student finds help: in the fold of the lab that has these words."""
+        said = " ".join(lines.get(label, "") for label in ("likely", "got"))
+        for fold in self.folds:
+            if words := next((words for words in fold.words if words in said), ""):
+                return f'Help "{words}", just below'
+        return f"Hint 1 of exercise {self.id}, just below"
 
-def _fold(label: str, text: str, most: int) -> list[str]:
-    """`label` and `text` on at most `most` lines, the later ones indented below it."""
-    return textwrap.wrap(
-        "".join(c if c.isprintable() else " " for c in text),
-        WIDTH,
-        initial_indent=label,
-        subsequent_indent=" " * min(len(label), 12),
-        max_lines=most,
-        placeholder=" ...",
-        break_on_hyphens=False,
-    )
+    @property
+    def folds(self) -> list[Fold]:
+        """The Help folds that the lab shows below this exercise's hints."""
+        words_of: dict[str, list[str]] = {}
+        for mistake in self.mistakes:
+            if mistake.help:
+                words_of.setdefault(mistake.help, []).append(mistake.words)
+        for words, text in self.help.items():
+            words_of.setdefault(text, []).append(words)
+        return [Fold(words, text) for text, words in words_of.items()]
+
+    def _verdict(self, status: str, points: int, title: str, *below) -> Verdict:
+        text = message(f"[{self.id} {self.name}] {title}", *below)
+        return Verdict(status, points, self.points, text)
 
 
 class Lab:
-    """The exercises of one notebook, by the name of the function asked for."""
+    """The exercises of one notebook, by the name of the function asked for.
 
-    def __init__(self) -> None:
+    The module that declares them gets a `check_...` for each.
+    """
+
+    def __init__(self, module: str) -> None:
+        self.module = module
         self.exercises: dict[str, Exercise] = {}
 
-    def exercise(self, id: str, spec: Callable, **parts) -> Exercise:
-        exercise = Exercise(id, spec, **parts)
-        self.exercises[exercise.name] = exercise
-        return exercise
+    def exercise(
+        self, id: str, points: Mapping[str, int], refused: tuple[str, ...] = REFUSED
+    ) -> Callable[[Callable], Callable]:
+        """Decorates the reference; what follows belongs to this exercise."""
 
-    def lend(self, name: str) -> None:
-        """Put the reference of an exercise in place, so that the lab can go on."""
+        def declare(reference: Callable) -> Callable:
+            made = Exercise(id, reference, points, refused)
+            self.exercises[made.name] = made
+            setattr(sys.modules[self.module], f"check_{made.name}", made.check)
+            return reference
+
+        return declare
+
+    def step(self, group: str, title: str, run: Callable | None = None) -> Callable:
+        """One more step: a decorator, or called with the function itself."""
+
+        def declare(run: Callable) -> Callable:
+            exercise = self._last()
+            if group not in exercise.points_of:
+                raise ValueError(f"{exercise.name} gives no points for {group!r}")
+            if title in (step.title for step in exercise.steps):
+                raise ValueError(f"{exercise.name} has two steps named {title!r}")
+            exercise.steps.append(Step(group, title, run))
+            return run
+
+        return declare(run) if run else declare
+
+    def mistake(
+        self, sentence: str, function: Callable | None = None, *, help: str = ""
+    ) -> Callable:
+        """One more known mistake: a decorator, or called with the function itself.
+
+        Its sentence is shown where it explains every result so far, and where it comes
+        with `help` the message points to the fold of the lab that says this.
+        """
+
+        def declare(function: Callable) -> Callable:
+            self._last().mistakes.append(Mistake(sentence, function, help))
+            return function
+
+        return declare(function) if function else declare
+
+    def help(self, words: str, text: str) -> None:
+        """A Help fold for messages with these words that no known mistake explains."""
+        self._last().help[words] = text
+
+    def lend(self, name: str) -> Callable:
+        """The reference of an exercise: f = lab.lend("f") lets the lab go on."""
         if name not in self.exercises:
             raise LabError(
                 f"There is no exercise {name!r} here: "
                 f"choose one of {', '.join(self.exercises)}."
             )
-        reference = lent(self.exercises[name])
-        sys._getframe(1).f_globals[name] = reference
-        print(self.exercises[name].run(reference).message)
+        exercise = self.exercises[name]
+        call = f'{name} = {self.module.split(".")[-1]}.lend("{name}")'
+        print(
+            f"[{exercise.id} {name}] LENT  {call} lets the reference stand in, for no "
+            "points"
+        )
+        return lent(exercise)
+
+    def _last(self) -> Exercise:
+        if not self.exercises:
+            raise ValueError("a step or mistake stands above the first exercise")
+        return next(reversed(self.exercises.values()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+import labcore
 from labcore.checks.engine.compare import clone, common_cause, difference, same, show
 from labcore.checks.engine.picture import bars_picture, mask_picture
-from labcore.runtime import LabError
+from labcore.checks.engine.watch import Watched, watched
 
 if TYPE_CHECKING:
     from labcore.checks.engine.exercise import Exercise
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 STUBS = ("", "exercise not done yet")
 # files whose lines tell a student nothing: ours, Python's, those of packages
 NOT_THE_STUDENTS = (
-    str(Path(__file__).parents[2]),
+    str(Path(labcore.__file__).parent),
     *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
     "<frozen",
 )
 
-__all__ = ["Trial", "Unwritten", "Wrong", "lent"]
+__all__ = ["Trial", "Unwritten", "Wrong"]
 
 
 class Unwritten(Exception):
@@ -52,47 +52,44 @@ class Trial:
     exercise: Exercise
     answer: object
     rng: torch.Generator
-    bench: object
     # what was answered rightly: (how to ask a known mistake the same, the answer)
     history: list[tuple[Callable, object]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        if self.bench is None:
-            self.bench = _NoBench()
-
     def __call__(self, *args, **kwargs) -> object:
-        """Ask, and hold the result and the inputs afterwards against the spec's."""
+        """Ask, and hold result and inputs afterwards against those of the reference."""
         args = tuple(clone(a) if isinstance(a, dict | list) else a for a in args)
-        spec_args, spec_kwargs = clone(args), clone(kwargs)
-        before = clone(args)
+        before, expected_args = clone(args), clone(args)
         given = self._given(args, kwargs)
-        expected = self.exercise.spec(*spec_args, **spec_kwargs)
+        expected = self.exercise.reference(*expected_args, **clone(kwargs))
         got = self.call(*args, **kwargs)
+
+        def asked(mistaken: Callable):
+            return self._outcome(mistaken, before, kwargs)[0]
+
         if not same(expected, got):
-            expected_text, got_text = difference(expected, got)
-            self.wrong(
-                given=given,
-                expected=expected_text,
-                got=got_text,
-                likely=self.known_mistake(before, kwargs, got)
-                or common_cause(expected, got),
-                picture=mask_picture(expected, got),
-            )
-        if not same(spec_args, args):
-            place = [same(*pair) for pair in zip(spec_args, args, strict=True)].index(0)
-            untouched = same(before, spec_args)
-            expected_text, got_text = difference(spec_args[place], args[place])
-            name = self.exercise.parameters[place]
-            self.wrong(
-                given=given,
-                expected=f"{name} unchanged" if untouched else expected_text,
-                got=f"{name} is now {got_text}",
-                likely=_in_place(before[place], args[place])
-                if untouched
-                else self.known_mistake(before, kwargs, got, after=args),
-            )
-        self.history.append((lambda f: self._outcome(f, before, kwargs)[0], got))
+            self._differs(expected, got, given, asked)
+        if not same(expected_args, args):
+            changed = self._changed_arguments(before, expected_args, args, kwargs, got)
+            self.wrong(given=given, **changed)
+        self.history.append((asked, got))
         return got
+
+    def _changed_arguments(self, before, expected, args, kwargs, got) -> dict[str, str]:
+        """The lines about the first argument that is not what it should be by now."""
+        pairs = enumerate(zip(expected, args, strict=True))
+        place = next(at for at, pair in pairs if not same(*pair))
+        expected_text, got_text = difference(expected[place], args[place])
+        name = self.exercise.parameters[place]
+        if same(before, expected):
+            expected_text = f"{name} unchanged"
+            likely = _in_place(before[place], args[place])
+        else:
+            likely = self.known_mistake(before, kwargs, got, after=args)
+        return {
+            "expected": expected_text,
+            "got": f"{name} is now {got_text}",
+            "likely": likely,
+        }
 
     def call(self, *args, **kwargs):
         """The answer's result alone; whatever it raises becomes a finding."""
@@ -110,28 +107,32 @@ class Trial:
         or of whose result only a part matters.
 
         Its docstring tells the reader what it does, before the arguments.
-        oracle   what the answer is held against, where that is not the spec
+        oracle   what the answer is held against, where that is not the reference
         names    of the arguments, where these are not the answer's
         """
-        expected = scenario(oracle or self.exercise.spec, *clone(args))
+        expected = scenario(oracle or self.exercise.reference, *clone(args))
         before, given = clone(args), self._given(args, {}, names)
         given = f"{scenario.__doc__}; {given}"
 
         def played(answer: Callable):
+            # a copy: what an answer does to it must not reach the steps that share it
             return scenario(answer, *clone(before))
 
-        # a copy: what an answer does to it must not reach the steps that share it
-        got = self._guarded(lambda watch: played(_Watched(self.answer, watch)), given)
+        got = self._guarded(lambda watch: played(Watched(self.answer, watch)), given)
         if not same(expected, got):
-            expected_text, got_text = difference(expected, got)
-            self.wrong(
-                given=given,
-                expected=expected_text,
-                got=got_text,
-                likely=self._first_like(got, played) or common_cause(expected, got),
-                picture=bars_picture(expected, got) or mask_picture(expected, got),
-            )
+            self._differs(expected, got, given, played)
         self.history.append((played, got))
+
+    def _differs(self, expected, got, given: str, asked: Callable) -> None:
+        """The finding for a wrong result; `asked(mistake)` would ask a mistake so."""
+        expected_text, got_text = difference(expected, got)
+        self.wrong(
+            given=given,
+            expected=expected_text,
+            got=got_text,
+            likely=self._first_like(got, asked) or common_cause(expected, got),
+            picture=bars_picture(expected, got) or mask_picture(expected, got),
+        )
 
     def _guarded(self, ask: Callable[[Callable], object], given: str):
         """`ask(watch)`, which calls the answer by `watch(answer, ...)` only."""
@@ -144,7 +145,7 @@ class Trial:
         forbidden: list[str] = []
         result = failure = None
         try:
-            result = ask(functools.partial(_watch, self.exercise, forbidden))
+            result = ask(functools.partial(watched, self.exercise, forbidden))
         except NotImplementedError as error:
             if str(error) in STUBS:  # torch raises it too, with texts of its own
                 raise Unwritten(self._unwritten(error)) from None
@@ -184,18 +185,18 @@ class Trial:
 
     def _first_like(self, got, ask: Callable[[Callable], object]) -> str:
         """The sentence of the first mistake that explains `got` and what was right."""
-        tried = [*self.history, (ask, got)]
-        for sentence, mistaken in self.exercise.mistakes.items():
+        tried = [(ask, got), *self.history]  # the newest tells most of them apart
+        for mistake in self.exercise.mistakes:
             try:
-                if all(same(outcome(mistaken), seen) for outcome, seen in tried):
-                    return sentence
+                if all(same(asked(mistake.function), seen) for asked, seen in tried):
+                    return mistake.sentence
             except Exception:  # it cannot even be asked, so it is another mistake
                 continue
         return ""
 
     def _outcome(self, mistaken: Callable, args, kwargs) -> tuple:
         """Its result and its arguments afterwards."""
-        bound = inspect.signature(self.exercise.spec).bind(*args, **kwargs)
+        bound = inspect.signature(self.exercise.reference).bind(*args, **kwargs)
         bound.apply_defaults()  # so that a mistake need not know the names
         inputs = clone(bound.args)
         return mistaken(*inputs), inputs
@@ -220,7 +221,7 @@ class Trial:
     def _unwritten(self, error: NotImplementedError) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1].name
         own = place in (self.exercise.name, "__init__")
-        if own or hasattr(self.exercise.spec, place) or len(place) < 2:
+        if own or hasattr(self.exercise.reference, place) or len(place) < 2:
             return "not written yet; fill the cell above and run again"
         return f"it uses {place}, which is not written yet; write that one first"
 
@@ -245,70 +246,3 @@ def _in_place(before: object, changed: object) -> str:
         "an operation in place (x[...] = or a name ending in _) on the input; work on "
         "a copy"
     )
-
-
-class _NoBench:
-    """Stands in for the workbench where a check was called without one."""
-
-    def __getattr__(self, name: str):
-        raise LabError(
-            "This check measures networks, so it needs the workbench: add bench=bench "
-            "to the call."
-        )
-
-
-class _Watched:
-    """An answer: calls of it, and of its instance's methods where it is a class."""
-
-    def __init__(self, inner, watch: Callable) -> None:
-        self._inner, self._watch = inner, watch
-
-    def __call__(self, *args):
-        made = self._watch(self._inner, *args)
-        is_class = isinstance(self._inner, type)
-        return _Watched(made, self._watch) if is_class else made
-
-    def __getattr__(self, name: str):
-        value = getattr(self._inner, name)
-        return functools.partial(self._watch, value) if callable(value) else value
-
-
-def _watch(exercise: Exercise, entered: list[str], function: Callable, *args, **kwargs):
-    """Call it; the names of refused labcore functions it enters go into `entered`."""
-
-    def profile(frame, event: str, _arg) -> None:
-        if event != "call" or _lenders:  # first what is cheap: it sees every call
-            return
-        module = frame.f_globals.get("__name__", "")
-        if module != __name__ and module.startswith(exercise.refused):
-            entered.append(f"{module}.{frame.f_code.co_name}")
-
-    previous = sys.getprofile()
-    _under_check.append(exercise)
-    sys.setprofile(profile)
-    try:
-        return function(*args, **kwargs)
-    finally:
-        sys.setprofile(previous)
-        _under_check.pop()
-
-
-_under_check: list[Exercise] = []  # the exercise whose answer runs now
-_lenders: list[Exercise] = []  # lent references that run now, on its behalf
-
-
-def lent(exercise: Exercise) -> Callable:
-    """The reference, marked: it helps other exercises but earns nothing in its own."""
-
-    @functools.wraps(exercise.spec)
-    def reference(*args, **kwargs):
-        if exercise in _under_check:  # its own check: this is no answer
-            return exercise.spec(*args, **kwargs)
-        _lenders.append(exercise)
-        try:
-            return exercise.spec(*args, **kwargs)
-        finally:
-            _lenders.pop()
-
-    reference.lent = exercise
-    return reference

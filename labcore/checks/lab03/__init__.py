@@ -10,20 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from labcore.checks.engine.compare import common_cause, show
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
 from labcore.checks.lab03.rehearsal import Rehearsal
 from labcore.nets import MLP, VGG
+from labcore.tracks import workbench
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 Shares = Mapping[str, float]  # layer -> sparsity
 
 
+@lab.exercise("3.1", points={"idea": 3, "leaves no trace": 3})
 def scan_layer(
     model: nn.Module,
     name: str,
@@ -180,42 +182,28 @@ def _kept_instead(model, name, sparsities, images, labels):
     return dict(zip(sparsities, found.values(), strict=True))
 
 
-check_scan_layer = _lab.exercise(
-    "3.1",
-    scan_layer,
-    parameters=("model", "name", "sparsities", "images", "labels"),
-    groups={"idea": 3, "leaves no trace": 3},
-    read="Hint 1 of exercise 3.1, just below",
-    steps=(
-        Step("idea", "one sparsity", lambda ask: _numbers_alone(ask, [0.5])),
-        Step(
-            "idea", "three sparsities", lambda ask: _numbers_alone(ask, [0.2, 0.5, 1.0])
-        ),
-        Step(
-            "leaves no trace",
-            "falling order",
-            lambda ask: ask(*_case(ask, [0.75, 0.25])),
-        ),
-        Step("leaves no trace", "other layers", _other_layers),
-        Step("leaves no trace", "a layer in a block", _blocks),
-    ),
-    mistakes={
-        "each sparsity needs the dense weight again; yours finds it already pruned": (
-            _one_after_the_other
-        ),
-        "you prune every layer; only the named one is to be pruned": _every_layer,
-        "that is a share; asked is percent": _mapped(lambda value: value / 100),
-        "that is the dense network's accuracy each time: prune, and then evaluate": (
-            _of_dense
-        ),
-        "that is what is lost; asked is the accuracy": _loss_of_accuracy,
-        "you keep the share that has to go": _kept_instead,
-        "that is the share of wrong answers": _wrong_answers,
-        "the largest weights are gone; the smallest have to go": _largest_first,
-    },
-).check
+lab.step("idea", "one sparsity", lambda ask: _numbers_alone(ask, [0.5]))
+lab.step("idea", "three sparsities", lambda ask: _numbers_alone(ask, [0.2, 0.5, 1.0]))
+lab.step("leaves no trace", "falling order", lambda ask: ask(*_case(ask, [0.75, 0.25])))
+lab.step("leaves no trace", "other layers", _other_layers)
+lab.step("leaves no trace", "a layer in a block", _blocks)
+lab.mistake(
+    "each sparsity needs the dense weight again; yours finds it already pruned",
+    _one_after_the_other,
+)
+lab.mistake("you prune every layer; only the named one is to be pruned", _every_layer)
+lab.mistake("that is a share; asked is percent", _mapped(lambda value: value / 100))
+lab.mistake(
+    "that is the dense network's accuracy each time: prune, and then evaluate",
+    _of_dense,
+)
+lab.mistake("that is what is lost; asked is the accuracy", _loss_of_accuracy)
+lab.mistake("you keep the share that has to go", _kept_instead)
+lab.mistake("that is the share of wrong answers", _wrong_answers)
+lab.mistake("the largest weights are gone; the smallest have to go", _largest_first)
 
 
+@lab.exercise("3.2", points={"idea": 1, "any network": 1})
 def planned_bytes(model: nn.Module, sparsity_dict: Shares) -> int:
     kept = sum(parameter.numel() for parameter in model.parameters())
     for name, sparsity in sparsity_dict.items():
@@ -274,51 +262,43 @@ def _cut_off(model, sparsity_dict):
     return 4 * kept
 
 
-check_planned_bytes = _lab.exercise(
-    "3.2",
-    planned_bytes,
-    parameters=("model", "sparsity_dict"),
-    groups={"idea": 1, "any network": 1},
-    read="Hint 1 of exercise 3.2, just below",
-    steps=(
-        Step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.25})),
-        Step(
-            "idea",
-            "two layers",
-            lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.75, "fc2": 0.5}),
-        ),
-        Step("any network", "rounding", _roundings),
-        Step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {})),
-        Step("any network", "layers in blocks", _random_plans),
+lab.step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.25}))
+lab.step(
+    "idea", "two layers", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.75, "fc2": 0.5})
+)
+lab.step("any network", "rounding", _roundings)
+lab.step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {}))
+lab.step("any network", "layers in blocks", _random_plans)
+lab.mistake(
+    "you count the named layers' weights only; all other parameters stay", _named_only
+)
+lab.mistake("biases stay, and take bytes too", _all_weights_only)
+lab.mistake("you round what stays; the rule rounds what goes", _rounded_what_stays)
+lab.mistake(
+    "you take the share that stays for the one that goes",
+    lambda model, plan: planned_bytes(
+        model, {name: 1 - share for name, share in plan.items()}
     ),
-    mistakes={
-        "you count the named layers' weights only; all other parameters stay": (
-            _named_only
-        ),
-        "biases stay, and take bytes too": _all_weights_only,
-        "you round what stays; the rule rounds what goes": _rounded_what_stays,
-        "you take the share that stays for the one that goes": lambda model, plan: (
-            planned_bytes(model, {name: 1 - share for name, share in plan.items()})
-        ),
-        "those are the bytes that go; asked are those that stay": _removed_bytes,
-        "that is a number of values; each takes 4 bytes": lambda model, plan: (
-            planned_bytes(model, plan) // 4
-        ),
-        "those are bits; a byte has 8": lambda model, plan: (
-            8 * planned_bytes(model, plan)
-        ),
-        "biases are not pruned; they stay in full": _biases_too,
-        "int() cuts off; the rule is round()": _cut_off,
-        "those are the dense network's bytes": lambda model, plan: planned_bytes(
-            model, {}
-        ),
-    },
-).check
+)
+lab.mistake("those are the bytes that go; asked are those that stay", _removed_bytes)
+lab.mistake(
+    "that is a number of values; each takes 4 bytes",
+    lambda model, plan: planned_bytes(model, plan) // 4,
+)
+lab.mistake(
+    "those are bits; a byte has 8", lambda model, plan: 8 * planned_bytes(model, plan)
+)
+lab.mistake("biases are not pruned; they stay in full", _biases_too)
+lab.mistake("int() cuts off; the rule is round()", _cut_off)
+lab.mistake(
+    "those are the dense network's bytes", lambda model, plan: planned_bytes(model, {})
+)
 
 
 Scanned = Mapping[str, Mapping[float, float]]  # layer -> sparsity -> accuracy
 
 
+@lab.exercise("3.3", points={"idea": 1, "any plan": 1})
 def predicted_accuracy(dense: float, accuracy: Scanned, sparsity_dict: Shares) -> float:
     predicted = dense
     for name, sparsity in sparsity_dict.items():
@@ -358,66 +338,65 @@ def _each_accuracy(dense, accuracy, plan) -> list[float]:
     return [accuracy[n][s] if s else dense for n, s in plan.items()]
 
 
-check_predicted_accuracy = _lab.exercise(
-    "3.3",
-    predicted_accuracy,
-    parameters=("dense", "accuracy", "sparsity_dict"),
-    groups={"idea": 1, "any plan": 1},
-    read="Hint 1 of exercise 3.3, just below",
-    steps=(
-        Step("idea", "three layers", lambda ask: ask(94.0, SCANNED, THREE)),
-        Step(
-            "idea",
-            "two layers",
-            lambda ask: ask(94.0, SCANNED, {"conv0": 0.5, "conv1": 0.75}),
-        ),
-        Step(
-            "any plan",
-            "a layer left dense",
-            lambda ask: ask(94.0, SCANNED, {"conv0": 0.0, "conv2": 0.75}),
-        ),
-        Step("any plan", "a layer that gains", _gaining),
-        Step("any plan", "nothing pruned", lambda ask: ask(94.0, SCANNED, {})),
-        Step("any plan", "random scans", _random_scan),
+lab.step("idea", "three layers", lambda ask: ask(94.0, SCANNED, THREE))
+lab.step(
+    "idea", "two layers", lambda ask: ask(94.0, SCANNED, {"conv0": 0.5, "conv1": 0.75})
+)
+lab.step(
+    "any plan",
+    "a layer left dense",
+    lambda ask: ask(94.0, SCANNED, {"conv0": 0.0, "conv2": 0.75}),
+)
+lab.step("any plan", "a layer that gains", _gaining)
+lab.step("any plan", "nothing pruned", lambda ask: ask(94.0, SCANNED, {}))
+lab.step("any plan", "random scans", _random_scan)
+lab.mistake(
+    "you subtract the accuracy; subtract what is lost, dense - accuracy",
+    lambda dense, *scan: dense - sum(_each_accuracy(dense, *scan)),
+)
+lab.mistake(
+    "that is the sum of what is lost; asked is dense minus it",
+    lambda dense, *scan: dense - predicted_accuracy(dense, *scan),
+)
+lab.mistake(
+    "that is the lowest of the accuracies; the losses add up",
+    lambda *case: min(_each_accuracy(*case)),
+)
+lab.mistake(
+    "that is the average accuracy; the losses add up",
+    lambda *case: sum(_each_accuracy(*case)) / len(case[2]),
+)
+lab.mistake(
+    "that keeps only the last layer's loss; add them up",
+    lambda *case: _each_accuracy(*case)[-1],
+)
+lab.mistake(
+    "that keeps only the first layer's loss; return after the loop",
+    lambda *case: _each_accuracy(*case)[0],
+)
+lab.mistake(
+    "a layer may gain: let its loss be negative",
+    lambda dense, *scan: (
+        dense - sum(max(0, dense - a) for a in _each_accuracy(dense, *scan))
     ),
-    mistakes={
-        "you subtract the accuracy; subtract what is lost, dense - accuracy": (
-            lambda dense, *scan: dense - sum(_each_accuracy(dense, *scan))
-        ),
-        "that is the sum of what is lost; asked is dense minus it": (
-            lambda dense, *scan: dense - predicted_accuracy(dense, *scan)
-        ),
-        "that is the lowest of the accuracies; the losses add up": (
-            lambda *case: min(_each_accuracy(*case))
-        ),
-        "that is the average accuracy; the losses add up": (
-            lambda *case: sum(_each_accuracy(*case)) / len(case[2])
-        ),
-        "that keeps only the last layer's loss; add them up": (
-            lambda *case: _each_accuracy(*case)[-1]
-        ),
-        "that keeps only the first layer's loss; return after the loop": (
-            lambda *case: _each_accuracy(*case)[0]
-        ),
-        "a layer may gain: let its loss be negative": (
-            lambda dense, *scan: (
-                dense - sum(max(0, dense - a) for a in _each_accuracy(dense, *scan))
-            )
-        ),
-        "a plan whose layers gain may end above the dense one: do not cut it off": (
-            lambda dense, *scan: min(dense, predicted_accuracy(dense, *scan))
-        ),
-        "the sum may fall below zero; that is worth knowing, so do not cut it off": (
-            lambda *case: max(0.0, predicted_accuracy(*case))
-        ),
-    },
-).check
+)
+lab.mistake(
+    "a plan whose layers gain may end above the dense one: do not cut it off",
+    lambda dense, *scan: min(dense, predicted_accuracy(dense, *scan)),
+)
+lab.mistake(
+    "the sum may fall below zero; that is worth knowing, so do not cut it off",
+    lambda *case: max(0.0, predicted_accuracy(*case)),
+)
 
 
 SIZE = 0.25  # of the dense network's bytes
 MARGIN = 15.0  # points of accuracy on val above the uniform choice
 
 
+@lab.exercise(
+    "3.4", points={"fits": 2, "beats uniform": 4}, refused=("labcore.checks.lab",)
+)
 def choose_sparsities() -> dict[str, float]:
     return {
         "backbone.conv1": 0.2,
@@ -441,7 +420,7 @@ def _layers(model: nn.Module) -> dict[str, int]:
 
 def _chosen(ask: Trial) -> dict:
     """The dictionary, if it is one from layers to shares."""
-    chosen, layers = ask.call(), _layers(ask.bench.dense())
+    chosen, layers = ask.call(), _layers(workbench().dense())
     if not isinstance(chosen, Mapping):
         ask.wrong(
             expected="a dictionary from layers to sparsities",
@@ -470,7 +449,7 @@ def _chosen(ask: Trial) -> dict:
 
 
 def _small_enough(ask: Trial) -> None:
-    chosen, model = _chosen(ask), ask.bench.dense()
+    chosen, model = _chosen(ask), workbench().dense()
     dense = planned_bytes(model, {})
     size = planned_bytes(model, chosen) / dense
     if size <= SIZE:
@@ -492,14 +471,14 @@ def _small_enough(ask: Trial) -> None:
 
 
 def _better_than_uniform(ask: Trial) -> None:
-    chosen = _chosen(ask)
-    got, uniform = _accuracy(ask.bench, chosen), _uniform_accuracy(ask.bench)
+    chosen, bench = _chosen(ask), workbench()
+    got, uniform = _accuracy(bench, chosen), _uniform_accuracy(bench)
     if got < uniform + MARGIN:
         ask.wrong(
             expected=f"at least {MARGIN:g} points above the uniform choice, "
             f"which reaches {uniform:.1f} %",
             got=f"{got:.1f} % on val before fine-tuning",
-            likely=_costly_layer(ask.bench, chosen),
+            likely=_costly_layer(bench, chosen),
         )
 
 
@@ -532,24 +511,19 @@ def _accuracy(bench, shares: Shares) -> float:
     return bench.accuracy(model, "val")
 
 
-check_choose_sparsities = _lab.exercise(
-    "3.4",
-    choose_sparsities,
-    parameters=(),
-    groups={"fits": 2, "beats uniform": 4},
-    read="Hint 1 of exercise 3.4, just below",
-    refused=("labcore.checks.lab",),
-    steps=(
-        Step("fits", "a share for each layer", _chosen),
-        Step("fits", "at most a quarter", _small_enough),
-        Step("beats uniform", "better than uniform", _better_than_uniform),
-    ),
-).check
+lab.step("fits", "a share for each layer", _chosen)
+lab.step("fits", "at most a quarter", _small_enough)
+lab.step("beats uniform", "better than uniform", _better_than_uniform)
 
 
 Finetune = Callable[[nn.Module, Callable], object]
 
 
+@lab.exercise(
+    "3.5",
+    points={"rounds": 2, "holds": 2},
+    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
+)
 def prune_in_rounds(
     model: nn.Module, sparsity_dict: Shares, rounds: int, finetune: Finetune
 ) -> None:
@@ -622,38 +596,36 @@ def _train_first(model, plan, rounds, finetune):
         after_step = FineGrainedPruner(model, now).apply
 
 
-check_prune_in_rounds = _lab.exercise(
-    "3.5",
-    prune_in_rounds,
-    parameters=("model", "sparsity_dict", "rounds", "finetune"),
-    groups={"rounds": 2, "holds": 2},
-    read="Hint 1 of exercise 3.5, just below",
-    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
-    steps=(
-        Step("rounds", "one round", _rounds(_handed, 1, fc1=0.5)),
-        Step("rounds", "three rounds", _rounds(_handed, 3, fc1=0.875)),
-        Step("rounds", "two layers", _rounds(_handed, 3, fc1=0.875, fc2=0.5)),
-        Step("holds", "zeros while training", _rounds(_held, 3, fc1=0.875, fc2=0.5)),
-        Step("holds", "the same network", _rounds(_in_the_end, 2, fc1=0.75)),
-        Step("holds", "layers in blocks", _rounds_of_a_vgg),
-    ),
-    mistakes={
-        "you prune to the final share in every round": _loop(lambda s, done, n: s),
-        "the share grows by the same amount each round; it is what stays that is "
-        "multiplied by the same factor": _loop(lambda s, done, n: s * done / n),
-        "the first call of finetune gets the unpruned network: prune before it, and "
-        "count the rounds from 1": _train_first,
-        "you divide the share by the number of rounds, so it never grows": _loop(
-            lambda s, done, n: s / n
-        ),
-        "finetune is called once only, after the last round": lambda m, plan, n, tune: (
-            _loop(_geometric)(m, plan, 1, tune)
-        ),
-        "the zeros are not held: hand the pruner's apply to finetune": _loop(
-            _geometric, hold=False
-        ),
-        "you work on a copy; the network that is handed over has to change": _loop(
-            _geometric, on_a_copy=True
-        ),
-    },
-).check
+lab.step("rounds", "one round", _rounds(_handed, 1, fc1=0.5))
+lab.step("rounds", "three rounds", _rounds(_handed, 3, fc1=0.875))
+lab.step("rounds", "two layers", _rounds(_handed, 3, fc1=0.875, fc2=0.5))
+lab.step("holds", "zeros while training", _rounds(_held, 3, fc1=0.875, fc2=0.5))
+lab.step("holds", "the same network", _rounds(_in_the_end, 2, fc1=0.75))
+lab.step("holds", "layers in blocks", _rounds_of_a_vgg)
+lab.mistake("you prune to the final share in every round", _loop(lambda s, done, n: s))
+lab.mistake(
+    "the share grows by the same amount each round; it is what stays that is "
+    "multiplied by the same factor",
+    _loop(lambda s, done, n: s * done / n),
+)
+lab.mistake(
+    "the first call of finetune gets the unpruned network: prune before it, and "
+    "count the rounds from 1",
+    _train_first,
+)
+lab.mistake(
+    "you divide the share by the number of rounds, so it never grows",
+    _loop(lambda s, done, n: s / n),
+)
+lab.mistake(
+    "finetune is called once only, after the last round",
+    lambda m, plan, n, tune: _loop(_geometric)(m, plan, 1, tune),
+)
+lab.mistake(
+    "the zeros are not held: hand the pruner's apply to finetune",
+    _loop(_geometric, hold=False),
+)
+lab.mistake(
+    "you work on a copy; the network that is handed over has to change",
+    _loop(_geometric, on_a_copy=True),
+)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.engine.exercise import REFUSED, Lab, Step
+from labcore.checks.engine.exercise import REFUSED, Lab
 from labcore.checks.engine.trial import Trial, Wrong
 from labcore.checks.lab05 import machine
 from labcore.checks.lab05.devices import CANDIDATES, DEVICES, TABLES
@@ -21,10 +21,15 @@ from labcore.nets import VGG, LeNet, ResNet8
 
 __all__ = ["CANDIDATES", "DEVICES", "EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 
+@lab.exercise(
+    "5.1",
+    points={"idea": 3, "any layer": 2},
+    refused=(*REFUSED, "torch.utils.flop_counter"),
+)
 def get_model_macs(model: nn.Module, inputs: Tensor) -> int:
     return _counted(model, inputs, _macs_of)
 
@@ -177,79 +182,85 @@ def _last_call(model: nn.Module, inputs: Tensor) -> int:
     return sum(by_layer.values())
 
 
-check_get_model_macs = _lab.exercise(
-    "5.1",
-    get_model_macs,
-    parameters=("model", "inputs"),
-    groups={"idea": 3, "any layer": 2},
-    read="Hint 1 of exercise 5.1, just below",
-    refused=(*REFUSED, "torch.utils.flop_counter"),
-    steps=(
-        Step("idea", "one linear layer", lambda ask: ask(*_with_zeros())),
-        Step("idea", "one convolution", lambda ask: ask(*_conv(2, 3, 3, padding=1))),
-        Step("idea", "layers in blocks", lambda ask: ask(*_blocks())),
-        Step("any layer", "hooks removed", _no_hooks),
-        Step("any layer", "no padding", lambda ask: ask(*_conv(2, 3, 3))),
-        Step("any layer", "stride", lambda ask: ask(*_conv(2, 3, 3, 2, padding=1))),
-        Step("any layer", "groups", lambda ask: ask(*_conv(4, 6, 3, groups=2))),
-        Step("any layer", "a layer called twice", lambda ask: ask(*_called_twice())),
-        Step(
-            "any layer",
-            "three images",
-            lambda ask: ask(_blocks()[0], torch.zeros(3, 2, 5, 5)),
-        ),
-        Step("any layer", "any convolution", _any_conv),
-        Step("any layer", "whole networks", _networks),
+lab.step("idea", "one linear layer", lambda ask: ask(*_with_zeros()))
+lab.step("idea", "one convolution", lambda ask: ask(*_conv(2, 3, 3, padding=1)))
+lab.step("idea", "layers in blocks", lambda ask: ask(*_blocks()))
+lab.step("any layer", "hooks removed", _no_hooks)
+lab.step("any layer", "no padding", lambda ask: ask(*_conv(2, 3, 3)))
+lab.step("any layer", "stride", lambda ask: ask(*_conv(2, 3, 3, 2, padding=1)))
+lab.step("any layer", "groups", lambda ask: ask(*_conv(4, 6, 3, groups=2)))
+lab.step("any layer", "a layer called twice", lambda ask: ask(*_called_twice()))
+lab.step(
+    "any layer", "three images", lambda ask: ask(_blocks()[0], torch.zeros(3, 2, 5, 5))
+)
+lab.step("any layer", "any convolution", _any_conv)
+lab.step("any layer", "whole networks", _networks)
+lab.mistake(
+    "that counts each weight once; a convolution uses it at every position",
+    _mistaken_macs(lambda layer, given, output: layer.weight.numel()),
+)
+lab.mistake(
+    "that is twice as many: a multiply-add is one MAC (two operations would be "
+    "FLOPs), and the model runs once",
+    _mistaken_macs(lambda *call: 2 * _macs_of(*call)),
+)
+lab.mistake("the bias is added, not multiplied", _mistaken_macs(_with_bias))
+lab.mistake(
+    "a dense kernel multiplies by zeros too: count all weights",
+    _mistaken_macs(
+        lambda layer, given, output: (
+            output[0, 0].numel() * layer.weight.count_nonzero().item()
+        )
     ),
-    mistakes={
-        "that counts each weight once; a convolution uses it at every position": (
-            _mistaken_macs(lambda layer, given, output: layer.weight.numel())
+)
+lab.mistake(
+    "that counts outputs; each one costs as many MACs as it has weights",
+    _mistaken_macs(lambda layer, given, output: output.numel()),
+)
+lab.mistake(
+    "conventions differ: here convolutions and linear layers count, "
+    "BatchNorm and the rest do not",
+    lambda model, inputs: _counted(
+        model,
+        inputs,
+        lambda layer, given, output: (
+            output.numel()
+            if isinstance(layer, nn.BatchNorm2d)
+            else _macs_of(layer, given, output)
         ),
-        "that is twice as many: a multiply-add is one MAC (two operations would be "
-        "FLOPs), and the model runs once": (
-            _mistaken_macs(lambda *call: 2 * _macs_of(*call))
-        ),
-        "the bias is added, not multiplied": _mistaken_macs(_with_bias),
-        "a dense kernel multiplies by zeros too: count all weights": _mistaken_macs(
-            lambda layer, given, output: (
-                output[0, 0].numel() * layer.weight.count_nonzero().item()
-            )
-        ),
-        "that counts outputs; each one costs as many MACs as it has weights": (
-            _mistaken_macs(lambda layer, given, output: output.numel())
-        ),
-        "conventions differ: here convolutions and linear layers count, "
-        "BatchNorm and the rest do not": lambda model, inputs: _counted(
-            model,
-            inputs,
-            lambda layer, given, output: (
-                output.numel()
-                if isinstance(layer, nn.BatchNorm2d)
-                else _macs_of(layer, given, output)
-            ),
-        ),
-        "that is the last layer alone; add up all of them": _last_layer,
-        "children() stops at the first level; modules() goes into blocks": (
-            lambda model, inputs: _counted(
-                model, inputs, _macs_of, lambda m: list(m.children())
-            )
-        ),
-        "count the positions of the output; stride and padding change them": (
-            _mistaken_macs(_positions_of_input)
-        ),
-        "with groups an output sees only in_channels / groups channels": (
-            _mistaken_macs(_all_channels)
-        ),
-        "a layer that is called twice counts twice: add up, do not overwrite": (
-            _last_call
-        ),
-        "every image of the batch counts": _mistaken_macs(
-            lambda layer, given, output: _macs_of(layer, given, output) // len(output)
-        ),
-    },
-).check
+    ),
+)
+lab.mistake("that is the last layer alone; add up all of them", _last_layer)
+lab.mistake(
+    "children() stops at the first level; modules() goes into blocks",
+    lambda model, inputs: _counted(
+        model, inputs, _macs_of, lambda m: list(m.children())
+    ),
+)
+lab.mistake(
+    "count the positions of the output; stride and padding change them",
+    _mistaken_macs(_positions_of_input),
+)
+lab.mistake(
+    "with groups an output sees only in_channels / groups channels",
+    _mistaken_macs(_all_channels),
+)
+lab.mistake(
+    "a layer that is called twice counts twice: add up, do not overwrite", _last_call
+)
+lab.mistake(
+    "every image of the batch counts",
+    _mistaken_macs(
+        lambda layer, given, output: _macs_of(layer, given, output) // len(output)
+    ),
+)
 
 
+@lab.exercise(
+    "5.2",
+    points={"idea": 2, "fair": 3},
+    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
+)
 def measure_latency(
     models, dummy_input, n_warmup=20, n_test=100, clock=time.perf_counter
 ):
@@ -348,79 +359,88 @@ def _in_turns(ask: Trial) -> None:
     ask.through(machine.busy, {"a": [2.0], "b": [3.0]}, 9, 8, names=names)
 
 
-check_measure_latency = _lab.exercise(
-    "5.2",
-    measure_latency,
-    parameters=("models", "dummy_input", "n_warmup", "n_test", "clock"),
-    groups={"idea": 2, "fair": 3},
-    read="Hint 1 of exercise 5.2, just below",
-    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
-    steps=(
-        Step("idea", "calls", _noted(machine.clock_read, 2, 3)),
-        Step("idea", "always as fast", _pretend({"a": [2.0], "b": [3.0]}, 0, 3)),
-        Step("idea", "warm-up left out", _pretend(SLOW_START, 4, 3)),
-        Step("idea", "interruptions", _pretend(INTERRUPTED, 0, 5)),
-        Step("idea", "an even number of calls", _pretend(EVEN, 0, 4)),
-        Step("idea", "random durations", _random_durations),
-        Step("fair", "eval mode", _noted(machine.modes, 2, 3)),
-        Step("fair", "no gradients", _noted(machine.gradients, 2, 3)),
-        Step("fair", "one thread", _noted(machine.threads, 2, 3, 2)),
-        Step("fair", "in turns", _in_turns),
-        Step("fair", "only the call timed", _pretend({"a": [2.0], "b": [3.0]}, 0, 1)),
+lab.step("idea", "calls", _noted(machine.clock_read, 2, 3))
+lab.step("idea", "always as fast", _pretend({"a": [2.0], "b": [3.0]}, 0, 3))
+lab.step("idea", "warm-up left out", _pretend(SLOW_START, 4, 3))
+lab.step("idea", "interruptions", _pretend(INTERRUPTED, 0, 5))
+lab.step("idea", "an even number of calls", _pretend(EVEN, 0, 4))
+lab.step("idea", "random durations", _random_durations)
+lab.step("fair", "eval mode", _noted(machine.modes, 2, 3))
+lab.step("fair", "no gradients", _noted(machine.gradients, 2, 3))
+lab.step("fair", "one thread", _noted(machine.threads, 2, 3, 2))
+lab.step("fair", "in turns", _in_turns)
+lab.step("fair", "only the call timed", _pretend({"a": [2.0], "b": [3.0]}, 0, 1))
+lab.mistake("n_warmup calls of each model come first", _mistaken_latency(warm_up=False))
+lab.mistake(
+    "the first n_warmup calls are not to be counted", _mistaken_latency(count_all=True)
+)
+lab.mistake(
+    "one call too many is left out: the first n_warmup, not one more",
+    _mistaken_latency(left_out_too=1),
+)
+lab.mistake(
+    "the last call of the warm-up is counted still", _mistaken_latency(left_out_too=-1)
+)
+lab.mistake(
+    "the time comes from the argument: clock()",
+    lambda models, dummy_input, n_warmup, n_test, clock: measure_latency(
+        models, dummy_input, n_warmup, n_test, lambda: 0.0
     ),
-    mistakes={
-        "n_warmup calls of each model come first": _mistaken_latency(warm_up=False),
-        "the first n_warmup calls are not to be counted": _mistaken_latency(
-            count_all=True
-        ),
-        "one call too many is left out: the first n_warmup, not one more": (
-            _mistaken_latency(left_out_too=1)
-        ),
-        "the last call of the warm-up is counted still": _mistaken_latency(
-            left_out_too=-1
-        ),
-        "the time comes from the argument: clock()": (
-            lambda models, dummy_input, n_warmup, n_test, clock: measure_latency(
-                models, dummy_input, n_warmup, n_test, lambda: 0.0
-            )
-        ),
-        "the mean follows one interrupted call; take the median": _mistaken_latency(
-            statistics.mean
-        ),
-        "the fastest call is not the typical one; take the median": (
-            _mistaken_latency(min)
-        ),
-        "of an even number the median is the mean of the two in the middle; that is "
-        "the lower one": _mistaken_latency(statistics.median_low),
-        "of an even number the median is the mean of the two in the middle; that is "
-        "the upper one": _mistaken_latency(statistics.median_high),
-        "that is the sum of all calls": _mistaken_latency(sum),
-        "read the clock before and after each single call, not around a round": (
-            _of_medians(lambda t: dict.fromkeys(t, sum(t.values())))
-        ),
-        "the clock starts anew before each call, not once a round": _of_medians(
-            lambda t: dict(zip(t, itertools.accumulate(t.values()), strict=True))
-        ),
-        "asked is seconds, as the clock gives them": _of_medians(
-            lambda t: {name: 1000 * seconds for name, seconds in t.items()}
-        ),
-        "model.eval() is missing": _mistaken_latency(eval_mode=False),
-        "with torch.no_grad(): is missing": _mistaken_latency(gradients=True),
-        "gradients have to be recorded again afterwards; `with torch.no_grad():` sees "
-        "to it": _mistaken_latency(gradients_back=False),
-        "torch.set_num_threads(1) is missing": _mistaken_latency(one_thread=False),
-        "the number of threads has to be put back afterwards": _mistaken_latency(
-            threads_back=False
-        ),
-        "one model after the other: a busy moment hits only one of them. In each "
-        "round call every model once": _mistaken_latency(in_turns=False),
-        "model.eval() takes time too: call it before the clock is read": (
-            _mistaken_latency(eval_timed=True)
-        ),
-    },
-).check
+)
+lab.mistake(
+    "the mean follows one interrupted call; take the median",
+    _mistaken_latency(statistics.mean),
+)
+lab.mistake(
+    "the fastest call is not the typical one; take the median", _mistaken_latency(min)
+)
+lab.mistake(
+    "of an even number the median is the mean of the two in the middle; that is "
+    "the lower one",
+    _mistaken_latency(statistics.median_low),
+)
+lab.mistake(
+    "of an even number the median is the mean of the two in the middle; that is "
+    "the upper one",
+    _mistaken_latency(statistics.median_high),
+)
+lab.mistake("that is the sum of all calls", _mistaken_latency(sum))
+lab.mistake(
+    "read the clock before and after each single call, not around a round",
+    _of_medians(lambda t: dict.fromkeys(t, sum(t.values()))),
+)
+lab.mistake(
+    "the clock starts anew before each call, not once a round",
+    _of_medians(lambda t: dict(zip(t, itertools.accumulate(t.values()), strict=True))),
+)
+lab.mistake(
+    "asked is seconds, as the clock gives them",
+    _of_medians(lambda t: {name: 1000 * seconds for name, seconds in t.items()}),
+)
+lab.mistake("model.eval() is missing", _mistaken_latency(eval_mode=False))
+lab.mistake("with torch.no_grad(): is missing", _mistaken_latency(gradients=True))
+lab.mistake(
+    "gradients have to be recorded again afterwards; `with torch.no_grad():` sees "
+    "to it",
+    _mistaken_latency(gradients_back=False),
+)
+lab.mistake("torch.set_num_threads(1) is missing", _mistaken_latency(one_thread=False))
+lab.mistake(
+    "the number of threads has to be put back afterwards",
+    _mistaken_latency(threads_back=False),
+)
+lab.mistake(
+    "one model after the other: a busy moment hits only one of them. In each "
+    "round call every model once",
+    _mistaken_latency(in_turns=False),
+)
+lab.mistake(
+    "model.eval() takes time too: call it before the clock is read",
+    _mistaken_latency(eval_timed=True),
+)
 
 
+@lab.exercise("5.3", points={"idea": 2, "any network": 1})
 def predicted_share(macs: Sequence[int], prune_ratio: float) -> float:
     *convs, classifier = macs
     left = float(classifier)
@@ -451,62 +471,66 @@ def _random_macs(ask: Trial) -> None:
         ask(macs, torch.rand((), generator=ask.rng).item())
 
 
-check_predicted_share = _lab.exercise(
-    "5.3",
-    predicted_share,
-    parameters=("macs", "prune_ratio"),
-    groups={"idea": 2, "any network": 1},
-    read="Hint 1 of exercise 5.3, just below",
-    steps=(
-        Step("idea", "four layers", lambda ask: ask([120, 400, 200, 30], 0.25)),
-        Step("idea", "nothing removed", lambda ask: ask([120, 400, 200, 30], 0.0)),
-        Step("idea", "random layers", _random_macs),
-        Step("any network", "two convolutions", lambda ask: ask([300, 700, 10], 0.3)),
-        Step("any network", "one convolution", lambda ask: ask([300, 10], 0.3)),
-    ),
-    mistakes={
-        "that is the share that goes; asked is what is left": lambda m, p: (
-            1 - predicted_share(m, p)
-        ),
-        "those are MACs; divide by all MACs": lambda m, p: (
-            predicted_share(m, p) * sum(m)
-        ),
-        "that is in percent; asked is a share": lambda m, p: (
-            100 * predicted_share(m, p)
-        ),
-        "the classifier's MACs are left, too": lambda m, p: (
-            predicted_share(m, p) - m[-1] / sum(m)
-        ),
-        "the classifier belongs to what is left and to all MACs": lambda m, p: (
-            predicted_share([*m[:-1], 0], p)
-        ),
-        "not every layer loses inputs and outputs: look at the first, the last "
-        "convolution and the classifier": lambda m, p: (1 - p) ** 2,
-        "each layer between two convolutions loses inputs and outputs: a square": (
-            lambda m, p: 1 - p
-        ),
-        "two convolutions lose on one side only: the first reads the whole image, "
-        "the last keeps its outputs": _weighted(lambda n: [2] * (n - 1) + [0]),
-        "the first convolution still reads the whole image": _weighted(
-            lambda n: [2] * (n - 2) + [1, 0]
-        ),
-        "the last convolution keeps its outputs, for the classifier": _weighted(
-            lambda n: [1] + [2] * (n - 2) + [0]
-        ),
-        "the classifier loses nothing": _weighted(
-            lambda n: [1] + [2] * (n - 3) + [1, 1]
-        ),
-        "the last convolution loses inputs, the classifier nothing": _weighted(
-            lambda n: [1] + [2] * (n - 2) + [1]
-        ),
-        "a share p goes, so 1 - p is left": lambda m, p: predicted_share(m, 1 - p),
-        "one convolution alone is the first and the last: it keeps both": _weighted(
-            lambda n: [1] + [2] * (n - 3) + [1, 0] if n > 2 else [1, 0]
-        ),
-    },
-).check
+lab.step("idea", "four layers", lambda ask: ask([120, 400, 200, 30], 0.25))
+lab.step("idea", "nothing removed", lambda ask: ask([120, 400, 200, 30], 0.0))
+lab.step("idea", "random layers", _random_macs)
+lab.step("any network", "two convolutions", lambda ask: ask([300, 700, 10], 0.3))
+lab.step("any network", "one convolution", lambda ask: ask([300, 10], 0.3))
+lab.mistake(
+    "that is the share that goes; asked is what is left",
+    lambda m, p: 1 - predicted_share(m, p),
+)
+lab.mistake(
+    "those are MACs; divide by all MACs", lambda m, p: predicted_share(m, p) * sum(m)
+)
+lab.mistake(
+    "that is in percent; asked is a share", lambda m, p: 100 * predicted_share(m, p)
+)
+lab.mistake(
+    "the classifier's MACs are left, too",
+    lambda m, p: predicted_share(m, p) - m[-1] / sum(m),
+)
+lab.mistake(
+    "the classifier belongs to what is left and to all MACs",
+    lambda m, p: predicted_share([*m[:-1], 0], p),
+)
+lab.mistake(
+    "not every layer loses inputs and outputs: look at the first, the last "
+    "convolution and the classifier",
+    lambda m, p: (1 - p) ** 2,
+)
+lab.mistake(
+    "each layer between two convolutions loses inputs and outputs: a square",
+    lambda m, p: 1 - p,
+)
+lab.mistake(
+    "two convolutions lose on one side only: the first reads the whole image, "
+    "the last keeps its outputs",
+    _weighted(lambda n: [2] * (n - 1) + [0]),
+)
+lab.mistake(
+    "the first convolution still reads the whole image",
+    _weighted(lambda n: [2] * (n - 2) + [1, 0]),
+)
+lab.mistake(
+    "the last convolution keeps its outputs, for the classifier",
+    _weighted(lambda n: [1] + [2] * (n - 2) + [0]),
+)
+lab.mistake(
+    "the classifier loses nothing", _weighted(lambda n: [1] + [2] * (n - 3) + [1, 1])
+)
+lab.mistake(
+    "the last convolution loses inputs, the classifier nothing",
+    _weighted(lambda n: [1] + [2] * (n - 2) + [1]),
+)
+lab.mistake("a share p goes, so 1 - p is left", lambda m, p: predicted_share(m, 1 - p))
+lab.mistake(
+    "one convolution alone is the first and the last: it keeps both",
+    _weighted(lambda n: [1] + [2] * (n - 3) + [1, 0] if n > 2 else [1, 0]),
+)
 
 
+@lab.exercise("5.4", points={"idea": 1, "any curve": 1})
 def break_even(speedups: Mapping[float, float]) -> float | None:
     found = None
     for sparsity in sorted(speedups, reverse=True):
@@ -558,53 +582,51 @@ def _random_curves(ask: Trial) -> None:
         ask({(i + 1) / 10: gain for i, gain in enumerate(gains)})
 
 
-check_break_even = _lab.exercise(
-    "5.4",
-    break_even,
-    parameters=("speedups",),
-    groups={"idea": 1, "any curve": 1},
-    read="Hint 1 of exercise 5.4, just below",
-    steps=(
-        Step("idea", "always", lambda ask: ask({0.5: 1.7, 0.8: 2.4})),
-        Step("idea", "a rising curve", lambda ask: ask({0.5: 0.3, 0.8: 0.9, 0.9: 1.6})),
-        Step("idea", "random curves", _random_curves),
-        Step("any curve", "exactly 1", lambda ask: ask({0.5: 0.5, 0.8: 1.0, 0.9: 2.0})),
-        Step("any curve", "never", lambda ask: ask({0.5: 0.2, 0.8: 0.4, 0.9: 0.8})),
-        Step(
-            "any curve",
-            "a dip",
-            lambda ask: ask({0.5: 0.8, 0.6: 1.1, 0.7: 0.9, 0.8: 1.2, 0.9: 2.0}),
-        ),
-        Step("any curve", "from zero on", lambda ask: ask({0.0: 1.0, 0.5: 2.0})),
-        Step("any curve", "any order", lambda ask: ask({0.5: 0.4, 0.9: 3.0, 0.8: 1.2})),
+lab.step("idea", "always", lambda ask: ask({0.5: 1.7, 0.8: 2.4}))
+lab.step("idea", "a rising curve", lambda ask: ask({0.5: 0.3, 0.8: 0.9, 0.9: 1.6}))
+lab.step("idea", "random curves", _random_curves)
+lab.step("any curve", "exactly 1", lambda ask: ask({0.5: 0.5, 0.8: 1.0, 0.9: 2.0}))
+lab.step("any curve", "never", lambda ask: ask({0.5: 0.2, 0.8: 0.4, 0.9: 0.8}))
+lab.step(
+    "any curve",
+    "a dip",
+    lambda ask: ask({0.5: 0.8, 0.6: 1.1, 0.7: 0.9, 0.8: 1.2, 0.9: 2.0}),
+)
+lab.step("any curve", "from zero on", lambda ask: ask({0.0: 1.0, 0.5: 2.0}))
+lab.step("any curve", "any order", lambda ask: ask({0.5: 0.4, 0.9: 3.0, 0.8: 1.2}))
+lab.mistake(
+    "that is the speed-up; asked is the sparsity",
+    lambda gains: gains[break_even(gains)],
+)
+lab.mistake(
+    "start at the largest sparsity: where it pays at all, it pays there",
+    _from_the_smallest,
+)
+lab.mistake("there it is still slower; the next one is asked", _last_below_one)
+lab.mistake(
+    "a speed-up of exactly 1 counts: >= and not >",
+    lambda gains: break_even(
+        {s: gain if gain > 1 else 0.0 for s, gain in gains.items()}
     ),
-    mistakes={
-        "that is the speed-up; asked is the sparsity": lambda gains: gains[
-            break_even(gains)
-        ],
-        "start at the largest sparsity: where it pays at all, it pays there": (
-            _from_the_smallest
-        ),
-        "there it is still slower; the next one is asked": _last_below_one,
-        "a speed-up of exactly 1 counts: >= and not >": lambda gains: break_even(
-            {s: gain if gain > 1 else 0.0 for s, gain in gains.items()}
-        ),
-        "it falls below 1 again later; from there on it has to stay": (
-            _first_at_least_one
-        ),
-        "where it never pays, the answer is None": _instead_of_none(1.0),
-        "where it never pays, the answer is None, not 0": _instead_of_none(0.0),
-        "a sparsity of 0 is an answer, but false in an `if`: ask whether it is None": (
-            lambda gains: break_even(gains) or None
-        ),
-        "the dictionary may be in any order: sort the sparsities": _in_the_given_order,
-    },
-).check
+)
+lab.mistake(
+    "it falls below 1 again later; from there on it has to stay", _first_at_least_one
+)
+lab.mistake("where it never pays, the answer is None", _instead_of_none(1.0))
+lab.mistake("where it never pays, the answer is None, not 0", _instead_of_none(0.0))
+lab.mistake(
+    "a sparsity of 0 is an answer, but false in an `if`: ask whether it is None",
+    lambda gains: break_even(gains) or None,
+)
+lab.mistake(
+    "the dictionary may be in any order: sort the sparsities", _in_the_given_order
+)
 
 
 Row = Mapping[str, float]
 
 
+@lab.exercise("5.5", points={"idea": 2, "any table": 3})
 def choose(device: Row, candidates: Mapping[str, Row]) -> str | None:
     best = None
     for name, network in candidates.items():
@@ -759,78 +781,83 @@ def _nothing(ask: Trial) -> None:
     _of(ask, DEVICES["microcontroller"] | {"flash_kib": 8}, CANDIDATES)
 
 
-check_choose = _lab.exercise(
-    "5.5",
-    choose,
-    parameters=("device", "candidates"),
-    groups={"idea": 2, "any table": 3},
-    read="Hint 1 of exercise 5.5, just below",
-    steps=(
-        *(Step("idea", title, _on_table(title)) for title in list(TABLES)[:3]),
-        Step("idea", "the microcontroller", _on_device("microcontroller")),
-        Step("idea", "the phone", _on_device("phone CPU")),
-        Step("idea", "the accelerator", _on_device("accelerator")),
-        Step("any table", "nothing fits", _nothing),
-        *(Step("any table", title, _on_table(title)) for title in list(TABLES)[3:]),
-        Step("any table", "other tables", _other_tables),
+# STARRED *(Step("idea", title, _on_table(title)) for title in list(TABLES)[:3])
+lab.step("idea", "the microcontroller", _on_device("microcontroller"))
+lab.step("idea", "the phone", _on_device("phone CPU"))
+lab.step("idea", "the accelerator", _on_device("accelerator"))
+lab.step("any table", "nothing fits", _nothing)
+# STARRED *(Step("any table", title, _on_table(title)) for title in list(TABLES)[3:])
+lab.step("any table", "other tables", _other_tables)
+lab.mistake(
+    "this device skips no zeros: it stores and multiplies every parameter",
+    _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0),
+)
+lab.mistake(
+    "two limits count, the flash and the deadline",
+    _with_device(flash_kib=math.inf, deadline_ms=math.inf),
+)
+lab.mistake("the flash counts too", _with_device(flash_kib=math.inf))
+lab.mistake(
+    "the size is in bytes, the flash has flash_kib * 1024 of them",
+    _scaled(flash_kib=1 / 1024),
+)
+lab.mistake("a KiB has 1024 bytes, not 1000", _scaled(flash_kib=1000 / 1024))
+lab.mistake("the deadline counts too", _with_device(deadline_ms=math.inf))
+lab.mistake(
+    "macs / macs_per_ms is in milliseconds already: do not multiply by 1000",
+    _scaled(deadline_ms=1 / 1000),
+)
+lab.mistake(
+    "macs / macs_per_ms is in milliseconds already: do not divide by 1000",
+    _scaled(deadline_ms=1000),
+)
+lab.mistake(
+    "a network as large as the flash still fits: <= and not <",
+    _scaled(flash_kib=1 - 1e-9),
+)
+lab.mistake(
+    "a network that takes all of deadline_ms is still in time: <= and not <",
+    _scaled(deadline_ms=1 - 1e-9),
+)
+lab.mistake(
+    "a network without zeros (kept = 1) runs densely on every device", _all_have_zeros
+)
+lab.mistake(
+    "one nonzero takes bytes_per_nonzero bytes, not 4",
+    _with_device(bytes_per_nonzero=4.0),
+)
+lab.mistake(
+    "only nonzeros are stored: parameters * kept of them",
+    _with_bytes(lambda device, row: device["bytes_per_nonzero"] * row["parameters"]),
+)
+lab.mistake(
+    "where zeros are skipped they are not stored either: the bytes are "
+    "bytes_per_nonzero * parameters * kept",
+    _with_bytes(lambda device, row: 4 * row["parameters"]),
+)
+lab.mistake(
+    "groups help only on a device that has skips_groups",
+    _with_device(skips_groups=True),
+)
+lab.mistake(
+    "a nonzero takes nonzero_cost dense multiply-adds", _with_device(nonzero_cost=1.0)
+)
+lab.mistake(
+    "this device's kernels skip zeros; then only nonzeros cost",
+    _with_device(skips_zeros=False, skips_groups=False),
+)
+lab.mistake(
+    "kernels for groups skip only zeros that come in groups",
+    lambda device, candidates: choose(
+        device | {"skips_zeros": device["skips_zeros"] or device["skips_groups"]},
+        candidates,
     ),
-    mistakes={
-        "this device skips no zeros: it stores and multiplies every parameter": (
-            _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0)
-        ),
-        "two limits count, the flash and the deadline": _with_device(
-            flash_kib=math.inf, deadline_ms=math.inf
-        ),
-        "the flash counts too": _with_device(flash_kib=math.inf),
-        "the size is in bytes, the flash has flash_kib * 1024 of them": _scaled(
-            flash_kib=1 / 1024
-        ),
-        "a KiB has 1024 bytes, not 1000": _scaled(flash_kib=1000 / 1024),
-        "the deadline counts too": _with_device(deadline_ms=math.inf),
-        "macs / macs_per_ms is in milliseconds already: do not multiply by 1000": (
-            _scaled(deadline_ms=1 / 1000)
-        ),
-        "macs / macs_per_ms is in milliseconds already: do not divide by 1000": (
-            _scaled(deadline_ms=1000)
-        ),
-        "a network as large as the flash still fits: <= and not <": _scaled(
-            flash_kib=1 - 1e-9
-        ),
-        "a network that takes all of deadline_ms is still in time: <= and not <": (
-            _scaled(deadline_ms=1 - 1e-9)
-        ),
-        "a network without zeros (kept = 1) runs densely on every device": (
-            _all_have_zeros
-        ),
-        "one nonzero takes bytes_per_nonzero bytes, not 4": _with_device(
-            bytes_per_nonzero=4.0
-        ),
-        "only nonzeros are stored: parameters * kept of them": _with_bytes(
-            lambda device, row: device["bytes_per_nonzero"] * row["parameters"]
-        ),
-        "where zeros are skipped they are not stored either: the bytes are "
-        "bytes_per_nonzero * parameters * kept": _with_bytes(
-            lambda device, row: 4 * row["parameters"]
-        ),
-        "groups help only on a device that has skips_groups": _with_device(
-            skips_groups=True
-        ),
-        "a nonzero takes nonzero_cost dense multiply-adds": _with_device(
-            nonzero_cost=1.0
-        ),
-        "this device's kernels skip zeros; then only nonzeros cost": _with_device(
-            skips_zeros=False, skips_groups=False
-        ),
-        "kernels for groups skip only zeros that come in groups": (
-            lambda device, candidates: choose(
-                device
-                | {"skips_zeros": device["skips_zeros"] or device["skips_groups"]},
-                candidates,
-            )
-        ),
-        "of those that fit and are in time, the most accurate is asked, "
-        "not the fastest": _least(lambda d, n: _on(d, n)[1]),
-        "of those that fit and are in time, the most accurate is asked, "
-        "not the smallest": _least(lambda d, n: _on(d, n)[0]),
-    },
-).check
+)
+lab.mistake(
+    "of those that fit and are in time, the most accurate is asked, not the fastest",
+    _least(lambda d, n: _on(d, n)[1]),
+)
+lab.mistake(
+    "of those that fit and are in time, the most accurate is asked, not the smallest",
+    _least(lambda d, n: _on(d, n)[0]),
+)

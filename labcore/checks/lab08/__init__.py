@@ -10,19 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labcore.checks.engine.compare import clone, same, show
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab08.rehearsal import MaskedTraining
 from labcore.nets import MLP
 
 __all__ = ["EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 Masks = Mapping[str, Tensor]  # layer -> bool, True = keep
 
 
+@lab.exercise("8.1", points={"idea": 3, "any round": 2})
 def next_masks(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor]:
     sizes = [_weight(model, name).abs()[mask] for name, mask in masks.items()]
     order = torch.cat(sizes).argsort()  # of the kept weights alone, smallest first
@@ -212,68 +213,75 @@ def _other_keys(model: nn.Module, masks: Masks, share: float) -> dict:
     return {f"{n}.weight": m for n, m in next_masks(model, masks, share).items()}
 
 
-check_next_masks = _lab.exercise(
-    "8.1",
-    next_masks,
-    parameters=("model", "masks", "share"),
-    groups={"idea": 3, "any round": 2},
-    read="Hint 1 of exercise 8.1, just below",
-    steps=(
-        Step("idea", "the first round", _first_round),
-        Step("idea", "a later round", _second_round),
-        Step("idea", "two layers together", _together),
-        Step("any round", "rounding", _roundings),
-        Step("any round", "none and all", _nothing_or_all),
-        Step("any round", "a kept weight of zero", _kept_zero),
-        Step("any round", "equal magnitudes", _ties),
-        Step("any round", "any network", _random_rounds),
-    ),
-    mistakes={
-        "the masks are upside down: True means keep": _mapped_masks(torch.logical_not),
-        "the masks hold numbers; asked is dtype bool": _mapped_masks(Tensor.float),
-        "the shape is lost: a mask has that of its layer": _mapped_masks(
-            Tensor.flatten
-        ),
-        "the largest are gone; the smallest have to go": _ranked(lambda w: 1 / w.abs()),
-        "you rank the values; -0.5 is large in magnitude: take abs()": _ranked(
-            lambda w: w
-        ),
-        "the share is of the weights still kept; you take it of all": _ranked(
-            count=lambda share, masks: round(share * _all(masks))
-        ),
-        "removed weights are ranked again: they are zero and come first": _ranked(
-            everything=True
-        ),
-        "what went in an earlier round comes back: keep the old masks' False": _ranked(
-            old=lambda new, mask: new
-        ),
-        "you rank each layer alone; all layers of masks are ranked together": (
-            _layer_by_layer
-        ),
-        "you keep the share that has to go": lambda model, masks, share: next_masks(
-            model, masks, 1 - share
-        ),
-        "int() cuts off; the rule is round()": _ranked(
-            count=lambda share, masks: int(share * _kept(masks))
-        ),
-        "share is an argument; yours is always 0.2": (
-            lambda model, masks, share: next_masks(model, masks, 0.2)
-        ),
-        "if none has to go your threshold is at index -1: the largest magnitude": (
-            _by_threshold
-        ),
-        "the keys are the layers' names, as in masks": _other_keys,
-        "a kept weight may be zero; the masks say what is kept, not the values": (
-            _nonzero_is_kept
-        ),
-    },
-).check
+lab.step("idea", "the first round", _first_round)
+lab.step("idea", "a later round", _second_round)
+lab.step("idea", "two layers together", _together)
+lab.step("any round", "rounding", _roundings)
+lab.step("any round", "none and all", _nothing_or_all)
+lab.step("any round", "a kept weight of zero", _kept_zero)
+lab.step("any round", "equal magnitudes", _ties)
+lab.step("any round", "any network", _random_rounds)
+lab.mistake(
+    "the masks are upside down: True means keep", _mapped_masks(torch.logical_not)
+)
+lab.mistake("the masks hold numbers; asked is dtype bool", _mapped_masks(Tensor.float))
+lab.mistake(
+    "the shape is lost: a mask has that of its layer", _mapped_masks(Tensor.flatten)
+)
+lab.mistake(
+    "the largest are gone; the smallest have to go", _ranked(lambda w: 1 / w.abs())
+)
+lab.mistake(
+    "you rank the values; -0.5 is large in magnitude: take abs()", _ranked(lambda w: w)
+)
+lab.mistake(
+    "the share is of the weights still kept; you take it of all",
+    _ranked(count=lambda share, masks: round(share * _all(masks))),
+)
+lab.mistake(
+    "removed weights are ranked again: they are zero and come first",
+    _ranked(everything=True),
+)
+lab.mistake(
+    "what went in an earlier round comes back: keep the old masks' False",
+    _ranked(old=lambda new, mask: new),
+)
+lab.mistake(
+    "you rank each layer alone; all layers of masks are ranked together",
+    _layer_by_layer,
+)
+lab.mistake(
+    "you keep the share that has to go",
+    lambda model, masks, share: next_masks(model, masks, 1 - share),
+)
+lab.mistake(
+    "int() cuts off; the rule is round()",
+    _ranked(count=lambda share, masks: int(share * _kept(masks))),
+)
+lab.mistake(
+    "share is an argument; yours is always 0.2",
+    lambda model, masks, share: next_masks(model, masks, 0.2),
+)
+lab.mistake(
+    "if none has to go your threshold is at index -1: the largest magnitude",
+    _by_threshold,
+)
+lab.mistake("the keys are the layers' names, as in masks", _other_keys)
+lab.mistake(
+    "a kept weight may be zero; the masks say what is kept, not the values",
+    _nonzero_is_kept,
+)
 
 
 Start = Mapping[str, Tensor]  # a state_dict
 Train = Callable[[nn.Module, Masks], object]
 
 
+@lab.exercise(
+    "8.2",
+    points={"round": 3, "again": 2},
+    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
+)
 def lottery_round(
     model: nn.Module, start: Start, masks: Masks, train: Train, share: float = 0.2
 ) -> dict[str, Tensor]:
@@ -423,61 +431,56 @@ def _start_too(model, start, masks):
         start[f"{name}.weight"].mul_(mask)
 
 
-check_lottery_round = _lab.exercise(
-    "8.2",
-    lottery_round,
-    parameters=("model", "start", "masks", "train", "share"),
-    groups={"round": 3, "again": 2},
-    read="Hint 1 of exercise 8.2, just below",
-    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
-    steps=(
-        Step("round", "the masks", _played(_returned, 4, 2, 2)),
-        Step("round", "training once", _played(_calls, 4, 2, 2)),
-        Step("round", "weights rewound", _played(_weights_after, 4, 2, 2)),
-        Step("round", "biases rewound", _played(_biases_after, 4, 2, 2)),
-        Step("again", "start kept", _played(_start_after, 4, 2, 2)),
-        Step(
-            "again",
-            "three rounds",
-            _played(_three_rounds, 6, 5, 4, 3, layers=("fc1", "fc2")),
-        ),
-    ),
-    mistakes={
-        "train is never called: train first, then rank, then rewind": _untrained,
-        "a round trains once; yours trains again": _trained_again,
-        "a round trains once, at its beginning": _trained_afterwards,
-        "you rank the weights of the start: train first, rank the trained weights, "
-        "then rewind": _round(rank=_rank_the_start),
-        "return the new masks; those are the old ones": _return_the_old,
-        "the weights are the trained ones: go back to start": _round(_only_masked),
-        "the network handed over is still trained: change it, not a copy": _round(
-            lambda model, start, masks: None
-        ),
-        "share is an argument; yours is always the default": _round(
-            rank=lambda model, start, old, share: next_masks(model, old, 0.2)
-        ),
-        "the removed weights are back: zero them after rewinding": _round(
-            _without_zeros
-        ),
-        "the zeros are the old masks': use the new, on the network and not a copy": (
-            _zeros_of_the_old
-        ),
-        "only the weights are rewound; the biases belong to the start as well": _round(
-            _weights_only
-        ),
-        "only the masked layers are rewound; start holds all of the network": _round(
-            _named_layers_only
-        ),
-        "start is changed, and the next round needs it: multiply a copy": _round(
-            _start_too
-        ),
-        "the old masks are changed; return new ones in a new dictionary": (
-            _old_masks_too
-        ),
-    },
-).check
+lab.step("round", "the masks", _played(_returned, 4, 2, 2))
+lab.step("round", "training once", _played(_calls, 4, 2, 2))
+lab.step("round", "weights rewound", _played(_weights_after, 4, 2, 2))
+lab.step("round", "biases rewound", _played(_biases_after, 4, 2, 2))
+lab.step("again", "start kept", _played(_start_after, 4, 2, 2))
+lab.step(
+    "again", "three rounds", _played(_three_rounds, 6, 5, 4, 3, layers=("fc1", "fc2"))
+)
+lab.mistake("train is never called: train first, then rank, then rewind", _untrained)
+lab.mistake("a round trains once; yours trains again", _trained_again)
+lab.mistake("a round trains once, at its beginning", _trained_afterwards)
+lab.mistake(
+    "you rank the weights of the start: train first, rank the trained weights, "
+    "then rewind",
+    _round(rank=_rank_the_start),
+)
+lab.mistake("return the new masks; those are the old ones", _return_the_old)
+lab.mistake("the weights are the trained ones: go back to start", _round(_only_masked))
+lab.mistake(
+    "the network handed over is still trained: change it, not a copy",
+    _round(lambda model, start, masks: None),
+)
+lab.mistake(
+    "share is an argument; yours is always the default",
+    _round(rank=lambda model, start, old, share: next_masks(model, old, 0.2)),
+)
+lab.mistake(
+    "the removed weights are back: zero them after rewinding", _round(_without_zeros)
+)
+lab.mistake(
+    "the zeros are the old masks': use the new, on the network and not a copy",
+    _zeros_of_the_old,
+)
+lab.mistake(
+    "only the weights are rewound; the biases belong to the start as well",
+    _round(_weights_only),
+)
+lab.mistake(
+    "only the masked layers are rewound; start holds all of the network",
+    _round(_named_layers_only),
+)
+lab.mistake(
+    "start is changed, and the next round needs it: multiply a copy", _round(_start_too)
+)
+lab.mistake(
+    "the old masks are changed; return new ones in a new dictionary", _old_masks_too
+)
 
 
+@lab.exercise("8.3", points={"idea": 2, "any mask": 2})
 def aware_init(noise: Tensor, mask: Tensor) -> Tensor:
     made = torch.zeros_like(noise)
     for i, keep in enumerate(mask):
@@ -520,50 +523,49 @@ def _each(mask: Tensor) -> Tensor:
     return mask.sum(dim=1, keepdim=True)
 
 
-check_aware_init = _lab.exercise(
-    "8.3",
-    aware_init,
-    parameters=("noise", "mask"),
-    groups={"idea": 2, "any mask": 2},
-    read="Hint 1 of exercise 8.3, just below",
-    steps=(
-        Step("idea", "two neurons", lambda ask: ask(NOISE.clone(), KEEP.clone())),
-        Step("idea", "nothing removed", lambda ask: ask(_noise(ask, 2, 3), ONES)),
-        Step("any mask", "a neuron without inputs", _dead_neuron),
-        Step("any mask", "any shape", _random_masks),
-    ),
-    mistakes={
-        "that is He's rule with all inputs; count those that the mask keeps": _spread(
-            lambda mask: (2 / mask.shape[1]) ** 0.5
-        ),
-        "the removed weights have to be zero: multiply by the mask": lambda noise, m: (
-            noise * (2 / _each(m)) ** 0.5
-        ),
-        "that is one fan-in for the whole layer; each neuron, a row, has its own": (
-            _spread(lambda mask: (2 / mask.sum(dim=1).mean()) ** 0.5)
-        ),
-        "you count columns, the outputs of an input; a neuron's inputs are its row": (
-            _spread(lambda mask: (2 / mask.sum(dim=0, keepdim=True)) ** 0.5)
-        ),
-        "you count all of the mask; a neuron's inputs are one row of it": _spread(
-            lambda mask: (2 / mask.sum()) ** 0.5
-        ),
-        "you count the inputs that are gone; count those that the mask keeps": _spread(
-            lambda mask: (2 / _each(1 - mask).clamp(min=1)) ** 0.5
-        ),
-        "2 / fan-in is the variance; noise is multiplied by its root": _spread(
-            lambda mask: 2 / _each(mask)
-        ),
-        "the 2 is missing: He's rule is 2 / fan-in, for the half that ReLU cuts": (
-            _spread(lambda mask: (1 / _each(mask)) ** 0.5)
-        ),
-        "you divide by 0 where a neuron has no inputs left: inf * 0 is nan": (
-            lambda noise, mask: noise * (2 / _each(mask.float())) ** 0.5 * mask
-        ),
-    },
-).check
+lab.step("idea", "two neurons", lambda ask: ask(NOISE.clone(), KEEP.clone()))
+lab.step("idea", "nothing removed", lambda ask: ask(_noise(ask, 2, 3), ONES))
+lab.step("any mask", "a neuron without inputs", _dead_neuron)
+lab.step("any mask", "any shape", _random_masks)
+lab.mistake(
+    "that is He's rule with all inputs; count those that the mask keeps",
+    _spread(lambda mask: (2 / mask.shape[1]) ** 0.5),
+)
+lab.mistake(
+    "the removed weights have to be zero: multiply by the mask",
+    lambda noise, m: noise * (2 / _each(m)) ** 0.5,
+)
+lab.mistake(
+    "that is one fan-in for the whole layer; each neuron, a row, has its own",
+    _spread(lambda mask: (2 / mask.sum(dim=1).mean()) ** 0.5),
+)
+lab.mistake(
+    "you count columns, the outputs of an input; a neuron's inputs are its row",
+    _spread(lambda mask: (2 / mask.sum(dim=0, keepdim=True)) ** 0.5),
+)
+lab.mistake(
+    "you count all of the mask; a neuron's inputs are one row of it",
+    _spread(lambda mask: (2 / mask.sum()) ** 0.5),
+)
+lab.mistake(
+    "you count the inputs that are gone; count those that the mask keeps",
+    _spread(lambda mask: (2 / _each(1 - mask).clamp(min=1)) ** 0.5),
+)
+lab.mistake(
+    "2 / fan-in is the variance; noise is multiplied by its root",
+    _spread(lambda mask: 2 / _each(mask)),
+)
+lab.mistake(
+    "the 2 is missing: He's rule is 2 / fan-in, for the half that ReLU cuts",
+    _spread(lambda mask: (1 / _each(mask)) ** 0.5),
+)
+lab.mistake(
+    "you divide by 0 where a neuron has no inputs left: inf * 0 is nan",
+    lambda noise, mask: noise * (2 / _each(mask.float())) ** 0.5 * mask,
+)
 
 
+@lab.exercise("8.4", points={"idea": 2, "no trace": 1})
 def gradient_norm(
     model: nn.Module, images: Tensor, labels: Tensor, masks: Masks
 ) -> float:
@@ -643,66 +645,65 @@ def _of_the_weights(model, images, labels, masks):
     return torch.cat(kept).norm().item()
 
 
-check_gradient_norm = _lab.exercise(
-    "8.4",
-    gradient_norm,
-    parameters=("model", "images", "labels", "masks"),
-    groups={"idea": 2, "no trace": 1},
-    read="Hint 1 of exercise 8.4, just below",
-    steps=(
-        Step(
-            "idea",
-            "one layer",
-            lambda ask: _asked_for_gradient(ask, (3, 2, 2), ["fc1"], 0),
-        ),
-        Step(
-            "idea",
-            "kept weights",
-            lambda ask: _asked_for_gradient(ask, (4, 2, 2), ["fc1"], 0.5),
-        ),
-        Step(
-            "idea",
-            "two layers",
-            lambda ask: _asked_for_gradient(ask, (4, 3, 2), ["fc1", "fc2"], 0.4),
-        ),
-        Step("no trace", "twice the same", _twice),
-        Step(
-            "no trace",
-            "any network",
-            lambda ask: _asked_for_gradient(ask, (8, 7, 5, 4), ["fc2", "fc1"], 0.6),
-        ),
-    ),
-    mistakes={
-        "removed weights have a gradient too; take the kept entries only": _all_weights,
-        "all parameters count in yours; asked are the kept weights in masks": (
-            _all_parameters
-        ),
-        "that is the sum of the layers' norms; add the squares, then take one root": (
-            _from_gradients(lambda parts: sum(part.norm() for part in parts))
-        ),
-        "the root is missing: the norm is the root of the sum of squares": (
-            _from_gradients(lambda parts: torch.cat(parts).square().sum())
-        ),
-        "that is the sum of magnitudes; the norm squares them": _from_gradients(
-            lambda parts: torch.cat(parts).abs().sum()
-        ),
-        "the loss is the mean over the images, not the sum": _from_gradients(
-            lambda parts: torch.cat(parts).norm(), reduction="sum"
-        ),
-        "cross_entropy takes the scores as they are, without softmax": _after_softmax,
-        "that is the norm of the weights; asked is that of their gradient": (
-            _of_the_weights
-        ),
-        "that keeps only the last layer; add up over all of masks": _from_gradients(
-            lambda parts: parts[-1].norm()
-        ),
-        "that keeps only the first layer; return after the loop": _from_gradients(
-            lambda parts: parts[0].norm()
-        ),
-    },
-).check
+lab.step(
+    "idea", "one layer", lambda ask: _asked_for_gradient(ask, (3, 2, 2), ["fc1"], 0)
+)
+lab.step(
+    "idea",
+    "kept weights",
+    lambda ask: _asked_for_gradient(ask, (4, 2, 2), ["fc1"], 0.5),
+)
+lab.step(
+    "idea",
+    "two layers",
+    lambda ask: _asked_for_gradient(ask, (4, 3, 2), ["fc1", "fc2"], 0.4),
+)
+lab.step("no trace", "twice the same", _twice)
+lab.step(
+    "no trace",
+    "any network",
+    lambda ask: _asked_for_gradient(ask, (8, 7, 5, 4), ["fc2", "fc1"], 0.6),
+)
+lab.mistake(
+    "removed weights have a gradient too; take the kept entries only", _all_weights
+)
+lab.mistake(
+    "all parameters count in yours; asked are the kept weights in masks",
+    _all_parameters,
+)
+lab.mistake(
+    "that is the sum of the layers' norms; add the squares, then take one root",
+    _from_gradients(lambda parts: sum(part.norm() for part in parts)),
+)
+lab.mistake(
+    "the root is missing: the norm is the root of the sum of squares",
+    _from_gradients(lambda parts: torch.cat(parts).square().sum()),
+)
+lab.mistake(
+    "that is the sum of magnitudes; the norm squares them",
+    _from_gradients(lambda parts: torch.cat(parts).abs().sum()),
+)
+lab.mistake(
+    "the loss is the mean over the images, not the sum",
+    _from_gradients(lambda parts: torch.cat(parts).norm(), reduction="sum"),
+)
+lab.mistake(
+    "cross_entropy takes the scores as they are, without softmax", _after_softmax
+)
+lab.mistake(
+    "that is the norm of the weights; asked is that of their gradient", _of_the_weights
+)
+lab.mistake(
+    "that keeps only the last layer; add up over all of masks",
+    _from_gradients(lambda parts: parts[-1].norm()),
+)
+lab.mistake(
+    "that keeps only the first layer; return after the loop",
+    _from_gradients(lambda parts: parts[0].norm()),
+)
 
 
+@lab.exercise("8.5", points={"idea": 2, "any line": 1})
 def losses_between(
     one: nn.Module,
     other: nn.Module,
@@ -777,54 +778,54 @@ def _share_wrong(one, other, t, images, labels):
     return (_mixture(one, other, t)(images).argmax(1) != labels).double().mean()
 
 
-check_losses_between = _lab.exercise(
-    "8.5",
-    losses_between,
-    parameters=("one", "other", "positions", "images", "labels"),
-    groups={"idea": 2, "any line": 1},
-    read="Hint 1 of exercise 8.5, just below",
-    steps=(
-        Step("idea", "both ends", lambda ask: _line(ask, (0.0, 1.0), 3, 4, 2)),
-        Step("idea", "half way", lambda ask: _line(ask, (0.5,), 3, 4, 2)),
-        Step(
-            "idea",
-            "five positions",
-            lambda ask: _line(ask, (0.0, 0.25, 0.5, 0.75, 1.0), 4, 6, 3),
-        ),
-        Step("any line", "a network and itself", _same_network),
-        Step(
-            "any line",
-            "any order",
-            lambda ask: _line(ask, (1.0, 0.2, 0.6, 0.0, 1.1), 5, 6, 4, 3),
-        ),
+lab.step("idea", "both ends", lambda ask: _line(ask, (0.0, 1.0), 3, 4, 2))
+lab.step("idea", "half way", lambda ask: _line(ask, (0.5,), 3, 4, 2))
+lab.step(
+    "idea",
+    "five positions",
+    lambda ask: _line(ask, (0.0, 0.25, 0.5, 0.75, 1.0), 4, 6, 3),
+)
+lab.step("any line", "a network and itself", _same_network)
+lab.step(
+    "any line",
+    "any order",
+    lambda ask: _line(ask, (1.0, 0.2, 0.6, 0.0, 1.1), 5, 6, 4, 3),
+)
+lab.mistake(
+    "position 0 is the first network, and 1 the other",
+    _at_each(lambda one, other, t, *batch: _loss(_mixture(other, one, t), *batch)),
+)
+lab.mistake(
+    "you mix the two losses; mix the parameters, then measure", _at_each(_mixed_losses)
+)
+lab.mistake(
+    "you mix the scores of both networks; mix the parameters", _at_each(_mixed_scores)
+)
+lab.mistake(
+    "that is the first network at each position: p.copy_(...) changes p in place, "
+    "p = ... does not",
+    _at_each(lambda one, other, t, *batch: _loss(one, *batch)),
+)
+lab.mistake(
+    "only the first position is there: return after the loop",
+    lambda one, other, positions, *batch: losses_between(
+        one, other, positions[:1], *batch
     ),
-    mistakes={
-        "position 0 is the first network, and 1 the other": _at_each(
-            lambda one, other, t, *batch: _loss(_mixture(other, one, t), *batch)
-        ),
-        "you mix the two losses; mix the parameters, then measure": _at_each(
-            _mixed_losses
-        ),
-        "you mix the scores of both networks; mix the parameters": _at_each(
-            _mixed_scores
-        ),
-        "that is the first network at each position: p.copy_(...) changes p in place, "
-        "p = ... does not": _at_each(lambda one, other, t, *batch: _loss(one, *batch)),
-        "only the first position is there: return after the loop": (
-            lambda one, other, positions, *batch: losses_between(
-                one, other, positions[:1], *batch
-            )
-        ),
-        "the biases have to be mixed as well": _at_each(_own_biases),
-        "each position starts from the two ends, not from the mixture before": (
-            _drifting
-        ),
-        "that is the sum over the images; the loss is their mean": _at_each(
-            lambda one, other, t, *batch: _loss(_mixture(one, other, t), *batch, "sum")
-        ),
-        "that is the share of wrong answers; asked is the loss": _at_each(_share_wrong),
-        "that is the accuracy; asked is the loss": _at_each(
-            lambda *case: 1 - _share_wrong(*case)
-        ),
-    },
-).check
+)
+lab.mistake("the biases have to be mixed as well", _at_each(_own_biases))
+lab.mistake(
+    "each position starts from the two ends, not from the mixture before", _drifting
+)
+lab.mistake(
+    "that is the sum over the images; the loss is their mean",
+    _at_each(
+        lambda one, other, t, *batch: _loss(_mixture(one, other, t), *batch, "sum")
+    ),
+)
+lab.mistake(
+    "that is the share of wrong answers; asked is the loss", _at_each(_share_wrong)
+)
+lab.mistake(
+    "that is the accuracy; asked is the loss",
+    _at_each(lambda *case: 1 - _share_wrong(*case)),
+)

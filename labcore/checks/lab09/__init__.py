@@ -9,19 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labcore.checks.engine.exercise import Lab, Step
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab09.budgets import CARDS, hold_to_cards, meet
 from labcore.nets import MLP, VGG, LeNet
 
 __all__ = ["CARDS", "EXERCISES", "lend"]
 
-_lab = Lab()
-EXERCISES, lend = _lab.exercises, _lab.lend
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
 
 Scores = dict[str, Tensor]
 
 
+@lab.exercise("9.1", points={"idea": 3, "any layer": 2})
 def lamp_scores(weight: Tensor) -> Tensor:
     squares = weight.detach().double().square().flatten()
     scores = torch.zeros_like(squares)
@@ -96,72 +97,69 @@ def _sums_reversed(weight: Tensor) -> Tensor:
     return found.view(weight.shape)
 
 
-check_lamp_scores = _lab.exercise(
-    "9.1",
-    lamp_scores,
-    parameters=("weight",),
-    groups={"idea": 3, "any layer": 2},
-    read="Hint 1 of exercise 9.1, just below",
-    steps=(
-        Step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0]))),
-        Step(
-            "idea", "four values", lambda ask: ask(torch.tensor([0.2, -0.4, 0.1, 0.3]))
-        ),
-        Step("idea", "random values", lambda ask: ask(_weights(ask, 12))),
-        Step("any layer", "a matrix", lambda ask: ask(_weights(ask, 3, 4))),
-        Step("any layer", "a kernel", lambda ask: ask(_weights(ask, 2, 3, 3, 3))),
-        Step(
-            "any layer",
-            "zeros among them",
-            lambda ask: ask(torch.tensor([[0.0, -3.0], [1.0, 0.0]])),
-        ),
-        Step("any layer", "nothing but zeros", lambda ask: ask(torch.zeros(2, 3))),
-        Step(
-            "any layer",
-            "a parameter",
-            lambda ask: ask(nn.Parameter(_weights(ask, 4, 2))),
-        ),
-        Step(
-            "any layer",
-            "any memory layout",
-            lambda ask: ask(_weights(ask, 4, 3).t()),
-        ),
-    ),
-    mistakes={
-        "those are magnitudes over magnitudes; LAMP squares both": _lamp(
-            lambda values, value: values[values >= value].sum(), power=1
-        ),
-        "you divide by the squares of the whole layer; only those that are at least "
-        "as large count": _lamp(lambda values, value: values.sum()),
-        "you divide by the squares that are at most as large; those at least as large "
-        "count": _lamp(lambda values, value: values[values <= value].sum()),
-        "the weight's own square belongs to the sum too, so the largest scores 1": (
-            _lamp(_larger_ones)
-        ),
-        "the weight's own square belongs to the sum: the largest scores 1, not inf": (
-            _lamp(_larger_ones, infinite=math.inf)
-        ),
-        "the weight's own square belongs to the sum: the largest scores 1, not 0": (
-            _lamp(_larger_ones, infinite=0)
-        ),
-        "you sort the values; -0.4 is large in magnitude: sort the squares": (
-            _sorted_by_sign
-        ),
-        "that is in sorted order: put each score back to its weight's place": (
-            _in_sorted_order
-        ),
-        "scores[order] = ... writes each score to its weight's place; x[order] reads "
-        "in that order, which is another thing": _read_for_written,
-        "the running sum of the flipped squares has to be flipped back": _sums_reversed,
-        "the shape is lost: the scores have that of the weight": (
-            lambda weight: lamp_scores(weight).flatten()
-        ),
-        "the sum goes over the whole layer, not over each row": _row_by_row,
-        "0 / 0 is no number: a layer of zeros scores 0 everywhere": _lamp_with_nan,
-    },
-).check
+lab.step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0])))
+lab.step("idea", "four values", lambda ask: ask(torch.tensor([0.2, -0.4, 0.1, 0.3])))
+lab.step("idea", "random values", lambda ask: ask(_weights(ask, 12)))
+lab.step("any layer", "a matrix", lambda ask: ask(_weights(ask, 3, 4)))
+lab.step("any layer", "a kernel", lambda ask: ask(_weights(ask, 2, 3, 3, 3)))
+lab.step(
+    "any layer",
+    "zeros among them",
+    lambda ask: ask(torch.tensor([[0.0, -3.0], [1.0, 0.0]])),
+)
+lab.step("any layer", "nothing but zeros", lambda ask: ask(torch.zeros(2, 3)))
+lab.step("any layer", "a parameter", lambda ask: ask(nn.Parameter(_weights(ask, 4, 2))))
+lab.step("any layer", "any memory layout", lambda ask: ask(_weights(ask, 4, 3).t()))
+lab.mistake(
+    "those are magnitudes over magnitudes; LAMP squares both",
+    _lamp(lambda values, value: values[values >= value].sum(), power=1),
+)
+lab.mistake(
+    "you divide by the squares of the whole layer; only those that are at least "
+    "as large count",
+    _lamp(lambda values, value: values.sum()),
+)
+lab.mistake(
+    "you divide by the squares that are at most as large; those at least as large "
+    "count",
+    _lamp(lambda values, value: values[values <= value].sum()),
+)
+lab.mistake(
+    "the weight's own square belongs to the sum too, so the largest scores 1",
+    _lamp(_larger_ones),
+)
+lab.mistake(
+    "the weight's own square belongs to the sum: the largest scores 1, not inf",
+    _lamp(_larger_ones, infinite=math.inf),
+)
+lab.mistake(
+    "the weight's own square belongs to the sum: the largest scores 1, not 0",
+    _lamp(_larger_ones, infinite=0),
+)
+lab.mistake(
+    "you sort the values; -0.4 is large in magnitude: sort the squares", _sorted_by_sign
+)
+lab.mistake(
+    "that is in sorted order: put each score back to its weight's place",
+    _in_sorted_order,
+)
+lab.mistake(
+    "scores[order] = ... writes each score to its weight's place; x[order] reads "
+    "in that order, which is another thing",
+    _read_for_written,
+)
+lab.mistake(
+    "the running sum of the flipped squares has to be flipped back", _sums_reversed
+)
+lab.mistake(
+    "the shape is lost: the scores have that of the weight",
+    lambda weight: lamp_scores(weight).flatten(),
+)
+lab.mistake("the sum goes over the whole layer, not over each row", _row_by_row)
+lab.mistake("0 / 0 is no number: a layer of zeros scores 0 everywhere", _lamp_with_nan)
 
 
+@lab.exercise("9.2", points={"idea": 3, "full layers": 2})
 def erk_densities(
     shapes: Mapping[str, tuple[int, ...]], density: float
 ) -> dict[str, float]:
@@ -274,87 +272,97 @@ def _asked_erk(shapes: Mapping, density: float) -> Callable[[Trial], None]:
     return lambda ask: ask(dict(shapes), density)
 
 
-check_erk_densities = _lab.exercise(
-    "9.2",
-    erk_densities,
-    parameters=("shapes", "density"),
-    groups={"idea": 3, "full layers": 2},
-    read="Hint 1 of exercise 9.2, just below",
-    steps=(
-        Step("idea", "one layer", _asked_erk({"a": (4, 6)}, 0.5)),
-        Step("idea", "two layers", _asked_erk({"a": (20, 30), "b": (10, 20)}, 0.1)),
-        Step(
-            "idea",
-            "a convolution",
-            _asked_erk({"conv": (16, 8, 3, 3), "fc": (10, 16)}, 0.2),
-        ),
-        Step(
-            "full layers",
-            "a layer that would be above 1",
-            _asked_erk({"large": (50, 100), "small": (2, 5)}, 0.1),
-        ),
-        Step(
-            "full layers",
-            "one more because of it",
-            _asked_erk({"a": (40, 40), "b": (10, 10), "c": (2, 3)}, 0.3),
-        ),
-        Step("full layers", "density 1", _asked_erk(LENET_300_100, 1.0)),
-        Step("full layers", "our network", _asked_erk(LENET_300_100, 0.02)),
-        Step("full layers", "any shapes", _some_shapes),
-    ),
-    mistakes={
-        "those are sparsities; asked is what stays, the density": _of_densities(
-            lambda found, size: 1 - found
-        ),
-        "those are numbers of weights; asked are shares of each layer": _of_densities(
-            lambda found, size: found * size
-        ),
-        "the mean of the densities is right, but layers differ in size: the weights "
-        "that stay, added up, have to be the share of all": _mean_of_densities,
-        "epsilon is the number of weights that stay over the sum of all dimensions, "
-        "not density over the sum of the shares": _of_raw_shares,
-        "every layer gets the same share; ERK's shares follow from the shapes": (
-            lambda shapes, density: dict.fromkeys(shapes, density)
-        ),
-        "that is the sum of the first two dimensions only; a kernel's count too": _erk(
-            lambda shape: sum(shape[:2]) / math.prod(shape[:2])
-        ),
-        "that adds the first two dimensions only; a kernel's count in the sum too": (
-            _erk(lambda shape: sum(shape[:2]) / math.prod(shape))
-        ),
-        "density is the share that stays; you keep 1 - density": (
-            lambda shapes, density: erk_densities(shapes, 1 - density)
-        ),
-        "epsilon is not the density: solve for it, so that the weights that stay add "
-        "up": lambda shapes, density: {
-            name: min(1.0, density * sum(shape) / math.prod(shape))
-            for name, shape in shapes.items()
-        },
-        "a layer that is full belongs to the result as well, with density 1": (
-            lambda shapes, density: {
-                name: found
-                for name, found in erk_densities(shapes, density).items()
-                if found < 1
-            }
-        ),
-        "that is upside down: the sum of the dimensions over their product": _erk(
-            lambda shape: math.prod(shape) / sum(shape)
-        ),
-        "a layer cannot keep more than all of its weights": _never_cut,
-        "a layer was cut to 1, and what it could not take is lost: solve for epsilon "
-        "again without it": _erk(rounds=1),
-        "after the second solution another layer is above 1: repeat until none is": (
-            _erk(rounds=2)
-        ),
-        "the second solution puts another layer above 1: repeat until none is": (
-            _twice_uncut
-        ),
-        "what full layers keep is part of the budget: subtract it before you solve "
-        "again": _full_ones_for_nothing,
+lab.step("idea", "one layer", _asked_erk({"a": (4, 6)}, 0.5))
+lab.step("idea", "two layers", _asked_erk({"a": (20, 30), "b": (10, 20)}, 0.1))
+lab.step(
+    "idea", "a convolution", _asked_erk({"conv": (16, 8, 3, 3), "fc": (10, 16)}, 0.2)
+)
+lab.step(
+    "full layers",
+    "a layer that would be above 1",
+    _asked_erk({"large": (50, 100), "small": (2, 5)}, 0.1),
+)
+lab.step(
+    "full layers",
+    "one more because of it",
+    _asked_erk({"a": (40, 40), "b": (10, 10), "c": (2, 3)}, 0.3),
+)
+lab.step("full layers", "density 1", _asked_erk(LENET_300_100, 1.0))
+lab.step("full layers", "our network", _asked_erk(LENET_300_100, 0.02))
+lab.step("full layers", "any shapes", _some_shapes)
+lab.mistake(
+    "those are sparsities; asked is what stays, the density",
+    _of_densities(lambda found, size: 1 - found),
+)
+lab.mistake(
+    "those are numbers of weights; asked are shares of each layer",
+    _of_densities(lambda found, size: found * size),
+)
+lab.mistake(
+    "the mean of the densities is right, but layers differ in size: the weights "
+    "that stay, added up, have to be the share of all",
+    _mean_of_densities,
+)
+lab.mistake(
+    "epsilon is the number of weights that stay over the sum of all dimensions, "
+    "not density over the sum of the shares",
+    _of_raw_shares,
+)
+lab.mistake(
+    "every layer gets the same share; ERK's shares follow from the shapes",
+    lambda shapes, density: dict.fromkeys(shapes, density),
+)
+lab.mistake(
+    "that is the sum of the first two dimensions only; a kernel's count too",
+    _erk(lambda shape: sum(shape[:2]) / math.prod(shape[:2])),
+)
+lab.mistake(
+    "that adds the first two dimensions only; a kernel's count in the sum too",
+    _erk(lambda shape: sum(shape[:2]) / math.prod(shape)),
+)
+lab.mistake(
+    "density is the share that stays; you keep 1 - density",
+    lambda shapes, density: erk_densities(shapes, 1 - density),
+)
+lab.mistake(
+    "epsilon is not the density: solve for it, so that the weights that stay add up",
+    lambda shapes, density: {
+        name: min(1.0, density * sum(shape) / math.prod(shape))
+        for name, shape in shapes.items()
     },
-).check
+)
+lab.mistake(
+    "a layer that is full belongs to the result as well, with density 1",
+    lambda shapes, density: {
+        name: found
+        for name, found in erk_densities(shapes, density).items()
+        if found < 1
+    },
+)
+lab.mistake(
+    "that is upside down: the sum of the dimensions over their product",
+    _erk(lambda shape: math.prod(shape) / sum(shape)),
+)
+lab.mistake("a layer cannot keep more than all of its weights", _never_cut)
+lab.mistake(
+    "a layer was cut to 1, and what it could not take is lost: solve for epsilon "
+    "again without it",
+    _erk(rounds=1),
+)
+lab.mistake(
+    "after the second solution another layer is above 1: repeat until none is",
+    _erk(rounds=2),
+)
+lab.mistake(
+    "the second solution puts another layer above 1: repeat until none is", _twice_uncut
+)
+lab.mistake(
+    "what full layers keep is part of the budget: subtract it before you solve again",
+    _full_ones_for_nothing,
+)
 
 
+@lab.exercise("9.3", points={"idea": 3, "any network": 2})
 def taylor_scores(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
     layers = _layers(model)
     weights = [layer.weight for layer in layers.values()]
@@ -458,70 +466,84 @@ def _some_layers(keep: Callable[[nn.Module, str], bool]) -> Callable:
     return mistaken
 
 
-check_taylor_scores = _lab.exercise(
-    "9.3",
-    taylor_scores,
-    parameters=("model", "images", "labels"),
-    groups={"idea": 3, "any network": 2},
-    read="Hint 1 of exercise 9.3, just below",
-    steps=(
-        Step("idea", "two layers by hand", _two_layers),
-        Step("idea", "three images", _several_images),
-        Step("any network", "called twice", _twice),
-        Step("any network", "convolutions", _taylor_of_networks),
-    ),
-    mistakes={
-        "that is the gradient squared; the weight is a factor too": _taylor(
-            lambda w, g: g.square()
-        ),
-        "that is the weight squared; its gradient is a factor too": _taylor(
-            lambda w, g: w.square()
-        ),
-        "that is w * g with its sign; asked is the square": _taylor(lambda w, g: w * g),
-        "|w * g| gives the same order, but asked is the square": _taylor(
-            lambda w, g: (w * g).abs()
-        ),
-        "only the gradient is squared; square the product": _taylor(
-            lambda w, g: w * g.square()
-        ),
-        "only the weight is squared; square the product": _taylor(
-            lambda w, g: w.square() * g
-        ),
-        "the keys are the layers' names, fc1 and not fc1.weight": _taylor(
-            key=".weight"
-        ),
-        "the shape is lost: the scores have that of the weight": _taylor(
-            lambda w, g: (w * g).square().flatten()
-        ),
-        "that is one number a layer; each weight has its own score": _taylor(
-            lambda w, g: (w * g).square().sum()
-        ),
-        "those are all parameters; asked are weights, by their layer's name": (
-            _every_parameter
-        ),
-        "convolutions have weights as well": _some_layers(
-            lambda model, name: isinstance(model.get_submodule(name), nn.Linear)
-        ),
-        "named_children() shows the outer modules only; named_modules() goes inside": (
-            _some_layers(lambda model, name: "." not in name)
-        ),
-        "biases have no score: only weights of convolutions and linear layers": _taylor(
-            least=1
-        ),
-        "cross_entropy takes the network's outputs as they are; the softmax is in it": (
-            _taylor(head=lambda scores: scores.softmax(1))
-        ),
-        "BatchNorm's weights have no score: only those of convolutions and linear "
-        "layers": _taylor(least=1, end="weight"),
-        "the model is in eval mode: leave it so, for BatchNorm works otherwise in "
-        "train mode": _taylor(mode=True),
-        "the loss is the mean over the images, not the sum": _taylor(reduction="sum"),
-        "backward() adds to the gradients that are there already: clear them first, "
-        "or take torch.autograd.grad": _taylor(clear=False),
-    },
-).check
+lab.step("idea", "two layers by hand", _two_layers)
+lab.step("idea", "three images", _several_images)
+lab.step("any network", "called twice", _twice)
+lab.step("any network", "convolutions", _taylor_of_networks)
+lab.mistake(
+    "that is the gradient squared; the weight is a factor too",
+    _taylor(lambda w, g: g.square()),
+)
+lab.mistake(
+    "that is the weight squared; its gradient is a factor too",
+    _taylor(lambda w, g: w.square()),
+)
+lab.mistake(
+    "that is w * g with its sign; asked is the square", _taylor(lambda w, g: w * g)
+)
+lab.mistake(
+    "|w * g| gives the same order, but asked is the square",
+    _taylor(lambda w, g: (w * g).abs()),
+)
+lab.mistake(
+    "only the gradient is squared; square the product",
+    _taylor(lambda w, g: w * g.square()),
+)
+lab.mistake(
+    "only the weight is squared; square the product",
+    _taylor(lambda w, g: w.square() * g),
+)
+lab.mistake(
+    "the keys are the layers' names, fc1 and not fc1.weight", _taylor(key=".weight")
+)
+lab.mistake(
+    "the shape is lost: the scores have that of the weight",
+    _taylor(lambda w, g: (w * g).square().flatten()),
+)
+lab.mistake(
+    "that is one number a layer; each weight has its own score",
+    _taylor(lambda w, g: (w * g).square().sum()),
+)
+lab.mistake(
+    "those are all parameters; asked are weights, by their layer's name",
+    _every_parameter,
+)
+lab.mistake(
+    "convolutions have weights as well",
+    _some_layers(lambda model, name: isinstance(model.get_submodule(name), nn.Linear)),
+)
+lab.mistake(
+    "named_children() shows the outer modules only; named_modules() goes inside",
+    _some_layers(lambda model, name: "." not in name),
+)
+lab.mistake(
+    "biases have no score: only weights of convolutions and linear layers",
+    _taylor(least=1),
+)
+lab.mistake(
+    "cross_entropy takes the network's outputs as they are; the softmax is in it",
+    _taylor(head=lambda scores: scores.softmax(1)),
+)
+lab.mistake(
+    "BatchNorm's weights have no score: only those of convolutions and linear layers",
+    _taylor(least=1, end="weight"),
+)
+lab.mistake(
+    "the model is in eval mode: leave it so, for BatchNorm works otherwise in "
+    "train mode",
+    _taylor(mode=True),
+)
+lab.mistake(
+    "the loss is the mean over the images, not the sum", _taylor(reduction="sum")
+)
+lab.mistake(
+    "backward() adds to the gradients that are there already: clear them first, "
+    "or take torch.autograd.grad",
+    _taylor(clear=False),
+)
 
 
+@lab.exercise("9.4", points={"idea": 3, "any network": 2})
 def synflow_scores(weights: Mapping[str, Tensor]) -> Scores:
     sizes = {name: weight.detach().abs() for name, weight in weights.items()}
     matrices = list(sizes.values())
@@ -612,56 +634,56 @@ def _mean_flow(weights: Mapping[str, Tensor]) -> Scores:
     return {n: score / outputs for n, score in synflow_scores(weights).items()}
 
 
-check_synflow_scores = _lab.exercise(
-    "9.4",
-    synflow_scores,
-    parameters=("weights",),
-    groups={"idea": 3, "any network": 2},
-    read="Hint 1 of exercise 9.4, just below",
-    steps=(
-        Step("idea", "one layer", _asked_synflow([[1.0, -2.0], [3.0, 4.0]])),
-        Step(
-            "idea",
-            "two layers by hand",
-            _asked_synflow([[1.0, -2.0], [3.0, 4.0]], [[2.0, -1.0]]),
-        ),
-        Step("idea", "three layers", _three_layers),
-        Step(
-            "any network",
-            "a neuron without inputs",
-            _asked_synflow([[0.0, 0.0], [1.0, -2.0]], [[3.0, 1.0], [-1.0, 2.0]]),
-        ),
-        Step(
-            "any network",
-            "an empty layer",
-            _asked_synflow([[1.0, -2.0], [3.0, 4.0]], [[0.0, 0.0]]),
-        ),
-        Step("any network", "parameters", _of_parameters),
-        Step("any network", "any layers", _any_layers),
-    ),
-    mistakes={
-        "the weights enter by their magnitudes: take abs() before the product, so "
-        "that nothing cancels": _signed,
-        "no score is negative: take abs() of the weights first, for the flow and for "
-        "the score": _negative,
-        "that is dR/dw; the score is the magnitude of w times it": _gradient_only,
-        "those are the magnitudes alone; what arrives and what goes on count too": (
-            lambda weights: {n: w.detach().abs() for n, w in weights.items()}
-        ),
-        "only what arrives at a weight is there; the layers behind it count too": _half(
-            forwards=True
-        ),
-        "only what goes on from a weight is there; the layers before it count too": (
-            _half(forwards=False)
-        ),
-        "R is the sum over the outputs, not their mean": _mean_flow,
-        "the weights enter by their magnitudes, not squared": _without(
-            lambda weights: {n: w.detach().square() for n, w in weights.items()}
-        ),
-    },
-).check
+lab.step("idea", "one layer", _asked_synflow([[1.0, -2.0], [3.0, 4.0]]))
+lab.step(
+    "idea",
+    "two layers by hand",
+    _asked_synflow([[1.0, -2.0], [3.0, 4.0]], [[2.0, -1.0]]),
+)
+lab.step("idea", "three layers", _three_layers)
+lab.step(
+    "any network",
+    "a neuron without inputs",
+    _asked_synflow([[0.0, 0.0], [1.0, -2.0]], [[3.0, 1.0], [-1.0, 2.0]]),
+)
+lab.step(
+    "any network",
+    "an empty layer",
+    _asked_synflow([[1.0, -2.0], [3.0, 4.0]], [[0.0, 0.0]]),
+)
+lab.step("any network", "parameters", _of_parameters)
+lab.step("any network", "any layers", _any_layers)
+lab.mistake(
+    "the weights enter by their magnitudes: take abs() before the product, so "
+    "that nothing cancels",
+    _signed,
+)
+lab.mistake(
+    "no score is negative: take abs() of the weights first, for the flow and for "
+    "the score",
+    _negative,
+)
+lab.mistake("that is dR/dw; the score is the magnitude of w times it", _gradient_only)
+lab.mistake(
+    "those are the magnitudes alone; what arrives and what goes on count too",
+    lambda weights: {n: w.detach().abs() for n, w in weights.items()},
+)
+lab.mistake(
+    "only what arrives at a weight is there; the layers behind it count too",
+    _half(forwards=True),
+)
+lab.mistake(
+    "only what goes on from a weight is there; the layers before it count too",
+    _half(forwards=False),
+)
+lab.mistake("R is the sum over the outputs, not their mean", _mean_flow)
+lab.mistake(
+    "the weights enter by their magnitudes, not squared",
+    _without(lambda weights: {n: w.detach().square() for n, w in weights.items()}),
+)
 
 
+@lab.exercise("9.5", points={"idea": 3, "the whole run": 2})
 def cubic_sparsity(
     step: int, start: int, end: int, initial: float, final: float
 ) -> float:
@@ -700,84 +722,81 @@ def _asked_cubic(*arguments: tuple) -> Callable[[Trial], None]:
     return run
 
 
-check_cubic_sparsity = _lab.exercise(
-    "9.5",
-    cubic_sparsity,
-    parameters=("step", "start", "end", "initial", "final"),
-    groups={"idea": 3, "the whole run": 2},
-    read="Hint 1 of exercise 9.5, just below",
-    steps=(
-        Step("idea", "a quarter of the way", _asked_cubic((25, 0, 100, 0.0, 0.8))),
-        Step(
-            "idea",
-            "both ends",
-            _asked_cubic((0, 0, 100, 0.0, 0.8), (100, 0, 100, 0.0, 0.8)),
-        ),
-        Step("idea", "a later start", _asked_cubic((30, 20, 60, 0.0, 0.8))),
-        Step("idea", "some zeros at first", _asked_cubic((50, 0, 100, 0.5, 0.9))),
-        Step(
-            "the whole run", "before the start", _asked_cubic((5, 20, 60, 0.25, 0.75))
-        ),
-        Step("the whole run", "after the end", _asked_cubic((90, 20, 60, 0.25, 0.75))),
-        Step("the whole run", "any schedule", _some_schedules),
+lab.step("idea", "a quarter of the way", _asked_cubic((25, 0, 100, 0.0, 0.8)))
+lab.step(
+    "idea", "both ends", _asked_cubic((0, 0, 100, 0.0, 0.8), (100, 0, 100, 0.0, 0.8))
+)
+lab.step("idea", "a later start", _asked_cubic((30, 20, 60, 0.0, 0.8)))
+lab.step("idea", "some zeros at first", _asked_cubic((50, 0, 100, 0.5, 0.9)))
+lab.step("the whole run", "before the start", _asked_cubic((5, 20, 60, 0.25, 0.75)))
+lab.step("the whole run", "after the end", _asked_cubic((90, 20, 60, 0.25, 0.75)))
+lab.step("the whole run", "any schedule", _some_schedules)
+lab.mistake(
+    "that is a straight line; the rest is to the power of three",
+    _rest(lambda done: 1 - done),
+)
+lab.mistake(
+    "// cuts the fraction off: divide by /",
+    lambda step, start, end, initial, final: cubic_sparsity(
+        (step - start) // (end - start), 0, 1, initial, final
     ),
-    mistakes={
-        "that is a straight line; the rest is to the power of three": _rest(
-            lambda done: 1 - done
-        ),
-        "// cuts the fraction off: divide by /": (
-            lambda step, start, end, initial, final: cubic_sparsity(
-                (step - start) // (end - start), 0, 1, initial, final
-            )
-        ),
-        "that is in percent; asked is a share": (
-            lambda *arguments: 100 * cubic_sparsity(*arguments)
-        ),
-        "that is a square; the rest is to the power of three": _rest(
-            lambda done: (1 - done) ** 2
-        ),
-        "that is slow at first and steep at the end; the curve is steep at first": (
-            _rest(lambda done: 1 - done**3)
-        ),
-        "that is the density; asked is the sparsity": (
-            lambda *arguments: 1 - cubic_sparsity(*arguments)
-        ),
-        "that runs from final to initial; it starts at initial": (
-            lambda step, start, end, initial, final: cubic_sparsity(
-                step, start, end, final, initial
-            )
-        ),
-        "count the steps from start on, and divide by end - start": (
-            lambda step, start, end, initial, final: cubic_sparsity(
-                step, 0, end, initial, final
-            )
-        ),
-        "count the steps from start on, and divide by their number, end - start": (
-            lambda step, start, end, initial, final: _rest(
-                lambda done: (1 - (step - start) / end) ** 3
-            )(step, start, end, initial, final)
-        ),
-        "it starts at initial, and that need not be 0": (
-            lambda step, start, end, initial, final: cubic_sparsity(
-                step, start, end, 0.0, final
-            )
-        ),
-        "before start and after end the curve does not go on: stay at initial, or at "
-        "final": _rest(lambda done: (1 - done) ** 3, held=False),
-        "before start nothing is due yet: stay at initial": (
-            lambda step, start, end, initial, final: (
-                0.0
-                if step < start
-                else cubic_sparsity(step, start, end, initial, final)
-            )
-        ),
-        "after end the curve does not go on: stay at final": (
-            lambda step, start, end, initial, final: _rest(
-                lambda done: (1 - done) ** 3, held=step < start
-            )(step, start, end, initial, final)
-        ),
-    },
-).check
+)
+lab.mistake(
+    "that is in percent; asked is a share",
+    lambda *arguments: 100 * cubic_sparsity(*arguments),
+)
+lab.mistake(
+    "that is a square; the rest is to the power of three",
+    _rest(lambda done: (1 - done) ** 2),
+)
+lab.mistake(
+    "that is slow at first and steep at the end; the curve is steep at first",
+    _rest(lambda done: 1 - done**3),
+)
+lab.mistake(
+    "that is the density; asked is the sparsity",
+    lambda *arguments: 1 - cubic_sparsity(*arguments),
+)
+lab.mistake(
+    "that runs from final to initial; it starts at initial",
+    lambda step, start, end, initial, final: cubic_sparsity(
+        step, start, end, final, initial
+    ),
+)
+lab.mistake(
+    "count the steps from start on, and divide by end - start",
+    lambda step, start, end, initial, final: cubic_sparsity(
+        step, 0, end, initial, final
+    ),
+)
+lab.mistake(
+    "count the steps from start on, and divide by their number, end - start",
+    lambda step, start, end, initial, final: _rest(
+        lambda done: (1 - (step - start) / end) ** 3
+    )(step, start, end, initial, final),
+)
+lab.mistake(
+    "it starts at initial, and that need not be 0",
+    lambda step, start, end, initial, final: cubic_sparsity(
+        step, start, end, 0.0, final
+    ),
+)
+lab.mistake(
+    "before start and after end the curve does not go on: stay at initial, or at final",
+    _rest(lambda done: (1 - done) ** 3, held=False),
+)
+lab.mistake(
+    "before start nothing is due yet: stay at initial",
+    lambda step, start, end, initial, final: (
+        0.0 if step < start else cubic_sparsity(step, start, end, initial, final)
+    ),
+)
+lab.mistake(
+    "after end the curve does not go on: stay at final",
+    lambda step, start, end, initial, final: _rest(
+        lambda done: (1 - done) ** 3, held=step < start
+    )(step, start, end, initial, final),
+)
 
 
 def _cards(*cards: tuple[str, float]) -> Callable[[Trial], None]:
@@ -791,17 +810,12 @@ def _other_limits(ask: Trial) -> None:
         hold_to_cards(ask, (budget, low + draw * (high - low)))
 
 
-check_meet = _lab.exercise(
+lab.exercise(
     "9.6",
-    meet,
-    parameters=("model", "card"),
-    groups={"one budget": 2, "all three": 3},
-    read="Hint 1 of exercise 9.6, just below",
+    points={"one budget": 2, "all three": 3},
     refused=("labcore.scan", "labcore.checks"),
-    steps=(
-        Step("one budget", "bytes", _cards(("bytes", 0.1))),
-        Step("all three", "MACs", _cards(("MACs", 0.25))),
-        Step("all three", "milliseconds", _cards(("ms", 0.66))),
-        Step("all three", "other limits", _other_limits),
-    ),
-).check
+)(meet)
+lab.step("one budget", "bytes", _cards(("bytes", 0.1)))
+lab.step("all three", "MACs", _cards(("MACs", 0.25)))
+lab.step("all three", "milliseconds", _cards(("ms", 0.66)))
+lab.step("all three", "other limits", _other_limits)

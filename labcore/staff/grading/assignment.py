@@ -12,12 +12,17 @@ from nbformat import NotebookNode
 
 from labcore.runtime import LabError
 from labcore.staff.authoring.markers import MARKER, regions
-from labcore.student.notebooks import digest, grading, read_notebook, tags
+from labcore.student.notebooks import (
+    digest,
+    function_asked,
+    grading,
+    read_notebook,
+    tags,
+)
 
 __all__ = ["Assignment", "Question", "Task", "read_assignment"]
 
 HEADING = re.compile(r"^### (Exercise|Question) (\d+\.\d+): (.+)$", re.MULTILINE)
-CHECK = re.compile(r"^(\w+)\.check_(\w+)\((.*)$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,6 @@ class Task:
     points: int
     reference: str
     stub: str
-    bench: bool  # whether its check needs data
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,7 @@ def read_assignment(number: str, root: Path) -> Assignment:
         for cell in solution.cells
         if grading(cell).get("solution")
     }
-    modules = dict(_imported(_tagged(lab, "setup")))
-    tasks, questions, checks = [], [], set()
+    tasks, questions = [], []
     heading, answer = ("", ""), None
     for cell in lab.cells:
         if cell.cell_type == "markdown" and (found := HEADING.search(cell.source)):
@@ -95,17 +98,14 @@ def read_assignment(number: str, root: Path) -> Assignment:
         elif meta.get("solution"):
             answer = cell
         elif meta.get("grade"):
-            found = CHECK.search(cell.source)
-            checks.add(modules[found[1]])
-            tasks.append(_task(heading, answer, found, meta, answers))
-    if len(checks) != 1:
-        raise LabError(
-            f"{paths[0].name}: its checks come from {len(checks)} modules, not one."
-        )
+            tasks.append(_task(heading, answer, cell, answers))
+    checks = dict(_imported(_tagged(lab, "setup"))).get(f"lab{number}")
+    if not checks:
+        raise LabError(f"{paths[0].name}: no setup cell imports lab{number}'s checks.")
     return Assignment(
         number=number,
         stem=paths[0].stem,
-        checks=checks.pop(),
+        checks=checks,
         lab=lab,
         setup=tuple(_tagged(lab, "setup")),
         given=tuple(_tagged(lab, "given")),
@@ -140,17 +140,16 @@ def _imported(cells: list[str]) -> Iterator[tuple[str, str]]:
                     yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
-def _task(heading, answer, check, meta, answers) -> Task:
+def _task(heading, answer: NotebookNode, check: NotebookNode, answers) -> Task:
     grade_id = grading(answer)["grade_id"]
     return Task(
         id=heading[0],
         title=heading[1],
         grade_id=grade_id,
-        name=check[2],
-        points=meta["points"],
+        name=function_asked(check, answer.source),
+        points=grading(check)["points"],
         reference=answers[grade_id],
         stub=answer.source,
-        bench="bench" in check[3],
     )
 
 

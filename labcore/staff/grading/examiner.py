@@ -56,7 +56,6 @@ def die_with_parent() -> None:
 def examine(job: Mapping) -> list[dict]:
     """Every exercise of one submission: status, points, of, message."""
     exercises = importlib.import_module(job["checks"]).EXERCISES
-    bench = _bench() if any(asked["bench"] for asked in job["exercises"]) else None
     room, results = None, []
     try:
         for number, asked in enumerate(job["exercises"]):
@@ -70,7 +69,7 @@ def examine(job: Mapping) -> list[dict]:
                     memory=job["memory"],
                     seconds=job["timeout"],
                 )
-            found = _in_child(room, number, exercises[asked["name"]], asked, job, bench)
+            found = _in_child(room, number, exercises[asked["name"]], asked, job)
             if found.pop("trouble"):
                 if found["status"] == "error" and found.pop("ended", False):
                     _explain(found, room.end_of_last())
@@ -84,13 +83,7 @@ def examine(job: Mapping) -> list[dict]:
     return results
 
 
-def _bench():
-    from labcore import workbench
-
-    return workbench()
-
-
-def _in_child(room: Room, number: int, exercise, asked, job, bench) -> dict:
+def _in_child(room: Room, number: int, exercise, asked, job) -> dict:
     """The verdict of a forked child, or what became of it."""
     end, too_large = room.run(number), False
     reading, writing = os.pipe()
@@ -100,7 +93,7 @@ def _in_child(room: Room, number: int, exercise, asked, job, bench) -> dict:
             die_with_parent()
             os.close(reading)
             _limit_memory(job["memory"])
-            found = _judge(end, exercise, asked, job, bench)
+            found = _judge(end, exercise, asked, job)
             os.write(writing, json.dumps(found).encode())
         finally:
             os._exit(0)
@@ -147,7 +140,7 @@ def _read_for(seconds: float, source: int) -> bytes | None:
         return file.read()
 
 
-def _judge(end, exercise, asked: Mapping, job: Mapping, bench) -> dict:
+def _judge(end, exercise, asked: Mapping, job: Mapping) -> dict:
     """Ask the answer, with every seed; the worst verdict counts."""
     channel = Channel(end, time.monotonic() + job["timeout"])
     side = AnswerSide(channel, job["timeout"])
@@ -167,7 +160,7 @@ def _judge(end, exercise, asked: Mapping, job: Mapping, bench) -> dict:
         status = side.trouble or "error"
         return _outcome(exercise, status, 0, _cell_fails(error))
     try:
-        verdicts = _verdicts(side, exercise, answer, job["seeds"], bench)
+        verdicts = _verdicts(side, exercise, answer, job["seeds"])
         worst = min(verdicts, key=lambda verdict: verdict.points)
     except Exception as error:
         said = f"the check could not work with the answer ({_line(error)})"
@@ -186,10 +179,10 @@ def _judge(end, exercise, asked: Mapping, job: Mapping, bench) -> dict:
     }
 
 
-def _verdicts(side: AnswerSide, exercise, answer, seeds: Sequence[int], bench) -> list:
+def _verdicts(side: AnswerSide, exercise, answer, seeds: Sequence[int]) -> list:
     found = []
     for seed in seeds:
-        found.append(exercise.run(answer, bench=bench, seed=seed))
+        found.append(exercise.run(answer, seed=seed))
         if found[-1].status != "passed":
             break
     return found

@@ -177,7 +177,6 @@ def job_of(
                 "answer": completed(
                     work.answers[task.grade_id], task.name, work.others
                 ),
-                "bench": task.bench,
                 "before": [
                     *assignment.given,
                     *(t.reference for t in assignment.tasks if t is not task),
