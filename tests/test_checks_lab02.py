@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from answers import assert_complete, assert_fails, assert_passes, table
+from answers import LabTests, passes
 from torch import nn
 
 from labcore.checks import lab02
@@ -61,32 +61,6 @@ def returning(function):
 
     def answer(tensor, sparsity):
         return function(prune(tensor, sparsity), tensor)
-
-    return answer
-
-
-def ranking(order):
-    """Prune by something else than the magnitude."""
-
-    @torch.no_grad()
-    def answer(tensor, sparsity):
-        mask = prune(order(tensor).clone(), sparsity)
-        tensor.mul_(mask)
-        return mask
-
-    return answer
-
-
-def counting(count):
-    """Prune another number of weights."""
-
-    @torch.no_grad()
-    def answer(tensor, sparsity):
-        n = tensor.numel()
-        mask = torch.ones(n, dtype=torch.bool)
-        mask[tensor.abs().flatten().argsort()[: count(sparsity * n)]] = False
-        tensor *= mask.view(tensor.shape)
-        return mask.view(tensor.shape)
 
     return answer
 
@@ -194,44 +168,6 @@ class PrunerByState(Pruner):
             state[f"{name}.weight"] *= mask
 
 
-class OnACopy(Pruner):
-    def __init__(self, model, sparsity_dict):
-        self.masks = {
-            name: prune(model.get_submodule(name).weight.detach().clone(), sparsity)
-            for name, sparsity in sparsity_dict.items()
-        }
-
-
-class OneShare(Pruner):
-    def __init__(self, model, sparsity_dict):
-        first, *_ = sparsity_dict.values()
-        super().__init__(model, dict.fromkeys(sparsity_dict, first))
-
-
-class EveryLayer(Pruner):
-    def __init__(self, model, sparsity_dict):
-        layers = [n for n, m in model.named_modules() if isinstance(m, nn.Linear)]
-        super().__init__(model, {n: sparsity_dict.get(n, 0.5) for n in layers})
-
-
-class BiasesToo(Pruner):
-    def __init__(self, model, sparsity_dict):
-        super().__init__(model, sparsity_dict)
-        for name, sparsity in sparsity_dict.items():
-            prune(model.get_submodule(name).bias, sparsity)
-
-
-class OtherKeys(Pruner):
-    def __init__(self, model, sparsity_dict):
-        super().__init__(model, sparsity_dict)
-        self.masks = {f"{n}.weight": mask for n, mask in self.masks.items()}
-
-    @torch.no_grad()
-    def apply(self, model):
-        for name, mask in self.masks.items():
-            model.get_parameter(name).mul_(mask)
-
-
 class NoMasks(Pruner):
     def __init__(self, model, sparsity_dict):
         super().__init__(model, sparsity_dict)
@@ -249,45 +185,6 @@ class NoApply:
         self.masks = Pruner(model, sparsity_dict).masks
 
 
-class RanksAnew(Pruner):
-    def __init__(self, model, sparsity_dict):
-        super().__init__(model, sparsity_dict)
-        self.sparsity_dict = sparsity_dict
-
-    def apply(self, model):
-        for name, sparsity in self.sparsity_dict.items():
-            self.masks[name] = prune(model.get_submodule(name).weight, sparsity)
-
-
-class FirstModel(Pruner):
-    def __init__(self, model, sparsity_dict):
-        super().__init__(model, sparsity_dict)
-        self.model = model
-
-    def apply(self, model):
-        super().apply(self.model)
-
-
-class PutsBack(Pruner):
-    def __init__(self, model, sparsity_dict):
-        super().__init__(model, sparsity_dict)
-        self.old = {
-            n: model.get_submodule(n).weight.detach().clone() for n in sparsity_dict
-        }
-
-    @torch.no_grad()
-    def apply(self, model):
-        for name, weight in self.old.items():
-            model.get_submodule(name).weight.copy_(weight)
-
-
-class NewParameters(Pruner):
-    def apply(self, model):
-        for name, mask in self.masks.items():
-            layer = model.get_submodule(name)
-            layer.weight = nn.Parameter(layer.weight.detach() * mask)
-
-
 class ForgetsNoGrad(Pruner):
     def apply(self, model):
         for name, mask in self.masks.items():
@@ -301,10 +198,6 @@ class OnlyTheFirstLevel(Pruner):
     def apply(self, model):
         for name, mask in self.masks.items():
             getattr(model, name).weight.mul_(mask)
-
-
-def removed(model, masks):
-    return torch.cat([model.get_submodule(n).weight[~m] for n, m in masks.items()])
 
 
 def still_zero_in_a_loop(model, masks):
@@ -325,29 +218,8 @@ def still_zero_by_parameters(model, masks):
     return 1 - everything.count_nonzero() / len(everything)
 
 
-def zeros(model, masks):
-    return (removed(model, masks) == 0).sum().item()
-
-
 def share(model, masks):
     return still_zero_in_a_loop(model, masks)
-
-
-def unguarded(model, masks):
-    return (removed(model, masks) == 0).float().mean().item()
-
-
-def average(model, masks):
-    return sum(share(model, {n: m}) for n, m in masks.items()) / len(masks)
-
-
-def all_zeros(model, masks):
-    weights = [model.get_submodule(n).weight.flatten() for n in masks]
-    return (torch.cat(weights) == 0).float().mean().item()
-
-
-def per_weight(model, masks):
-    return zeros(model, masks) / sum(m.numel() for m in masks.values())
 
 
 RIGHT = {
@@ -378,123 +250,30 @@ FIVE, TEN = "five values", "ten of 25"
 TIES, ROUNDING, EDGES = "equal magnitudes", "rounding", "sparsity 0 and 1"
 WRONG = {
     "fine_grained_prune": [
-        ("upside down", returning(lambda m, t: ~m), FIVE, "the mask is upside"),
-        ("largest", ranking(lambda w: 1 / w), FIVE, "you remove the largest"),
-        ("values", ranking(lambda w: w + 9), FIVE, "you rank the values"),
-        ("tensor", returning(lambda m, t: t), FIVE, "you return the pruned tensor"),
-        ("float mask", returning(lambda m, t: m.float()), FIVE, "the mask holds num"),
         ("no return", returning(lambda m, t: None), FIVE, "the function ends without"),
-        ("copy", prune_a_copy, FIVE, "the tensor is not changed in place"),
-        ("abs_", lose_the_signs, FIVE, "the signs are lost"),
-        ("mask stored", store_the_mask, FIVE, "you fill the tensor with the mask"),
-        ("threshold >=", comparing(torch.ge), FIVE, "the value at the threshold"),
-        ("density", lambda w, s: prune(w, 1 - s), FIVE, "you keep the share that"),
         ("nothing", lambda w, s: w == w, FIVE, None),
         ("integer mask", returning(lambda m, t: m.long()), FIVE, None),
-        ("int()", counting(int), ROUNDING, "int() cuts off"),
-        ("floor(x + 0.5)", counting(lambda x: int(x + 0.5)), ROUNDING, "halves go to"),
         ("no guard", comparing(torch.gt, lambda k: k or 1), EDGES, None),
         ("one more", prune_one_more, EDGES, None),
-        ("threshold >", comparing(torch.gt), TIES, "a threshold cannot split"),
         ("no_grad", prune_without_no_grad, "a parameter", "the error comes from"),
-        ("flat", prune_a_flat_copy, "any memory layout", "the tensor is not changed"),
         ("view", prune_a_view, "any memory layout", "the error comes from line"),
     ],
     "sparsity_leaving": [
-        ("density", lambda t, k: k / t.numel(), TEN, "that is the share that"),
-        ("count", lambda t, k: t.numel() - k, TEN, "that is how many go"),
-        (
-            "percent",
-            lambda t, k: 100 - 100 * k / t.numel(),
-            TEN,
-            "that is a pe",
-        ),
-        ("len", lambda t, k: 1 - k / len(t), TEN, "len(tensor) is"),
-        ("//", lambda t, k: (t.numel() - k) // t.numel(), TEN, "whole-number"),
         ("constant", lambda t, k: 0.6, "three of eight", None),
         ("in reach", lambda t, k: 0.59, TEN, None),
-        (
-            "rounded",
-            lambda t, k: round(1 - k / t.numel(), 2),
-            "three of eight",
-            "you r",
-        ),
-        (
-            "nonzeros",
-            lambda t, k: 1 - k / t.count_nonzero().item(),
-            "zeros already there",
-            "zeros that are there already",
-        ),
     ],
     PRUNER: [
-        ("on a copy", OnACopy, "one layer", "the weights are not pruned"),
-        ("every layer", EveryLayer, "one layer", "you prune layers that are not"),
-        ("biases", BiasesToo, "one layer", "you prune the biases too"),
-        ("one share", OneShare, "a share for each layer", "every layer has its own"),
-        ("other keys", OtherKeys, "masks", "the keys of masks are"),
         ("no masks", NoMasks, "masks", None),
         ("no apply", NoApply, "zeros again after a step", None),
-        ("nothing", DoesNothing, "zeros again after a step", "apply() does nothing"),
-        ("ranks anew", RanksAnew, "zeros again after a step", "apply() ranks anew"),
-        ("puts back", PutsBack, "zeros again after a step", "apply() puts the old"),
         ("no_grad", ForgetsNoGrad, "zeros again after a step", "the error comes from"),
-        (
-            "first model",
-            FirstModel,
-            "a copy of the network",
-            "apply() changes the first",
-        ),
-        ("new", NewParameters, "training can go on", "a new nn.Parameter"),
         ("getattr", OnlyTheFirstLevel, "layers in blocks", "the error comes from"),
     ],
-    "still_zero": [
-        (
-            "back",
-            lambda model, masks: 1 - share(model, masks),
-            "one of five is back",
-            "that is the share that is back",
-        ),
-        (
-            "kept",
-            lambda model, masks: share(model, {n: ~m for n, m in masks.items()}),
-            "one of five is back",
-            "you look at the kept weights",
-        ),
-        ("all zeros", all_zeros, "one of five is back", "you count every zero"),
-        ("of all", per_weight, "one of five is back", "you divide by all weights"),
-        ("count", zeros, "one of five is back", "that is a number of weights"),
-        (
-            "percent",
-            lambda model, masks: 100 * share(model, masks),
-            "one of five is back",
-            "that is a percentage",
-        ),
-        ("average", average, "layers of different size", "that is the average over"),
-        ("0 / 0", unguarded, "nothing removed", "0 / 0 is no number"),
-        (
-            "none is 0",
-            lambda model, masks: (
-                unguarded(model, masks) if zeros(model, masks) else 0.0
-            ),
-            "nothing removed",
-            "nothing removed, so nothing is back",
-        ),
-    ],
+    "still_zero": [],
 }
 
 
-def test_every_known_mistake_is_made_by_a_wrong_answer():
-    assert_complete(lab02.EXERCISES, RIGHT, WRONG)
-
-
-@table(RIGHT)
-def test_a_right_answer_passes(exercise, answer):
-    assert_passes(lab02.EXERCISES[exercise], answer)
-
-
-@table(WRONG)
-def test_a_wrong_answer_fails_where_and_why_it_should(exercise, answer, title, likely):
-    assert_fails(lab02.EXERCISES[exercise], answer, title, likely)
+class TestLab02(LabTests):
+    lab, right, wrong = lab02, RIGHT, WRONG
 
 
 def test_a_lent_function_helps_in_the_pruner():
@@ -507,7 +286,7 @@ def test_a_lent_function_helps_in_the_pruner():
                 for name, sparsity in sparsity_dict.items()
             }
 
-    assert_passes(lab02.EXERCISES[PRUNER], WithLent)
+    passes(lab02.EXERCISES[PRUNER], WithLent)
 
 
 def test_the_reference_may_be_lent_but_not_inherited():

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from answers import assert_complete, assert_fails, assert_passes, table
+from answers import LabTests
 from torch import nn
 
 from labcore.checks import lab03
@@ -80,53 +80,6 @@ def scan_in_place(model, name, sparsities, images, labels):
     }
 
 
-def scan_one_copy(model, name, sparsities, images, labels):
-    return scan_in_place(copy.deepcopy(model), name, sparsities, images, labels)
-
-
-def scan_all_layers(model, name, sparsities, images, labels):
-    found = {}
-    for sparsity in sparsities:
-        pruned = copy.deepcopy(model)
-        for layer in [m for m in pruned.modules() if isinstance(m, nn.Linear)]:
-            prune(layer.weight, sparsity)
-        found[sparsity] = evaluate(pruned, images, labels)
-    return found
-
-
-def scan_the_smallest_kept(model, name, sparsities, images, labels):
-    found = {}
-    for sparsity in sparsities:
-        pruned = copy.deepcopy(model)
-        weight = pruned.get_submodule(name).weight.data
-        order = weight.abs().flatten().argsort(descending=True)
-        weight.view(-1)[order[: round(sparsity * weight.numel())]] = 0
-        found[sparsity] = evaluate(pruned, images, labels)
-    return found
-
-
-def scan_the_dense(model, name, sparsities, images, labels):
-    return {sparsity: evaluate(model, images, labels) for sparsity in sparsities}
-
-
-def scan_the_kept(model, name, sparsities, images, labels):
-    found = scan_a_copy(model, name, [1 - s for s in sparsities], images, labels)
-    return {sparsity: found[1 - sparsity] for sparsity in sparsities}
-
-
-def scan_the_losses(model, name, sparsities, images, labels):
-    dense = evaluate(model, images, labels)
-    found = scan_a_copy(model, name, sparsities, images, labels)
-    return {sparsity: dense - value for sparsity, value in found.items()}
-
-
-def each(change):
-    def answer(*case):
-        return {level: change(value) for level, value in scan_a_copy(*case).items()}
-
-    return answer
-
-
 def bytes_by_layer(model, sparsity_dict):
     total = 0
     for name, parameter in model.named_parameters():
@@ -149,28 +102,6 @@ def bytes_minus(model, sparsity_dict, rounding=round):
     for name, sparsity in sparsity_dict.items():
         kept = kept - rounding(sparsity * model.get_submodule(name).weight.numel())
     return 4 * kept
-
-
-def up_from_half(share):
-    """Two and a half, three and a half and so on become the other neighbour."""
-    return round(share) if share % 1 != 0.5 else 2 * int(share) + 1 - round(share)
-
-
-def bytes_of_named(model, sparsity_dict):
-    total = 0
-    for name, sparsity in sparsity_dict.items():
-        n = model.get_submodule(name).weight.numel()
-        total += 4 * (n - round(sparsity * n))
-    return total
-
-
-def bytes_without_biases(model, sparsity_dict):
-    layers = {p for n in sparsity_dict for p in model.get_submodule(n).parameters()}
-    total = sum(p.numel() for p in model.parameters() if p not in layers)
-    for name, sparsity in sparsity_dict.items():
-        for p in model.get_submodule(name).parameters():
-            total += p.numel() - round(sparsity * p.numel())
-    return 4 * total
 
 
 def prune_and_count(model, sparsity_dict):
@@ -253,30 +184,6 @@ def rounds_with_own_masks(model, sparsity_dict, rounds, finetune):
         finetune(model, hold)
 
 
-def rounds_on_a_copy(model, sparsity_dict, rounds, finetune):
-    rounds_of(geometric)(copy.deepcopy(model), sparsity_dict, rounds, finetune)
-
-
-def rounds_tuned_first(model, sparsity_dict, rounds, finetune):
-    pruner = Pruner(model, {})
-    for done in range(1, rounds + 1):
-        finetune(model, pruner.apply)
-        pruner = Pruner(
-            model, {n: geometric(s, done, rounds) for n, s in sparsity_dict.items()}
-        )
-
-
-def rounds_tuned_once(model, sparsity_dict, rounds, finetune):
-    finetune(model, Pruner(model, sparsity_dict).apply)
-
-
-def rounds_pruned_in_one_go(model, sparsity_dict, rounds, finetune):
-    for done in range(1, rounds + 1):
-        now = {n: geometric(s, done, rounds) for n, s in sparsity_dict.items()}
-        pruner = Pruner(model, now)
-    finetune(model, pruner.apply)
-
-
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -351,15 +258,6 @@ RIGHT = {
 FALLING, ONE, THREE = "falling order", "one sparsity", "three sparsities"
 WRONG = {
     "scan_layer": [
-        ("in place", scan_in_place, FALLING, "each sparsity needs the dense weight"),
-        ("one copy", scan_one_copy, FALLING, "each sparsity needs the dense weight"),
-        ("every layer", scan_all_layers, ONE, "you prune every layer"),
-        ("shares", each(lambda a: a / 100), ONE, "that is a share; asked is percent"),
-        ("dense", scan_the_dense, ONE, "that is the dense network's accuracy"),
-        ("losses", scan_the_losses, ONE, "that is what is lost"),
-        ("errors", each(lambda a: 100 - a), ONE, "that is the share of wrong answers"),
-        ("largest", scan_the_smallest_kept, ONE, "the largest weights are gone"),
-        ("kept", scan_the_kept, THREE, "you keep the share that has to go"),
         (
             "a list",
             lambda *case: list(scan_a_copy(*case).values()),
@@ -369,108 +267,9 @@ WRONG = {
         ("no return", lambda *case: None, ONE, "the function ends without return"),
     ],
     "planned_bytes": [
-        ("named only", bytes_of_named, "one layer", "you count the named layers'"),
-        (
-            "what goes",
-            lambda m, p: bytes_minus(m, {}) - bytes_minus(m, p),
-            "one layer",
-            "those are the bytes that go",
-        ),
-        (
-            "values",
-            lambda m, p: bytes_minus(m, p) // 4,
-            "one layer",
-            "that is a number",
-        ),
-        ("bits", lambda m, p: bytes_minus(m, p) * 8, "one layer", "those are bits"),
-        ("dense", lambda m, p: bytes_minus(m, {}), "one layer", "those are the dense"),
-        ("biases", bytes_without_biases, "two layers", "biases are not pruned"),
-        (
-            "cut off",
-            lambda m, p: bytes_minus(m, p, int),
-            "rounding",
-            "int() cuts off",
-        ),
         ("pruned", prune_and_count, "one layer", "an operation in place"),
-        (
-            "no biases",
-            lambda m, p: (
-                bytes_minus(m, p)
-                - 4 * sum(b.numel() for b in m.parameters() if b.dim() == 1)
-            ),
-            "one layer",
-            "biases stay, and take bytes too",
-        ),
-        (
-            "what stays is rounded",
-            lambda m, p: bytes_minus(
-                m, {n: 1 - (1 - s) for n, s in p.items()}, up_from_half
-            ),
-            "rounding",
-            "you round what stays",
-        ),
-        (
-            "shares that stay",
-            lambda m, p: bytes_minus(m, {n: 1 - s for n, s in p.items()}),
-            "one layer",
-            "you take the share that stays",
-        ),
     ],
     "predicted_accuracy": [
-        (
-            "accuracies",
-            lambda d, a, p: d - sum(a[n].get(s, d) for n, s in p.items()),
-            "three layers",
-            "you subtract the accuracy",
-        ),
-        (
-            "sum of losses",
-            lambda *case: sum(losses(*case)),
-            "three layers",
-            "that is the sum of what is lost",
-        ),
-        (
-            "lowest",
-            lambda d, a, p: min(a[n].get(s, d) for n, s in p.items()),
-            "three layers",
-            "that is the lowest",
-        ),
-        (
-            "average",
-            lambda d, a, p: sum(a[n].get(s, d) for n, s in p.items()) / len(p),
-            "three layers",
-            "that is the average",
-        ),
-        (
-            "last",
-            lambda d, a, p: [d - loss for loss in losses(d, a, p)][-1],
-            "three layers",
-            "that keeps only the last",
-        ),
-        (
-            "no gains",
-            lambda *case: case[0] - sum(max(0, loss) for loss in losses(*case)),
-            "a layer that gains",
-            "a layer may gain",
-        ),
-        (
-            "first",
-            lambda d, a, p: d - losses(d, a, p)[0],
-            "three layers",
-            "that keeps only the first",
-        ),
-        (
-            "no more than dense",
-            lambda *case: min(case[0], predict(*case)),
-            "a layer that gains",
-            "a plan whose layers gain",
-        ),
-        (
-            "no less than nothing",
-            lambda *case: max(0, predict(*case)),
-            "random scans",
-            "the sum may fall below zero",
-        ),
         ("pops", predict_and_pop, "three layers", "pop(), sort() and assignments"),
         ("no 0.0", predict_without_zero, "a layer left dense", "the error comes from"),
     ],
@@ -513,41 +312,12 @@ WRONG = {
         ),
     ],
     "prune_in_rounds": [
-        ("at once", rounds_of(lambda s, k, n: s), "three rounds", "you prune to the"),
-        (
-            "equal steps",
-            rounds_of(lambda s, k, n: s * k / n),
-            "three rounds",
-            "the share grows by the same amount",
-        ),
-        ("from 0", rounds_of(geometric, times=range), "one round", "the first call"),
-        (
-            "divided",
-            rounds_of(lambda s, k, n: s / n),
-            "three rounds",
-            "you divide the share",
-        ),
-        ("tuned first", rounds_tuned_first, "one round", "the first call"),
-        ("tuned once", rounds_tuned_once, "three rounds", "finetune is called once"),
-        (
-            "tuned last",
-            rounds_pruned_in_one_go,
-            "three rounds",
-            "finetune is called once",
-        ),
-        (
-            "not held",
-            rounds_of(geometric, after_step=lambda model: None),
-            "zeros while training",
-            "the zeros are not held",
-        ),
         (
             "without end",
             rounds_without_end,
             "one round",
             "the error comes from",
         ),
-        ("a copy", rounds_on_a_copy, "the same network", "you work on a copy"),
         (
             "a pruner, not its apply",
             lambda model, plan, n, tune: tune(model, Pruner(model, plan)),
@@ -558,22 +328,12 @@ WRONG = {
 }
 
 
+class TestLab03(LabTests):
+    lab, right, wrong = lab03, RIGHT, WRONG
+
+
 def bench_for(exercise):
     return Bench() if exercise == "choose_sparsities" else None
-
-
-@table(RIGHT)
-def test_right_answers_pass(exercise, answer):
-    assert_passes(lab03.EXERCISES[exercise], answer, bench_for(exercise))
-
-
-@table(WRONG)
-def test_wrong_answers_fail_at_the_intended_step(exercise, answer, title, likely):
-    assert_fails(lab03.EXERCISES[exercise], answer, title, likely, bench_for(exercise))
-
-
-def test_every_exercise_has_answers_of_both_kinds():
-    assert_complete(lab03.EXERCISES, RIGHT, WRONG)
 
 
 @pytest.mark.parametrize("name", lab03.EXERCISES)
