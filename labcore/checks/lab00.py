@@ -35,7 +35,14 @@ lab.step("idea", "random tensors", _random_zeros)
 lab.mistake(
     "you count the values that are not zero", lambda t: t.count_nonzero().item()
 )
-lab.mistake("you count all values", lambda t: t.numel())
+lab.mistake(
+    "you count all values",
+    lambda t: t.numel(),
+    help=(
+        "`tensor.numel()` counts every value. Compare with zero first, then "
+        "count what is true."
+    ),
+)
 lab.mistake("you return a share; asked is a count", lambda t: (t == 0).double().mean())
 lab.mistake("you count along the first axis only", lambda t: (t == 0).sum(dim=0))
 lab.mistake(
@@ -64,7 +71,13 @@ lab.step("idea", "a convolution", lambda ask: ask(torch.full((16, 2, 3, 3), 0.25
 lab.step("idea", "a flat kernel", lambda ask: ask(torch.full((5, 4, 2, 7), 0.25)))
 lab.step("any layer", "a linear layer", lambda ask: ask(torch.full((3, 6), 0.25)))
 lab.step("any layer", "random shapes", _random_shapes)
-lab.mistake("you count the weights of the whole layer", lambda w: w.numel())
+lab.mistake(
+    "you count the weights of the whole layer",
+    lambda w: w.numel(),
+    help=(
+        "`weight.numel()` includes the first axis, the outputs. Take one output first."
+    ),
+)
 lab.mistake("you return the number of outputs, shape[0]", lambda w: w.shape[0])
 lab.mistake("you forget the input channels", lambda w: math.prod(w.shape[2:]))
 lab.mistake("you forget the kernel's height and width", lambda w: w.shape[1])
@@ -119,6 +132,10 @@ lab.mistake(
 lab.mistake(
     "named_children() stays on the first level; named_modules() goes down",
     lambda model: [n for n, m in model.named_children() if isinstance(m, LAYERS)],
+    help=(
+        "Layers can sit inside blocks inside the network. `named_modules()` "
+        "goes all the way down."
+    ),
 )
 lab.mistake(
     "these are the parameters' names; asked are the modules'",

@@ -118,7 +118,11 @@ lab.step(
     lambda ask: ask(torch.tensor([True, False, True, True])),
 )
 lab.step("any tensor", "transposed random weights", _random_weights)
-lab.mistake(DENSITY, lambda t: 1 - get_sparsity(t))
+lab.mistake(
+    DENSITY,
+    lambda t: 1 - get_sparsity(t),
+    help="You computed the density. The sparsity is 1 minus it.",
+)
 lab.mistake(PERCENT, lambda t: 100 * get_sparsity(t))
 lab.mistake(
     "that is the number of zeros; divide by the number of values", lambda t: _zeros([t])
@@ -166,6 +170,10 @@ lab.mistake(
     "that is the average over the tensors; a small one weighs as much there as a "
     "large one: add up first, divide once",
     _average_sparsity,
+    help=(
+        "The average of 1/2 and 1/8 is not the share in both together: 1 of "
+        "2 and 1 of 8 are 2 of 10."
+    ),
 )
 lab.mistake(BUFFERS, lambda model: _share_of_zeros(model.state_dict().values()))
 lab.mistake(SMALL, lambda model: _share_of_zeros(_matrices(model)))
@@ -211,7 +219,12 @@ lab.mistake(
     ),
 )
 lab.mistake(
-    BUFFERS, lambda model, nonzero: _number(model.state_dict().values(), nonzero)
+    BUFFERS,
+    lambda model, nonzero: _number(model.state_dict().values(), nonzero),
+    help=(
+        "Those are buffers: they belong to the state of the model, but "
+        "training does not learn them."
+    ),
 )
 lab.mistake(FROZEN, lambda model, nonzero: _number(_trainable(model), nonzero))
 lab.mistake(SMALL, lambda model, nonzero: _number(_matrices(model), nonzero))
@@ -255,6 +268,7 @@ lab.step("any width", "random zeros at any width", _any_width)
 lab.mistake(
     "that is in bytes; asked are bits",
     lambda model, width, nonzero: get_model_size(model, width, nonzero) / 8,
+    help="In this course a size is in bits. Dividing by 8 comes when you print.",
 )
 lab.mistake(
     "that is in KiB; asked are bits",
@@ -341,6 +355,7 @@ lab.step(
 lab.mistake(
     "'largest' is the largest magnitude: take abs() first",
     _with_other("largest", lambda w: w.max()),
+    help="-3 is larger in magnitude than 2: take `abs()` before `max()`.",
 )
 lab.mistake(
     "'std' is the square root of the variance", _with_other("std", lambda w: w.var())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from labcore.checks.engine.compare import clone, same, show
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
 from labcore.nets import MLP, VGG
 
@@ -40,33 +41,25 @@ def fine_grained_prune(tensor: Tensor, sparsity: float) -> Tensor:
     return mask
 
 
-def _distinct(ask: Trial, *shape: int) -> Tensor:
-    """Random weights of which no two have the same magnitude, and none is zero."""
-    count = torch.Size(shape).numel()
-    magnitudes = 0.01 * (1 + torch.randperm(count, generator=ask.rng))
-    signs = 2 * torch.randint(2, (count,), generator=ask.rng) - 1
-    return (signs * magnitudes).reshape(shape)
-
-
 def _random_weights(ask: Trial) -> None:
     for _ in range(4):
         share = torch.randint(1, 8, (), generator=ask.rng).item() / 8
-        ask(_distinct(ask, 5, 2, 2, 2), share)
+        ask(distinct(ask.rng, 5, 2, 2, 2), share)
 
 
 def _rounding(ask: Trial) -> None:
     for count, sparsity in ((5, 0.5), (7, 0.5), (3, 0.4), (100, 0.29)):
-        ask(_distinct(ask, count), sparsity)
+        ask(distinct(ask.rng, count), sparsity)
 
 
 def _all_or_nothing(ask: Trial) -> None:
-    ask(_distinct(ask, 6), 0.0)
-    ask(_distinct(ask, 6), 1.0)
+    ask(distinct(ask.rng, 6), 0.0)
+    ask(distinct(ask.rng, 6), 1.0)
 
 
 def _tiny(ask: Trial) -> None:
     for shape, sparsity in (((1,), 0.4), ((1,), 0.6), ((1, 3), 0.1), ((25,), 0.01)):
-        ask(_distinct(ask, *shape), sparsity)
+        ask(distinct(ask.rng, *shape), sparsity)
 
 
 def _ties(ask: Trial) -> None:
@@ -101,13 +94,13 @@ def _hold_to_the_rule(ask: Trial, tensor: Tensor, sparsity: float) -> None:
 
 
 def _parameter(ask: Trial) -> None:
-    ask(_distinct(ask, 2, 3).requires_grad_(), 0.5)
+    ask(distinct(ask.rng, 2, 3).requires_grad_(), 0.5)
 
 
 def _layouts(ask: Trial) -> None:
-    ask(_distinct(ask, 4, 3).t(), 0.5)
-    ask(_distinct(ask, 3, 8)[:, ::2], 0.25)
-    weight = _distinct(ask, 3, 2, 3, 3).contiguous(memory_format=torch.channels_last)
+    ask(distinct(ask.rng, 4, 3).t(), 0.5)
+    ask(distinct(ask.rng, 3, 8)[:, ::2], 0.25)
+    weight = distinct(ask.rng, 3, 2, 3, 3).contiguous(memory_format=torch.channels_last)
     ask(weight, 0.75)
 
 
@@ -199,6 +192,10 @@ lab.mistake(
     "the tensor is not changed in place: tensor.mul(mask) makes a new one, "
     "tensor.mul_(mask) does not",
     _not_in_place,
+    help=(
+        "`tensor * mask` and `tensor.mul(mask)` make a new tensor. `tensor "
+        "= ...` only gives a new meaning to the name inside your function."
+    ),
 )
 lab.mistake(
     "the signs are lost: abs_() changes the tensor, abs() makes a new one",
@@ -213,6 +210,10 @@ lab.mistake(
 lab.mistake(
     "a threshold cannot split equal magnitudes, so all of them go; rank them",
     _by_threshold(torch.gt),
+    help=(
+        "Of three equal values a threshold removes all or none. Rank "
+        "instead: `argsort` puts them in some order."
+    ),
 )
 lab.mistake(
     "the value at the threshold has to go too, so it is > and not >=",
@@ -227,14 +228,16 @@ def sparsity_leaving(tensor: Tensor, nonzeros: int) -> float:
 
 def _any_size(ask: Trial) -> None:
     for _ in range(5):
-        weight = _distinct(ask, *torch.randint(1, 7, (4,), generator=ask.rng).tolist())
+        weight = distinct(
+            ask.rng, *torch.randint(1, 7, (4,), generator=ask.rng).tolist()
+        )
         some = torch.randint(weight.numel() + 1, (), generator=ask.rng).item()
         ask(weight, some)
 
 
 lab.step("idea", "ten of 25", lambda ask: ask(MATRIX.clone(), 10))
-lab.step("idea", "three of eight", lambda ask: ask(_distinct(ask, 2, 4), 3))
-lab.step("any tensor", "one of three", lambda ask: ask(_distinct(ask, 3), 1))
+lab.step("idea", "three of eight", lambda ask: ask(distinct(ask.rng, 2, 4), 3))
+lab.step("any tensor", "one of three", lambda ask: ask(distinct(ask.rng, 3), 1))
 lab.step(
     "any tensor",
     "zeros already there",
@@ -282,11 +285,11 @@ class FineGrainedPruner:
 
 
 def _small_net(ask: Trial) -> nn.Module:
-    return _filled(MLP(3, (2,), 2), lambda p: 10 * _distinct(ask, *p.shape))
+    return _filled(MLP(3, (2,), 2), lambda p: 10 * distinct(ask.rng, *p.shape))
 
 
 def _vgg(ask: Trial) -> nn.Module:
-    return _filled(VGG(width=2), lambda p: _distinct(ask, *p.shape))
+    return _filled(VGG(width=2), lambda p: distinct(ask.rng, *p.shape))
 
 
 def _filled(model: nn.Module, values: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -456,7 +459,14 @@ lab.mistake("you prune layers that are not in sparsity_dict", _EveryLayer)
 lab.mistake("you prune the biases too; asked are the weights", _BiasesToo)
 lab.mistake("the keys of masks are the layers' names, as in sparsity_dict", _OtherKeys)
 lab.mistake("apply() does nothing", _DoesNothing)
-lab.mistake("apply() ranks anew; it has to use the masks made at the start", _RanksAnew)
+lab.mistake(
+    "apply() ranks anew; it has to use the masks made at the start",
+    _RanksAnew,
+    help=(
+        "After training other weights are the smallest. `apply` must not "
+        "call `fine_grained_prune`; it uses the stored masks."
+    ),
+)
 lab.mistake(
     "apply() changes the first model; it has to change its argument", _FirstModel
 )
@@ -464,6 +474,11 @@ lab.mistake("apply() puts the old weights back; only the zeros are to stay", _Pu
 lab.mistake(
     "a new nn.Parameter is unknown to the optimizer; change the old one in place",
     _NewParameters,
+)
+lab.help(
+    "a leaf Variable that requires grad",
+    "The weights are being trained, so PyTorch refuses a change in "
+    "place that it should record. Put `@torch.no_grad()` above `apply`.",
 )
 
 
@@ -547,6 +562,7 @@ lab.mistake(
 lab.mistake(
     "you count every zero; look only where the mask is False",
     lambda model, m: (_weights(model, m) == 0).double().mean(),
+    help="A kept weight may be zero as well. Look only where the mask is `False`.",
 )
 lab.mistake(
     "you divide by all weights; divide by the number of removed ones",

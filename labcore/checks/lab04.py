@@ -371,7 +371,14 @@ lab.mistake(
     lambda model, i, index: copy.deepcopy(model),
 )
 lab.mistake("the channels are zero, but still there", _select_masked)
-lab.mistake(STALE, _but(_stale))
+lab.mistake(
+    STALE,
+    _but(_stale),
+    help=(
+        "Compare `print(model.backbone.conv0)` with the shape of its "
+        "weight. The number is an attribute of its own."
+    ),
+)
 lab.mistake("out_channels of the convolution is the old one", _but(_stale_conv))
 lab.mistake("num_features of the BatchNorm is the old one", _but(_stale_norm))
 lab.mistake(
@@ -388,6 +395,10 @@ lab.mistake(
     _select_and_sort,
 )
 lab.mistake(IN_PLACE, _put_back(select_channels))
+lab.help(
+    "as parameter",
+    "`conv.weight` is a parameter and stays one: wrap the tensor, `nn.Parameter(...)`.",
+)
 
 
 @lab.exercise("4.3", points={"one ratio": 2, "any network": 2})
@@ -514,6 +525,10 @@ lab.mistake(
 lab.mistake(
     "only the last pair is pruned: go on with the pruned network in the loop",
     _pruning(ratios=lambda given: [0.0] * (len(given) - 1) + given[-1:]),
+    help=(
+        "Inside the loop you select from the dense network each time. Give "
+        "the result back the name that the next round uses."
+    ),
 )
 lab.mistake(
     "the first channels stay; you keep the last",
@@ -600,6 +615,10 @@ lab.step("any kernel", "any shape", _some_weights)
 lab.mistake(
     "that is one number for each output channel; the inputs are the second axis",
     lambda w: get_input_channel_importance(w.transpose(0, 1)),
+    help=(
+        "The axes of a convolution's weight are (out, in, height, width). "
+        "Inputs are axis 1, so the others are 0, 2 and 3."
+    ),
 )
 lab.mistake(
     "that is one number for the whole weight; asked is one an input channel",
@@ -636,6 +655,20 @@ lab.mistake(
 lab.mistake(
     "right, but in float64; return the weight's own type, float32",
     lambda w: get_input_channel_importance(w).double(),
+)
+lab.help(
+    "dim must be a 2-tuple",
+    "`weight.norm(dim=...)` and `torch.norm` take two axes at most, "
+    "since they also know norms of matrices. `torch.linalg.vector_norm` "
+    "treats all numbers along the axes as one long vector; its length "
+    "is the Frobenius norm.",
+)
+
+
+ONLY_THE_LAST_PAIR_IS_SORTED_HELP = (
+    "Each round has to start from the network that the round before "
+    "returned. The importances may come from the unsorted network: "
+    "reordering a layer's rows does not change its columns' norms."
 )
 
 
@@ -735,7 +768,11 @@ lab.step(
 )
 lab.step("any network", "five convolutions", _all_sorted)
 lab.mistake(NO_RETURN, lambda model: None)
-lab.mistake("nothing is sorted: the order is the old one", copy.deepcopy)
+lab.mistake(
+    "nothing is sorted: the order is the old one",
+    copy.deepcopy,
+    help=ONLY_THE_LAST_PAIR_IS_SORTED_HELP,
+)
 lab.mistake(
     "the least important comes first; sort in descending order",
     _sorting(descending=False),
@@ -780,6 +817,7 @@ lab.mistake(
 lab.mistake(
     "only the last pair is sorted: go on with the sorted network in the loop",
     _sorting(layers=slice(-1, None)),
+    help=ONLY_THE_LAST_PAIR_IS_SORTED_HELP,
 )
 lab.mistake(LEARNED, _sorting(select=_but(_learned_statistics)))
 lab.mistake(FROZEN, _sorting(select=_but(_frozen)))

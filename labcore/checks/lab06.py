@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
 from labcore.nets import LeNet
 
@@ -107,7 +108,11 @@ lab.mistake(
     "that is a share; asked is a number of weights",
     lambda n, amounts: weights_left(n, amounts) / n,
 )
-lab.mistake("each amount is a share of what is left, not of the whole", _of_the_whole)
+lab.mistake(
+    "each amount is a share of what is left, not of the whole",
+    _of_the_whole,
+    help="Half of 16 are 8. A quarter of the remaining 8 are 2, not 4.",
+)
 lab.mistake(
     "only the first amount counts here; go through all of them",
     lambda n, a: weights_left(n, a[:1]),
@@ -128,7 +133,14 @@ lab.mistake(
     "you round once, at the end; each time a whole number of weights goes",
     _rounded_once,
 )
-lab.mistake("round what goes, not what is left: halves differ", _rounded_rest)
+lab.mistake(
+    "round what goes, not what is left: halves differ",
+    _rounded_rest,
+    help=(
+        "Half of 5 are 2.5, so 2 go and 3 stay. Rounding the 2.5 that stay "
+        "would give 2."
+    ),
+)
 lab.mistake(
     "the kinds are swapped: an int is a number of weights, a float a share",
     _kinds_swapped,
@@ -178,6 +190,11 @@ lab.mistake(
     "these are the sparsities again: divide by what is left, and move on with "
     "each round",
     list,
+    help=(
+        "Each round starts where the last one ended: keep the sparsity "
+        "before the round in a variable, and set it anew at the end of the "
+        "loop."
+    ),
 )
 lab.mistake(
     "before the first round the sparsity is 0: it has an amount too",
@@ -196,6 +213,10 @@ lab.mistake(
 lab.mistake(
     "that is the part of the whole; divide by what is still there",
     _by_round(lambda after, before: after - before),
+    help=(
+        "The difference is a share of all weights. The amount is a share of "
+        "those still there, which are fewer."
+    ),
 )
 lab.mistake(
     "that is the share that stays; asked is the share that goes",
@@ -255,14 +276,6 @@ class NOfM(prune.BasePruningMethod):
         return mask.reshape(t.shape) * default_mask
 
 
-def _distinct(ask: Trial, *shape: int) -> Tensor:
-    """Random weights of which no two have the same magnitude, and none is zero."""
-    count = torch.Size(shape).numel()
-    magnitudes = 0.01 * (1 + torch.randperm(count, generator=ask.rng))
-    signs = 2 * torch.randint(2, (count,), generator=ask.rng) - 1
-    return (signs * magnitudes).reshape(shape)
-
-
 def _plain(mask):
     """As bool where it holds nothing but zeros and ones: any number type will do."""
     if isinstance(mask, Tensor) and bool(((mask == 0) | (mask == 1)).all()):
@@ -319,17 +332,17 @@ MASKED = torch.tensor([[0.5, 0.0, 0.0, 0.0, -0.1, 0.7, 0.3, 0.0]])
 
 def _several_groups(ask: Trial) -> None:
     for _ in range(3):
-        ask.through(_new, _distinct(ask, 2, 8), 2, 4, names=NAMES)
+        ask.through(_new, distinct(ask.rng, 2, 8), 2, 4, names=NAMES)
 
 
 def _other_numbers(ask: Trial) -> None:
     for n, m in ((1, 4), (1, 2), (3, 4), (2, 8)):
-        ask.through(_new, _distinct(ask, 3, 8), n, m, names=NAMES)
+        ask.through(_new, distinct(ask.rng, 3, 8), n, m, names=NAMES)
 
 
 def _convolution(ask: Trial) -> None:
-    ask.through(_new, _distinct(ask, 3, 4, 3, 3), 2, 4, names=NAMES)
-    ask.through(_new, _distinct(ask, 4, 2, 3, 3).requires_grad_(), 1, 6, names=NAMES)
+    ask.through(_new, distinct(ask.rng, 3, 4, 3, 3), 2, 4, names=NAMES)
+    ask.through(_new, distinct(ask.rng, 4, 2, 3, 3).requires_grad_(), 1, 6, names=NAMES)
 
 
 def _ties(ask: Trial) -> None:
@@ -340,7 +353,7 @@ def _ties(ask: Trial) -> None:
 def _removed_before(ask: Trial) -> None:
     names = ("t", "default_mask", "n", "m")
     ask.through(_earlier, MASKED, (MASKED != 0).float(), 2, 4, names=names)
-    t = _distinct(ask, 4, 8)
+    t = distinct(ask.rng, 4, 8)
     before = (torch.rand(4, 8, generator=ask.rng) < 0.5).float()
     ask.through(_earlier, t * before, before, 2, 4, names=names)
     ask.through(_untouched, MASKED, (MASKED != 0).float(), 1, 4, names=names)
@@ -349,7 +362,7 @@ def _removed_before(ask: Trial) -> None:
 def _layers(ask: Trial) -> None:
     for shape in ((4, 8), (3, 8)):
         layer = nn.Linear(shape[1], shape[0])
-        layer.weight.detach().copy_(_distinct(ask, *shape))
+        layer.weight.detach().copy_(distinct(ask.rng, *shape))
         ask.through(_twice, layer, 2, 4, names=("layer", "n", "m"))
 
 
@@ -497,6 +510,10 @@ lab.mistake(
 lab.mistake(
     "a threshold cannot split equal magnitudes: rank them, keep n",
     _masking(_by_threshold),
+    help=(
+        "Three equal values are all above the threshold or all below. "
+        "`topk` and `argsort` name positions, and of these exactly $n$."
+    ),
 )
 lab.mistake(
     "equal magnitudes are not > each other, so none stays: rank them, keep n",
@@ -508,6 +525,11 @@ lab.mistake(
 lab.mistake(
     "what was removed before comes back: multiply by default_mask",
     _masking(lambda self, t, _: NOfM.compute_mask(self, t, torch.ones_like(t))),
+    help=(
+        "A group with one weight left keeps that one and, as nothing better "
+        "is there, a zero. `default_mask` says which zeros were removed: "
+        "multiply by it."
+    ),
 )
 lab.mistake(
     "t is only looked at: the hook multiplies, with the mask that you return",
@@ -542,7 +564,7 @@ def folded(state: State) -> dict[str, Tensor]:
 def _pair(ask: Trial, name: str, *shape: int) -> dict[str, Tensor]:
     """A pruned parameter as a state_dict holds it."""
     mask = (torch.rand(shape, generator=ask.rng) < 0.5).float()
-    return {f"{name}_orig": _distinct(ask, *shape), f"{name}_mask": mask}
+    return {f"{name}_orig": distinct(ask.rng, *shape), f"{name}_mask": mask}
 
 
 ONE_LAYER = {
@@ -687,5 +709,27 @@ lab.mistake(
     "rstrip() takes letters off, not an ending: removesuffix() is meant", _stripped
 )
 lab.mistake(
-    "the weights change their type: the mask has to take theirs", _folding(torch.mul)
+    "the weights change their type: the mask has to take theirs",
+    _folding(torch.mul),
+    help=(
+        "A mask may be of another type than its weights, and the product "
+        "takes the wider one: `mask.to(orig.dtype)`."
+    ),
+)
+lab.help(
+    "'position_mask'",
+    "`causal_mask` has no `causal_orig` beside it, `position_orig` no "
+    "`position_mask`: both are ordinary entries. Ask whether the "
+    "partner is in `state` before you take it.",
+)
+lab.help(
+    "KeyError: 'causal_orig'",
+    "`causal_mask` has no `causal_orig` beside it, `position_orig` no "
+    "`position_mask`: both are ordinary entries. Ask whether the "
+    "partner is in `state` before you take it.",
+)
+lab.help(
+    "pop(), sort() and assignments change what is handed over",
+    "Pop from a copy. And do not loop over a dictionary while you take "
+    "entries out of it: loop over `state`.",
 )

@@ -169,6 +169,10 @@ lab.mistake(
 lab.mistake(
     "a name does not tell a BatchNorm: shortcut.1 is one; ask isinstance()",
     _paired(axis=lambda module, name: 0 if "bn" in name else 1),
+    help=(
+        "`block2.shortcut.1` is one, and has no `bn` in its name. Ask the "
+        "module what it is."
+    ),
 )
 
 
@@ -256,6 +260,10 @@ lab.mistake(NO_RETURN, lambda model, block, before: None)
 lab.mistake(
     "the addition is missing: both sides of + need the same channels",
     _blocks(added=lambda own, road: []),
+    help=(
+        '`((f"{block}.bn2", 0), (..., 0))`: with the shortcut\'s last layer, '
+        "or with `before` where the shortcut has none."
+    ),
 )
 lab.mistake(
     "with layers in the shortcut, + adds what these put out: that link is missing",
@@ -285,8 +293,18 @@ lab.mistake(
 lab.mistake(
     "what is between conv1 and conv2 is not added to anything: it is free",
     _blocks(added=_inner_too),
+    help=(
+        "The output of `conv1` meets nothing but `conv2`. That is the "
+        "chain's rule, and no other link."
+    ),
 )
 lab.mistake("the names lack the block: 'block1.conv1' is not 'conv1'", _blocks(own=""))
+
+
+A_LINK_CAN_TOUCH_TWO_GROUPS_HELP = (
+    "Adding the link to the first group that fits leaves the second one "
+    "standing, with a member of its own in it."
+)
 
 
 @lab.exercise("7.3", points={"idea": 2, "any order": 3})
@@ -463,14 +481,17 @@ lab.mistake(
 lab.mistake(
     "a link can touch two groups: you take only one of them out",
     lambda links: _joined(links, taken_out=1),
+    help=A_LINK_CAN_TOUCH_TWO_GROUPS_HELP,
 )
 lab.mistake(
     "a link can touch two groups, which then become one: you join the first only",
     _without_merging,
+    help=A_LINK_CAN_TOUCH_TWO_GROUPS_HELP,
 )
 lab.mistake(
     "a link can touch two groups, which then become one: yours stay two",
     _into_every_group,
+    help=A_LINK_CAN_TOUCH_TWO_GROUPS_HELP,
 )
 
 
@@ -636,6 +657,11 @@ lab.mistake(
 lab.mistake(
     "running_mean and running_var have one entry a channel: they are buffers",
     _cutting(tensors=lambda module, axis: [*module.parameters()]),
+    help=(
+        "`layer.parameters()` lists what is trained. `running_mean` and "
+        "`running_var` are in `layer.buffers()`, with a counter of batches "
+        "that has no axis at all."
+    ),
 )
 lab.mistake(
     "weight alone is cut; biases and statistics have an entry a channel, too",
@@ -758,6 +784,10 @@ lab.mistake(NO_RETURN, lambda model, group: None)
 lab.mistake(
     "axis 1 means columns; you sum over rows of every member",
     _importance(axis_of=lambda axis: 0),
+    help=(
+        "A member with axis 1 has its channels in the columns, as in Lab "
+        "04's importance."
+    ),
 )
 lab.mistake(
     "that is one number for the whole group; asked is one a channel",

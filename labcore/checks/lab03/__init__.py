@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from labcore.checks.engine.compare import common_cause, show
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.scenarios import fill
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
 from labcore.checks.lab03.rehearsal import Rehearsal
@@ -44,15 +45,6 @@ def scan_layer(
 @torch.no_grad()
 def _percent_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return 100 * (model(images).argmax(dim=1) == labels).double().mean().item()
-
-
-def _whole_weights(ask: Trial, model: nn.Module) -> nn.Module:
-    """Whole numbers, no two of a layer with the same magnitude, none zero."""
-    for parameter in model.parameters():
-        sizes = 1 + torch.randperm(parameter.numel(), generator=ask.rng)
-        signs = 2 * torch.randint(2, sizes.shape, generator=ask.rng) - 1
-        parameter.detach().copy_((signs * sizes).view(parameter.shape))
-    return model.eval()
 
 
 @torch.no_grad()
@@ -89,7 +81,7 @@ def _case(ask: Trial, levels: list[float]) -> tuple:
         _largest_first,
     )
     while True:
-        model = _whole_weights(ask, MLP(3, (4,), 3))
+        model = fill(MLP(3, (4,), 3), ask.rng, unit=1)
         images, labels = _clear(ask, model, ["fc1"], levels)
         if len(images) < 12:
             continue
@@ -113,7 +105,7 @@ def _numbers_alone(ask: Trial, levels: list[float]) -> None:
 
 
 def _other_layers(ask: Trial) -> None:
-    model = _whole_weights(ask, MLP(3, (4, 3), 3))
+    model = fill(MLP(3, (4, 3), 3), ask.rng, unit=1)
     images, labels = _clear(ask, model, ["fc1", "fc2", "fc3"], [0.5])
     for name in ("fc3", "fc2"):
         ask(model, name, [0.5], images, labels)
@@ -190,6 +182,10 @@ lab.step("leaves no trace", "a layer in a block", _blocks)
 lab.mistake(
     "each sparsity needs the dense weight again; yours finds it already pruned",
     _one_after_the_other,
+    help=(
+        "After 0.75 a request for 0.25 finds three quarters of the weights "
+        "at zero already. Put the dense weight back *inside* the loop."
+    ),
 )
 lab.mistake("you prune every layer; only the named one is to be pruned", _every_layer)
 lab.mistake("that is a share; asked is percent", _mapped(lambda value: value / 100))
@@ -201,6 +197,12 @@ lab.mistake("that is what is lost; asked is the accuracy", _loss_of_accuracy)
 lab.mistake("you keep the share that has to go", _kept_instead)
 lab.mistake("that is the share of wrong answers", _wrong_answers)
 lab.mistake("the largest weights are gone; the smallest have to go", _largest_first)
+lab.help(
+    "an operation in place",
+    "The accuracies are right, but the network that was handed over is "
+    "left pruned. Put the dense weight back after the last sparsity "
+    "too.",
+)
 
 
 @lab.exercise("3.2", points={"idea": 1, "any network": 1})
@@ -217,7 +219,7 @@ def _random_plans(ask: Trial) -> None:
         shares = torch.rand(len(names), generator=ask.rng).tolist()
         some = torch.randint(1, len(names), (), generator=ask.rng).item()
         plan = dict(list(zip(names, shares, strict=True))[:some])
-        ask(_whole_weights(ask, VGG(width=2)), plan)
+        ask(fill(VGG(width=2), ask.rng, unit=1), plan)
 
 
 def _roundings(ask: Trial) -> None:
@@ -514,6 +516,14 @@ def _accuracy(bench, shares: Shares) -> float:
 lab.step("fits", "a share for each layer", _chosen)
 lab.step("fits", "at most a quarter", _small_enough)
 lab.step("beats uniform", "better than uniform", _better_than_uniform)
+lab.help(
+    "the full name is",
+    ("Layers inside `backbone` are called `backbone.conv0` and so on, as in `layers`."),
+)
+lab.help(
+    "these look like the shares that stay",
+    "A sparsity is the share that goes: 0.9 keeps a tenth.",
+)
 
 
 Finetune = Callable[[nn.Module, Callable], object]
@@ -555,7 +565,7 @@ def _in_the_end(loop, model, plan, rounds):
 
 def _rounds(scenario: Callable, rounds: int, **plan: float) -> Callable:
     def run(ask: Trial) -> None:
-        ask.through(scenario, _whole_weights(ask, MLP(8, (3,), 2)), plan, rounds)
+        ask.through(scenario, fill(MLP(8, (3,), 2), ask.rng, unit=1), plan, rounds)
 
     return run
 
@@ -563,7 +573,7 @@ def _rounds(scenario: Callable, rounds: int, **plan: float) -> Callable:
 def _rounds_of_a_vgg(ask: Trial) -> None:
     plan = {"backbone.conv1": 0.5, "backbone.conv6": 0.9, "classifier": 0.2}
     for scenario in (_handed, _in_the_end):
-        ask.through(scenario, _whole_weights(ask, VGG(width=2)), plan, 4)
+        ask.through(scenario, fill(VGG(width=2), ask.rng, unit=1), plan, 4)
 
 
 def _loop(
@@ -607,11 +617,19 @@ lab.mistake(
     "the share grows by the same amount each round; it is what stays that is "
     "multiplied by the same factor",
     _loop(lambda s, done, n: s * done / n),
+    help=(
+        "`s * done / rounds` removes as many weights in the last round as "
+        "in the first, when few are left. Multiply what stays."
+    ),
 )
 lab.mistake(
     "the first call of finetune gets the unpruned network: prune before it, and "
     "count the rounds from 1",
     _train_first,
+    help=(
+        "`range(rounds)` starts at 0, and $(1 - s)^0 = 1$: nothing is "
+        "pruned. Or you train before you prune."
+    ),
 )
 lab.mistake(
     "you divide the share by the number of rounds, so it never grows",

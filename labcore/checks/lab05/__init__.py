@@ -236,6 +236,7 @@ lab.mistake(
     lambda model, inputs: _counted(
         model, inputs, _macs_of, lambda m: list(m.children())
     ),
+    help="`model.modules()` walks through all levels, and names each module once.",
 )
 lab.mistake(
     "count the positions of the output; stride and padding change them",
@@ -246,7 +247,12 @@ lab.mistake(
     _mistaken_macs(_all_channels),
 )
 lab.mistake(
-    "a layer that is called twice counts twice: add up, do not overwrite", _last_call
+    "a layer that is called twice counts twice: add up, do not overwrite",
+    _last_call,
+    help=(
+        "The hook runs at every call. Add to a sum; a dictionary by layer "
+        "would keep only the last call."
+    ),
 )
 lab.mistake(
     "every image of the batch counts",
@@ -428,11 +434,19 @@ lab.mistake("torch.set_num_threads(1) is missing", _mistaken_latency(one_thread=
 lab.mistake(
     "the number of threads has to be put back afterwards",
     _mistaken_latency(threads_back=False),
+    help=(
+        "The number of threads belongs to the whole process: without it the "
+        "rest of this notebook would run on one."
+    ),
 )
 lab.mistake(
     "one model after the other: a busy moment hits only one of them. In each "
     "round call every model once",
     _mistaken_latency(in_turns=False),
+    help=(
+        "The check's computer becomes slow half way. If all calls of one "
+        "model come last, that model alone looks slow."
+    ),
 )
 lab.mistake(
     "model.eval() takes time too: call it before the clock is read",
@@ -498,6 +512,7 @@ lab.mistake(
     "not every layer loses inputs and outputs: look at the first, the last "
     "convolution and the classifier",
     lambda m, p: (1 - p) ** 2,
+    help="$(1 - p)^2$ is right for the layers in the middle only.",
 )
 lab.mistake(
     "each layer between two convolutions loses inputs and outputs: a square",
@@ -791,6 +806,9 @@ lab.step("any table", "other tables", _other_tables)
 lab.mistake(
     "this device skips no zeros: it stores and multiplies every parameter",
     _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0),
+    help=(
+        "Without such kernels a masked network is as large and as slow as a dense one."
+    ),
 )
 lab.mistake(
     "two limits count, the flash and the deadline",
@@ -840,7 +858,12 @@ lab.mistake(
     _with_device(skips_groups=True),
 )
 lab.mistake(
-    "a nonzero takes nonzero_cost dense multiply-adds", _with_device(nonzero_cost=1.0)
+    "a nonzero takes nonzero_cost dense multiply-adds",
+    _with_device(nonzero_cost=1.0),
+    help=(
+        "Only nonzeros are multiplied, `macs * kept` of them, but each "
+        "takes `nonzero_cost` times as long."
+    ),
 )
 lab.mistake(
     "this device's kernels skip zeros; then only nonzeros cost",

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from labcore.checks.engine.compare import clone, same, show
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab08.rehearsal import MaskedTraining
 from labcore.nets import MLP
@@ -45,8 +46,7 @@ def _net(ask: Trial, *sizes: int) -> MLP:
     inputs, *hidden, classes = sizes
     model = MLP(inputs, hidden, classes)
     count = sum(p.numel() for p in model.parameters())
-    signs = 2 * torch.randint(2, (count,), generator=ask.rng) - 1
-    values = 0.1 * (1 + torch.randperm(count, generator=ask.rng)) * signs
+    values = distinct(ask.rng, count, unit=0.1)
     nn.utils.vector_to_parameters(values, model.parameters())
     return model.eval()
 
@@ -241,6 +241,10 @@ lab.mistake(
 lab.mistake(
     "removed weights are ranked again: they are zero and come first",
     _ranked(everything=True),
+    help=(
+        "After the first round the smallest magnitudes are the zeros that "
+        "are gone already. Whoever ranks them again removes nothing new."
+    ),
 )
 lab.mistake(
     "what went in an earlier round comes back: keep the old masks' False",
@@ -249,6 +253,10 @@ lab.mistake(
 lab.mistake(
     "you rank each layer alone; all layers of masks are ranked together",
     _layer_by_layer,
+    help=(
+        "20 % of each layer is another rule. Here a layer with many small "
+        "weights loses more than 20 %."
+    ),
 )
 lab.mistake(
     "you keep the share that has to go",
@@ -446,6 +454,7 @@ lab.mistake(
     "you rank the weights of the start: train first, rank the trained weights, "
     "then rewind",
     _round(rank=_rank_the_start),
+    help="The ranking needs the *trained* weights. Rewind after it.",
 )
 lab.mistake("return the new masks; those are the old ones", _return_the_old)
 lab.mistake("the weights are the trained ones: go back to start", _round(_only_masked))
@@ -473,7 +482,13 @@ lab.mistake(
     _round(_named_layers_only),
 )
 lab.mistake(
-    "start is changed, and the next round needs it: multiply a copy", _round(_start_too)
+    "start is changed, and the next round needs it: multiply a copy",
+    _round(_start_too),
+    help=(
+        '`start["fc1.weight"].mul_(mask)` changes the dictionary\'s tensor, '
+        "and so does training if the model shares its tensors. Copy the "
+        "values into the model, then put zeros into the model."
+    ),
 )
 lab.mistake(
     "the old masks are changed; return new ones in a new dictionary", _old_masks_too
@@ -562,6 +577,10 @@ lab.mistake(
 lab.mistake(
     "you divide by 0 where a neuron has no inputs left: inf * 0 is nan",
     lambda noise, mask: noise * (2 / _each(mask.float())) ** 0.5 * mask,
+    help=(
+        "$2 / 0$ is `inf`, and `inf * 0` is `nan`, which no multiplication "
+        "by a mask removes."
+    ),
 )
 
 
@@ -701,6 +720,12 @@ lab.mistake(
     "that keeps only the first layer; return after the loop",
     _from_gradients(lambda parts: parts[0].norm()),
 )
+lab.help(
+    "backward() adds to .grad",
+    "With `loss.backward()` the second call finds the gradient of the "
+    "first in `.grad` and adds to it. `model.zero_grad()` before it "
+    "helps.",
+)
 
 
 @lab.exercise("8.5", points={"idea": 2, "any line": 1})
@@ -796,7 +821,12 @@ lab.mistake(
     _at_each(lambda one, other, t, *batch: _loss(_mixture(other, one, t), *batch)),
 )
 lab.mistake(
-    "you mix the two losses; mix the parameters, then measure", _at_each(_mixed_losses)
+    "you mix the two losses; mix the parameters, then measure",
+    _at_each(_mixed_losses),
+    help=(
+        "The loss between two networks is not the mean of their losses; "
+        "that is the whole point of looking."
+    ),
 )
 lab.mistake(
     "you mix the scores of both networks; mix the parameters", _at_each(_mixed_scores)

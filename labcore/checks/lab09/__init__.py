@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab09.budgets import CARDS, hold_to_cards, meet
 from labcore.nets import MLP, VGG, LeNet
@@ -30,14 +31,6 @@ def lamp_scores(weight: Tensor) -> Tensor:
         if square > 0:
             scores[i] = square / squares[squares >= square].sum()
     return scores.to(weight.dtype).view(weight.shape)
-
-
-def _weights(ask: Trial, *shape: int) -> Tensor:
-    """Random weights of which no two have the same magnitude, and none is zero."""
-    count = math.prod(shape)
-    sizes = 0.1 * (1 + torch.randperm(count, generator=ask.rng))
-    signs = 2 * torch.randint(2, (count,), generator=ask.rng) - 1
-    return (signs * sizes).reshape(shape)
 
 
 def _lamp(
@@ -99,17 +92,27 @@ def _sums_reversed(weight: Tensor) -> Tensor:
 
 lab.step("idea", "two values", lambda ask: ask(torch.tensor([1.0, 2.0])))
 lab.step("idea", "four values", lambda ask: ask(torch.tensor([0.2, -0.4, 0.1, 0.3])))
-lab.step("idea", "random values", lambda ask: ask(_weights(ask, 12)))
-lab.step("any layer", "a matrix", lambda ask: ask(_weights(ask, 3, 4)))
-lab.step("any layer", "a kernel", lambda ask: ask(_weights(ask, 2, 3, 3, 3)))
+lab.step("idea", "random values", lambda ask: ask(distinct(ask.rng, 12, unit=0.1)))
+lab.step("any layer", "a matrix", lambda ask: ask(distinct(ask.rng, 3, 4, unit=0.1)))
+lab.step(
+    "any layer", "a kernel", lambda ask: ask(distinct(ask.rng, 2, 3, 3, 3, unit=0.1))
+)
 lab.step(
     "any layer",
     "zeros among them",
     lambda ask: ask(torch.tensor([[0.0, -3.0], [1.0, 0.0]])),
 )
 lab.step("any layer", "nothing but zeros", lambda ask: ask(torch.zeros(2, 3)))
-lab.step("any layer", "a parameter", lambda ask: ask(nn.Parameter(_weights(ask, 4, 2))))
-lab.step("any layer", "any memory layout", lambda ask: ask(_weights(ask, 4, 3).t()))
+lab.step(
+    "any layer",
+    "a parameter",
+    lambda ask: ask(nn.Parameter(distinct(ask.rng, 4, 2, unit=0.1))),
+)
+lab.step(
+    "any layer",
+    "any memory layout",
+    lambda ask: ask(distinct(ask.rng, 4, 3, unit=0.1).t()),
+)
 lab.mistake(
     "those are magnitudes over magnitudes; LAMP squares both",
     _lamp(lambda values, value: values[values >= value].sum(), power=1),
@@ -156,7 +159,14 @@ lab.mistake(
     lambda weight: lamp_scores(weight).flatten(),
 )
 lab.mistake("the sum goes over the whole layer, not over each row", _row_by_row)
-lab.mistake("0 / 0 is no number: a layer of zeros scores 0 everywhere", _lamp_with_nan)
+lab.mistake(
+    "0 / 0 is no number: a layer of zeros scores 0 everywhere",
+    _lamp_with_nan,
+    help=(
+        "In a layer of zeros every sum is 0. `torch.where(squares > 0, "
+        "squares / sums, 0)`."
+    ),
+)
 
 
 @lab.exercise("9.2", points={"idea": 3, "full layers": 2})
@@ -352,6 +362,10 @@ lab.mistake(
 lab.mistake(
     "after the second solution another layer is above 1: repeat until none is",
     _erk(rounds=2),
+    help=(
+        "What a full layer could not take goes to the others, and may fill "
+        "the next one. A `while` loop, not an `if`."
+    ),
 )
 lab.mistake(
     "the second solution puts another layer above 1: repeat until none is", _twice_uncut
@@ -540,6 +554,7 @@ lab.mistake(
     "backward() adds to the gradients that are there already: clear them first, "
     "or take torch.autograd.grad",
     _taylor(clear=False),
+    help="`.grad` is a sum over all backward passes since it was cleared.",
 )
 
 
@@ -569,7 +584,12 @@ def _asked_synflow(*rows: list[list[float]]) -> Callable[[Trial], None]:
 
 def _three_layers(ask: Trial) -> None:
     sizes = ((3, 4), (5, 3), (2, 5))
-    ask({f"fc{i}": _weights(ask, *size) for i, size in enumerate(sizes, 1)})
+    ask(
+        {
+            f"fc{i}": distinct(ask.rng, *size, unit=0.1)
+            for i, size in enumerate(sizes, 1)
+        }
+    )
 
 
 def _any_layers(ask: Trial) -> None:
@@ -577,12 +597,22 @@ def _any_layers(ask: Trial) -> None:
         count = torch.randint(2, 6, (), generator=ask.rng).item()
         sizes = torch.randint(1, 6, (count,), generator=ask.rng).tolist()
         pairs = zip(sizes, sizes[1:], strict=False)
-        ask({f"layer {i}": _weights(ask, o, n) for i, (n, o) in enumerate(pairs)})
+        ask(
+            {
+                f"layer {i}": distinct(ask.rng, o, n, unit=0.1)
+                for i, (n, o) in enumerate(pairs)
+            }
+        )
 
 
 def _of_parameters(ask: Trial) -> None:
     sizes = {"fc1": (3, 2), "fc2": (2, 3)}
-    ask({name: nn.Parameter(_weights(ask, *size)) for name, size in sizes.items()})
+    ask(
+        {
+            name: nn.Parameter(distinct(ask.rng, *size, unit=0.1))
+            for name, size in sizes.items()
+        }
+    )
 
 
 def _without(part: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> Callable:
@@ -657,6 +687,10 @@ lab.mistake(
     "the weights enter by their magnitudes: take abs() before the product, so "
     "that nothing cancels",
     _signed,
+    help=(
+        "The magnitudes are taken *before* the product. A path with one "
+        "negative weight would otherwise count against the others."
+    ),
 )
 lab.mistake(
     "no score is negative: take abs() of the weights first, for the flow and for "
@@ -680,6 +714,11 @@ lab.mistake("R is the sum over the outputs, not their mean", _mean_flow)
 lab.mistake(
     "the weights enter by their magnitudes, not squared",
     _without(lambda weights: {n: w.detach().square() for n, w in weights.items()}),
+)
+lab.help(
+    "unsupported operand type(s) for *: 'Tensor' and 'NoneType'",
+    "Only tensors that are no result of others keep a `.grad`: "
+    "`w.detach()` first, then `abs()`, then `requires_grad_()`.",
 )
 
 
@@ -784,6 +823,11 @@ lab.mistake(
 lab.mistake(
     "before start and after end the curve does not go on: stay at initial, or at final",
     _rest(lambda done: (1 - done) ** 3, held=False),
+    help=(
+        "Below 0 and beyond 1 the cube grows without limit: from 0 to 0.8 "
+        "it would be 1.6 after twice the way, and -5.6 one way before the "
+        "start."
+    ),
 )
 lab.mistake(
     "before start nothing is due yet: stay at initial",
@@ -819,3 +863,11 @@ lab.step("one budget", "bytes", _cards(("bytes", 0.1)))
 lab.step("all three", "MACs", _cards(("MACs", 0.25)))
 lab.step("all three", "milliseconds", _cards(("ms", 0.66)))
 lab.step("all three", "other limits", _other_limits)
+lab.help(
+    "you remove more than the card asks for",
+    ("Start the loop with a small share, and stop at the first that fits."),
+)
+lab.help(
+    "zeros are multiplied too",
+    "A dense kernel sees shapes. Only fewer channels make fewer MACs.",
+)
