@@ -425,6 +425,11 @@ def _():
     return nb
 
 
+@kind("lent in its cell", but(first=("lent", 0)))
+def _():
+    return handed_in(double='double = lab90.lend("double")')
+
+
 @kind("script in the text", PASSED)
 def _():
     return handed_in(

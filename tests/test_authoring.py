@@ -399,6 +399,40 @@ def test_notebook_text_is_what_release_reads_back():
     assert parse_notebook(notebook_text(nb), NAME) == nb
 
 
+QUADRUPLE = """\
+def quadruple(x):
+    ### BEGIN SOLUTION
+    return 4 * x
+    ### END SOLUTION"""
+HINTS = (
+    "<details><summary>Hint 1</summary>\n\nLook.\n\n</details>\n\nCompare afterwards."
+)
+
+
+def with_checks(below):
+    """A lab whose checks are those of the toy lab."""
+    return tiny(
+        code("imports", "import toy_checks as lab90", tags=["setup"]),
+        answer("quadruple", QUADRUPLE),
+        check("check-quadruple", "lab90.check_quadruple(quadruple)", points=1),
+        prose("hints", below),
+    )
+
+
+def test_the_help_folds_of_the_checks_stand_below_the_last_hint():
+    assert cell_of(lab_of(with_checks(HINTS)), "hints").source == (
+        "<details><summary>Hint 1</summary>\n\nLook.\n\n</details>\n\n"
+        '<details><summary>Help - "you double &lt; twice"</summary>\n\n'
+        "Once gives 2 from 1, and 4 is asked for.\n\n</details>\n\n"
+        "Compare afterwards."
+    )
+
+
+def test_help_without_hints_to_stand_below_is_refused():
+    with pytest.raises(LabError, match="90.3 quadruple: there are no hints below"):
+        lab_of(with_checks("no hints"))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"nbformat": 4}', '"a"', "1"])
 def test_a_damaged_file_is_one_sentence(text):
     with pytest.raises(LabError, match="x.ipynb is damaged"):

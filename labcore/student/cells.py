@@ -16,6 +16,7 @@ __all__ = [
     "as_text",
     "as_written",
     "borrowed",
+    "is_lent",
     "parsed",
     "plain",
 ]
@@ -164,6 +165,19 @@ def amended(statement: ast.stmt) -> list[str]:
         if inner is not target and isinstance(inner, ast.Name):
             names.append(inner.id)
     return names
+
+
+def is_lent(source: str, name: str) -> bool:
+    """Whether this cell binds the name, at last, to a reference: f = lend("f")."""
+    for statement in reversed(_body(source)):
+        if name in _bound(as_text(statement, source)):
+            return isinstance(statement, ast.Assign) and _calls_lend(statement.value)
+    return False
+
+
+def _calls_lend(value: ast.expr) -> bool:
+    called = value.func if isinstance(value, ast.Call) else None
+    return getattr(called, "attr", getattr(called, "id", "")) == "lend"
 
 
 def _starred(source: str) -> Iterator[str]:

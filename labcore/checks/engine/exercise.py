@@ -205,11 +205,11 @@ class Exercise:
     def folds(self) -> list[Fold]:
         """The Help folds that the lab shows below this exercise's hints."""
         words_of: dict[str, list[str]] = {}
-        for mistake in self.mistakes:
-            if mistake.help:
-                words_of.setdefault(mistake.help, []).append(mistake.words)
-        for words, text in self.help.items():
-            words_of.setdefault(text, []).append(words)
+        helping = [(m.words, m.help) for m in self.mistakes if m.help]
+        for words, text in [*helping, *self.help.items()]:
+            known = words_of.setdefault(text, [])
+            if not any(shorter in words for shorter in known):
+                known.append(words)
         return [Fold(words, text) for text, words in words_of.items()]
 
     def _verdict(self, status: str, points: int, title: str, *below) -> Verdict:

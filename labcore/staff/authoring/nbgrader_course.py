@@ -9,6 +9,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from ...student.notebooks import normalise, notebook_text
+from .folds import add_folds
 from .release import CODE_STUB, TEXT_STUB, lab_text
 
 __all__ = ["nbgrader_files"]
@@ -93,6 +94,7 @@ def nbgrader_files(redacted: Mapping[str, NotebookNode]) -> dict[str, bytes]:
         lab_text(redacted_source, name)  # refuses what must not be released
         nb = copy.deepcopy(redacted_source)
         normalise(nb)
+        add_folds(nb, name[:2])
         for cell in nb.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None

@@ -88,7 +88,7 @@ def _open(cell: NotebookNode, open_answers: Mapping[str, Stub]) -> None:
     notes = []
     for lab in sorted(set(own.values())):
         names = sorted(name for name in own if own[name] == lab)
-        lend = "\n".join(f'# lab{lab}.lend("{name}")' for name in names)
+        lend = "\n".join(f'# {name} = lab{lab}.lend("{name}")' for name in names)
         notes.append(OWN.format(names=" and ".join(names), lab=lab, lend=lend))
     cell.source = "".join(notes) + "\n".join(lines)
     cell.metadata["own"] = own

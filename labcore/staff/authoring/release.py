@@ -18,6 +18,7 @@ from ...student.notebooks import (
     tags,
     write_bytes,
 )
+from .folds import add_folds
 from .markers import MARKER, public_lines, regions
 from .structure import problems
 
@@ -82,6 +83,7 @@ def lab_text(source: NotebookNode, name: str) -> str:
     normalise(lab)
     lab.cells = [cell for cell in lab.cells if "claim" not in tags(cell)]
     lab = _clear(lab, name)
+    add_folds(lab, name[:2])
     if leaks := _leaks(source, lab):
         raise LabError("\n".join(f"{name}, {leak}" for leak in leaks))
     for cell in lab.cells:

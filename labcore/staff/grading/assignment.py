@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from labcore.runtime import LabError
+from labcore.staff.authoring.folds import checks_module
 from labcore.staff.authoring.markers import MARKER, regions
 from labcore.student.notebooks import (
     digest,
@@ -99,7 +98,7 @@ def read_assignment(number: str, root: Path) -> Assignment:
             answer = cell
         elif meta.get("grade"):
             tasks.append(_task(heading, answer, cell, answers))
-    checks = dict(_imported(_tagged(lab, "setup"))).get(f"lab{number}")
+    checks = checks_module(lab, number)
     if not checks:
         raise LabError(f"{paths[0].name}: no setup cell imports lab{number}'s checks.")
     return Assignment(
@@ -127,17 +126,6 @@ def _only(folder: Path, number: str) -> Path:
 
 def _tagged(nb: NotebookNode, tag: str) -> list[str]:
     return [c.source for c in nb.cells if c.cell_type == "code" and tag in tags(c)]
-
-
-def _imported(cells: list[str]) -> Iterator[tuple[str, str]]:
-    """Name -> module, of the imports in these cells."""
-    for source in cells:
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Import):
-                yield from ((a.asname or a.name, a.name) for a in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def _task(heading, answer: NotebookNode, check: NotebookNode, answers) -> Task:

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from labcore.staff.grading.assignment import Assignment, Task
 from labcore.staff.grading.intake import notebook_in, sound
 from labcore.staff.grading.reading import Submission
-from labcore.student.cells import LONGEST_CELL
+from labcore.student.cells import LONGEST_CELL, is_lent
 from labcore.student.gather import completed, elsewhere
 from labcore.student.notebooks import grading
 from labcore.student.splice import Report, splice
@@ -30,6 +30,7 @@ __all__ = [
 
 SEEDS = 2
 MOST_OTHERS = 400_000  # characters
+LENT = "the reference stood in for it"
 
 
 @dataclass(frozen=True)
@@ -201,10 +202,12 @@ def _unrun(work: Work, task: Task) -> tuple[str, str] | None:
         return "missing", "its cell is not in the notebook"
     if len(source) > LONGEST_CELL:
         return "damaged", f"its cell is longer than {LONGEST_CELL:,} characters"
+    if is_lent(source, task.name):
+        return "lent", LENT
     if source.strip() in ("", task.stub.strip()):
         lent = re.compile(rf"\blend\(\s*[\"']{task.name}[\"']")
         if any(map(lent.search, [*work.others, source])):
-            return "lent", "the reference stood in for it"
+            return "lent", LENT
         return "todo", "nothing was written yet"
     return None
 
