@@ -7,7 +7,6 @@ functions that need it: the command line must work where torch is missing or bro
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import random
 import sys
@@ -16,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from .machine import cpu_count
 
 __all__ = [
     "LabError",
@@ -103,28 +104,6 @@ def cache_folder() -> Path:
             "set LABCORE_CACHE to a folder of your own."
         )
     return folder
-
-
-def cpu_count() -> int:
-    """Cores this process may use: its affinity, cut to a container's CPU quota."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, _cgroup_quota(Path("/sys/fs/cgroup")))))
-
-
-def _cgroup_quota(root: Path) -> float:
-    """CPUs that the control group grants (version 2, then 1); infinity if unlimited."""
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return math.inf
-    if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
-        return math.inf
-    return int(quota) / int(period)
 
 
 def let_threads_sleep() -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from labcore import assets, runtime
+from labcore import assets, machine, runtime
 from labcore.student import doctor, environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,7 +130,7 @@ def test_running_kernels_are_counted(monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["memory", "disk"])
 def test_little_room_is_said_and_does_not_stop(monkeypatch, capsys, name):
     if name == "memory":
-        monkeypatch.setattr(doctor, "_free_memory", lambda: 2**29)
+        monkeypatch.setattr(machine, "free_memory", lambda: 2**29)
     else:
         monkeypatch.setattr(
             doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**29)

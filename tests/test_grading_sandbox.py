@@ -180,36 +180,6 @@ def test_no_answer_sees_a_course_or_grades_inside_the_python_that_runs_it(monkey
     assert sorted(found.stdout.split()) == shown and "Read-only" in found.stderr
 
 
-MACHINE = {"meminfo": "MemTotal: 99 kB\nMemAvailable:    8000 kB\n"}
-GROUP = {"memory.max": "1000\n", "memory.current": "700\n"}
-OLD_GROUP = {
-    "memory/memory.limit_in_bytes": "9000\n",
-    "memory/memory.usage_in_bytes": "4000\n",
-    "memory/memory.stat": "inactive_file 7\ntotal_inactive_file 1000\n",
-}
-
-
-@pytest.mark.parametrize(
-    "files, bytes_free",
-    [
-        ({}, float("inf")),
-        (MACHINE, 8_192_000),
-        (MACHINE | GROUP, 300),
-        (MACHINE | GROUP | {"memory.max": "max\n"}, 8_192_000),
-        (MACHINE | GROUP | {"memory.max": "600\n"}, 0),
-        (MACHINE | GROUP | {"memory.stat": "anon 1\ninactive_file 200\n"}, 500),
-        (MACHINE | OLD_GROUP, 6000),
-    ],
-)
-def test_memory_that_is_free_is_the_machines_or_the_containers(
-    tmp_path, files, bytes_free
-):
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert memory.free(tmp_path, tmp_path) == bytes_free
-
-
 HOLDING = """
 import mmap, os, sys
 shared = mmap.mmap(-1, 40_000_000)

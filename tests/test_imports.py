@@ -15,7 +15,8 @@ LABCORE = ROOT / "labcore"
 
 # room -> the rooms it may import; labcore itself is the lazy front with workbench()
 ALLOWED = {
-    "runtime": set(),
+    "machine": set(),
+    "runtime": {"machine"},
     "assets": {"runtime"},
     "nets": set(),
     "stack": {"runtime"},
@@ -26,9 +27,9 @@ ALLOWED = {
     "scan": {"runtime"},
     "plots": set(),
     "checks": {"nets", "runtime"},
-    "student": {"assets", "checks", "runtime"},
+    "student": {"assets", "checks", "machine", "runtime"},
     "staff": {
-        *("assets", "checks", "nets", "raw", "runtime", "student"),
+        *("assets", "checks", "machine", "nets", "raw", "runtime", "student"),
         *("tracks", "training"),
     },
     "labcore": {"tracks"},

@@ -3,7 +3,6 @@
 import io
 import random
 import urllib.request
-from math import inf
 
 import pytest
 import torch
@@ -92,42 +91,6 @@ def test_a_cache_folder_without_permission_is_one_sentence(monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(LabError, match="LABCORE_CACHE"):
         runtime.cache_folder()
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, inf),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, inf),
-        ({"cpu.max": "200000 0\n"}, inf),
-        ({"cpu.max": ""}, inf),
-        ({}, inf),
-    ],
-)
-def test_the_cpu_quota_of_a_container(tmp_path, files, quota):
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert runtime._cgroup_quota(tmp_path) == quota
-
-
-@pytest.mark.parametrize(
-    ("cores", "quota", "count"), [(8, inf, 8), (8, 1.5, 2), (8, 0.2, 1), (2, 4.0, 2)]
-)
-def test_threads_follow_the_smaller_of_cores_and_quota(
-    monkeypatch, cores, quota, count
-):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
-    monkeypatch.setattr(runtime, "_cgroup_quota", lambda root: quota)
-    assert runtime.cpu_count() == count
-
-
-def test_without_affinity_all_cores_count(monkeypatch):
-    monkeypatch.delattr("os.sched_getaffinity", raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert runtime.cpu_count() == 1
 
 
 @pytest.mark.parametrize(

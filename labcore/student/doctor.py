@@ -7,9 +7,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from .. import runtime
+from .. import machine, runtime
 from ..runtime import LabError
 from . import environment
 
@@ -132,25 +131,12 @@ def _threads() -> str:
 
 
 def _memory() -> str:
-    free = _free_memory() / GIB
+    free = machine.free_memory() / GIB
     if free < 2:
         raise LabError(
             f"only {free:.1f} GiB free: close other programs, a lab takes 1.5"
         )
     return f"{free:.1f} GiB free"
-
-
-def _free_memory() -> int:
-    """Bytes the system can still give, cut to what a container's limit leaves."""
-    import psutil
-
-    free = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        return min(free, limit - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # no such file, or "max"
-        return free
 
 
 def _disk() -> str:

@@ -1,48 +1,18 @@
-"""How much memory is free here, and how much processes hold together."""
+"""How much memory processes hold together."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["family", "free", "hold_more"]
+__all__ = ["family", "hold_more"]
 
-PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 OWN = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
 SHARE = re.compile(r"^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+) kB", re.MULTILINE)
-GROUPS = (  # control groups of version 2, then 1: limit, in use, what files take of it
-    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-    (
-        "memory/memory.limit_in_bytes",
-        "memory/memory.usage_in_bytes",
-        "memory/memory.stat",
-        "total_inactive_file",
-    ),
-)
-
-
-def free(proc: Path = PROC, cgroup: Path = CGROUP) -> float:
-    """Bytes that may still be taken: of the machine's, and of a container's share.
-
-    Infinity where neither is known.
-    """
-    facts = _text(proc / "meminfo")
-    machine = re.search(r"^MemAvailable:\s+(\d+) kB", facts, re.MULTILINE)
-    most = 1024 * int(machine[1]) if machine else math.inf
-    return min(most, *(_left_of_group(cgroup, *names) for names in GROUPS))
-
-
-def _left_of_group(root: Path, limit: str, used: str, facts: str, cache: str) -> float:
-    most, taken = _text(root / limit).strip(), _text(root / used).strip()
-    if not (most.isdecimal() and taken.isdecimal()):  # also where it says "max"
-        return math.inf
-    # a file that was read is forgotten as soon as others want its memory
-    given_back = re.search(rf"^{cache} (\d+)$", _text(root / facts), re.MULTILINE)
-    return max(0, int(most) - int(taken) + int(given_back[1] if given_back else 0))
 
 
 def hold_more(processes: Sequence[int], limit: int) -> bool:

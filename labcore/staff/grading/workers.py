@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import select
 import subprocess
@@ -14,9 +13,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Protocol
 
-from labcore.runtime import LabError, cpu_count, strict_environment
+from labcore.machine import cpu_count, free_memory
+from labcore.runtime import LabError, strict_environment
 from labcore.staff.grading.examiner import GRACE
-from labcore.staff.grading.memory import free
 from labcore.staff.grading.sandbox import START_SECONDS
 from labcore.staff.grading.version import version_of
 
@@ -35,10 +34,7 @@ ALIKE = {  # whatever the instructor's own settings are
 
 def sensible_jobs() -> int:
     """As many as cores and free memory allow."""
-    bytes_free = free()
-    if bytes_free == math.inf:  # not Linux
-        return 1
-    return max(1, min(cpu_count(), int(bytes_free // BYTES_A_JOB)))
+    return max(1, min(cpu_count(), int(free_memory() // BYTES_A_JOB)))
 
 
 def local(jobs: int) -> Executor:
