@@ -97,7 +97,7 @@ def test_a_check_that_cannot_be_limited_leaves_no_second_examiner(
     exercise = types.SimpleNamespace(id="90.1", name="double", points=3)
     job, parent = {"timeout": 5, "memory": 10**9}, os.getpid()
     try:
-        found = examiner._in_child(room, 0, exercise, {}, job, None)
+        found = examiner._in_child(room, 0, exercise, {}, job)
     except ValueError:
         assert os.getpid() != parent
         (tmp_path / "second").touch()
