@@ -5,6 +5,7 @@ import sys
 
 import nbformat
 import pytest
+import toy_checks
 from nbformat.v4 import new_output
 from notebooks import (
     DOUBLE,
@@ -20,6 +21,7 @@ from notebooks import (
     write,
 )
 
+from labcore.checks.engine.exercise import Mistake
 from labcore.runtime import LabError
 from labcore.staff.authoring.execute import execute_solutions
 from labcore.staff.authoring.markers import misspelt
@@ -409,6 +411,18 @@ HINTS = (
 )
 
 
+@pytest.fixture
+def helpful(monkeypatch):
+    """A known mistake of the toy lab comes with help."""
+    mistake = Mistake(
+        "you double < twice; do it again",
+        lambda x: 2 * x,
+        help="Once gives 2 from 1, and 4 is asked for.",
+    )
+    exercise = toy_checks.EXERCISES["quadruple"]
+    monkeypatch.setattr(exercise, "mistakes", [mistake])
+
+
 def with_checks(below):
     """A lab whose checks are those of the toy lab."""
     return tiny(
@@ -419,6 +433,7 @@ def with_checks(below):
     )
 
 
+@pytest.mark.usefixtures("helpful")
 def test_the_help_folds_of_the_checks_stand_below_the_last_hint():
     assert cell_of(lab_of(with_checks(HINTS)), "hints").source == (
         "<details><summary>Hint 1</summary>\n\nLook.\n\n</details>\n\n"
@@ -428,6 +443,7 @@ def test_the_help_folds_of_the_checks_stand_below_the_last_hint():
     )
 
 
+@pytest.mark.usefixtures("helpful")
 def test_help_without_hints_to_stand_below_is_refused():
     with pytest.raises(LabError, match="90.3 quadruple: there are no hints below"):
         lab_of(with_checks("no hints"))

@@ -41,6 +41,13 @@ def options_in(folder):
     )
 
 
+@pytest.fixture(autouse=True)
+def versions_are_read_anew():
+    version.version_of.cache_clear()
+    yield
+    version.version_of.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
     """Two students graded, the second with a wrong answer; unprotected, for speed."""
@@ -164,10 +171,10 @@ def test_resumed_after_a_check_changed_it_lowers_nobody(
     options, monkeypatch, capsys, quick
 ):
     change(options, "bob", "90.1", points=2)  # as the earlier check judged it
-    shared = options.out / "checks"
-    shared.mkdir()
-    (shared / "machine.py").write_text("SPEED = 1", encoding="utf-8")
-    monkeypatch.setattr(version, "CHECKS", shared)
+    other_data = options.out / "manifest.json"
+    other_data.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(version, "DATA", other_data)
+    version.version_of.cache_clear()
     save(handed_in(why="c"), options.submissions / "cat")
     batch.grade_class(replaced(options, resume=True))
     assert points(options)["bob", "90.1"] == 2
@@ -182,14 +189,36 @@ def test_resumed_after_a_check_changed_it_lowers_nobody(
     assert "another version" not in capsys.readouterr().out
 
 
-def test_the_version_changes_with_what_checks_share(monkeypatch, tmp_path):
-    monkeypatch.setattr(version, "CHECKS", tmp_path)
-    found = set()
-    (tmp_path / "lab05").mkdir()
-    for text in ("SPEED = 1", "SPEED = 2"):
-        (tmp_path / "lab05" / "machine.py").write_text(text, encoding="utf-8")
-        found.add(version.version_of("toy_checks"))
-    assert len(found) == 2
+LOADED = """
+import importlib, sys
+importlib.import_module({!r}).EXERCISES
+print(*(name for name in sys.modules if name.split(".")[0] == "labcore"))
+"""
+
+
+@pytest.mark.parametrize("checks", ["labcore.checks.lab00", "labcore.checks.lab09"])
+def test_all_that_a_check_loads_decides_its_version(checks):
+    code = LOADED.format(checks)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert set(ran.stdout.split()) <= version.in_reach(checks).keys(), ran.stderr
+
+
+def test_any_file_in_reach_changes_the_version(monkeypatch, tmp_path):
+    checks = "labcore.checks.lab03"
+    root = tmp_path / "root"
+    for file in [*version.in_reach(checks).values(), version.DATA]:
+        copy = root / file.relative_to(version.ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    monkeypatch.setattr(version, "ROOT", root)
+    files = [*version.in_reach(checks).values()]
+    assert root / "labcore/checks/lab03/rehearsal.py" in files
+    found = {version.version_of.__wrapped__(checks)}
+    for file in files:
+        with file.open("a", encoding="utf-8") as source:
+            source.write("\n# changed\n")
+        found.add(version.version_of.__wrapped__(checks))
+    assert len(found) == 1 + len(files)
 
 
 def test_a_folder_with_grades_is_not_begun_again(options):

@@ -38,8 +38,3 @@ def quadruple(x):
 
 lab.step("idea", "three", lambda ask: ask(3))
 lab.step("idea", "five", lambda ask: ask(5))
-lab.mistake(
-    "you double < twice; do it again",
-    double,
-    help="Once gives 2 from 1, and 4 is asked for.",
-)

@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib.util
+from collections.abc import Iterator
 from importlib.metadata import version
+from importlib.util import resolve_name
 from pathlib import Path
 
 from labcore.student.notebooks import digest
 
-__all__ = ["version_of"]
+__all__ = ["in_reach", "version_of"]
 
-CHECKS = Path(__file__).parents[2] / "checks"
+ROOT = Path(__file__).parents[3]
+DATA = ROOT / "labcore/data/manifest.json"  # with the hash of every data file
 
 
+@functools.cache  # of the files as this process loaded them
 def version_of(checks: str) -> str:
-    """labcore, and all that the checks of this module may share with others."""
-    files = {f.relative_to(CHECKS).as_posix(): f for f in CHECKS.rglob("*.py")}
-    if not checks.startswith("labcore.checks."):
-        files[checks] = Path(importlib.util.find_spec(checks).origin)
+    """labcore, and the text of every file that can decide a verdict of these checks."""
+    files = in_reach(checks) | {"data": DATA}
     text = "".join(files[name].read_text(encoding="utf-8") for name in sorted(files))
     return f"labcore {version('pruning-lab')}, checks {digest(text)}"
+
+
+def in_reach(module: str) -> dict[str, Path]:
+    """The module and all of labcore that it imports, directly or not, by name."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = _file(name)
+        if file and name not in found:
+            found[name] = file
+            waiting += [name.rpartition(".")[0], *_imports(name, file)]
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """Its source, without importing it; only labcore's, and the checks' own."""
+    if module.split(".")[0] == "labcore":
+        place = ROOT.joinpath(*module.split("."))
+        files = (place / "__init__.py", place.with_suffix(".py"))
+        return next((file for file in files if file.is_file()), None)
+    if "checks" not in module:
+        return None
+    found = importlib.util.find_spec(module)
+    return Path(found.origin) if found else None
+
+
+def _imports(module: str, file: Path) -> Iterator[str]:
+    """Names that it imports, wherever; some may be no modules but things in them."""
+    inside = file.name == "__init__.py"
+    package = module if inside else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
