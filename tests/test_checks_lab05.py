@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from answers import LabTests
+from answers import LabTests, as_answer, unwatched
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -66,29 +66,22 @@ def macs_by_a_global_hook(model, inputs):
     return total[0]
 
 
-def counting(count, which=lambda model: model.modules(), kinds=(nn.Conv2d, nn.Linear)):
-    """Count something else at each call of such a layer."""
+def macs_of_square_kernels(model, inputs):
+    total = 0
 
-    def answer(model, inputs):
-        total = 0
+    def hook(layer, given, output):
+        nonlocal total
+        if isinstance(layer, nn.Conv2d):
+            c_in = layer.in_channels // layer.groups
+            total += output.numel() * c_in * layer.kernel_size[0] ** 2
+        elif isinstance(layer, nn.Linear):
+            total += output.numel() * layer.in_features
 
-        def hook(layer, given, output):
-            nonlocal total
-            total += count(layer, given[0], output)
-
-        handles = [
-            m.register_forward_hook(hook) for m in which(model) if isinstance(m, kinds)
-        ]
-        model(inputs)
-        for handle in handles:
-            handle.remove()
-        return total
-
-    return answer
-
-
-def per_output(layer):
-    return layer.weight[0].numel()
+    handles = [m.register_forward_hook(hook) for m in model.modules()]
+    model(inputs)
+    for handle in handles:
+        handle.remove()
+    return total
 
 
 def leave_the_hooks(model, inputs):
@@ -96,7 +89,7 @@ def leave_the_hooks(model, inputs):
     for m in model.modules():
         if isinstance(m, (nn.Conv2d, nn.Linear)):
             m.register_forward_hook(
-                lambda layer, _, out: counts.append(out.numel() * per_output(layer))
+                lambda m, _, out: counts.append(out.numel() * m.weight[0].numel())
             )
     model(inputs)
     return sum(counts)
@@ -109,21 +102,7 @@ def clear_all_hooks(model, inputs):
     return found
 
 
-def all_channels(layer, given, output):
-    if isinstance(layer, nn.Conv2d):
-        kh, kw = layer.kernel_size
-        return output.numel() * layer.in_channels * kh * kw
-    return output.numel() * layer.in_features
-
-
-def square_kernels(layer, given, output):
-    if isinstance(layer, nn.Conv2d):
-        c_in = layer.in_channels // layer.groups
-        return output.numel() * c_in * layer.kernel_size[0] ** 2
-    return output.numel() * layer.in_features
-
-
-def by_torch(model, inputs):
+def macs_by_torch(model, inputs):
     with FlopCounterMode(display=False) as counter:
         model(inputs)
     return counter.get_total_flops() // 2
@@ -189,6 +168,20 @@ def latency_by_sorting(models, dummy_input, n_warmup, n_test, clock):
     return medians
 
 
+@torch.no_grad()
+def latency_around_the_loop(models, dummy_input, n_warmup, n_test, clock):
+    times = {}
+    for name, model in models.items():
+        model.eval()
+        for _ in range(n_warmup):
+            model(dummy_input)
+        start = clock()
+        for _ in range(n_test):
+            model(dummy_input)
+        times[name] = (clock() - start) / n_test
+    return times
+
+
 def share_by_factors(macs, prune_ratio):
     *convs, classifier = macs
     left = classifier
@@ -199,17 +192,13 @@ def share_by_factors(macs, prune_ratio):
     return left / sum(macs)
 
 
-def share(macs, prune_ratio):
+def share_by_places(macs, prune_ratio):
+    if len(macs) == 2:
+        return 1.0
     first, *between, last, classifier = macs
     keep = 1 - prune_ratio
     left = keep * first + keep**2 * sum(between) + keep * last + classifier
     return left / sum(macs)
-
-
-def share_of_any(macs, prune_ratio):
-    if len(macs) == 2:
-        return 1.0
-    return share(macs, prune_ratio)
 
 
 def share_by_products(macs, prune_ratio):
@@ -219,7 +208,7 @@ def share_by_products(macs, prune_ratio):
     return torch.tensor(left / sum(macs))
 
 
-def even_from_the_end(speedups):
+def break_even_from_the_end(speedups):
     found = None
     for sparsity in sorted(speedups, reverse=True):
         if speedups[sparsity] < 1:
@@ -228,7 +217,7 @@ def even_from_the_end(speedups):
     return found
 
 
-def even(speedups):
+def break_even_by_all(speedups):
     points = sorted(speedups)
     for i, sparsity in enumerate(points):
         if all(speedups[later] >= 1 for later in points[i:]):
@@ -236,44 +225,27 @@ def even(speedups):
     return None
 
 
-def even_by_the_last_below(speedups):
+def break_even_by_max(speedups):
     below = [s for s in speedups if speedups[s] < 1]
     above = [s for s in speedups if s > max(below, default=-1)]
     return min(above) if above else None
 
 
-def picking(
-    skips=lambda d, n: d["skips_zeros"] or (d["skips_groups"] and n["groups"]),
-    kib=1024,
-    flash=True,
-    deadline=True,
-    nonzero_cost=True,
-    key=lambda n, size, ms: -n["accuracy"],
-    nothing=None,
-    size_of=lambda d, n: d["bytes_per_nonzero"] * n["parameters"] * n["kept"],
-    has_zeros=lambda n: n["kept"] < 1,
-    per_ms=1,
-    below=lambda needed, limit: needed <= limit,
-    early=lambda needed, limit: needed <= limit,
-):
-    """Right but for one thing."""
-
-    def answer(device, candidates):
-        possible = {}
-        for name, n in candidates.items():
-            size, work = 4 * n["parameters"], n["macs"]
-            if has_zeros(n) and skips(device, n):
-                size = size_of(device, n)
-                work *= n["kept"] * (device["nonzero_cost"] if nonzero_cost else 1)
-            ms = per_ms * work / device["macs_per_ms"]
-            if flash and not below(size, kib * device["flash_kib"]):
-                continue
-            if deadline and not early(ms, device["deadline_ms"]):
-                continue
-            possible[name] = key(n, size, ms)
-        return min(possible, key=possible.get) if possible else nothing
-
-    return answer
+def pick_by_filters(device, candidates, nothing=None):
+    possible = {}
+    for name, n in candidates.items():
+        size, work = 4 * n["parameters"], n["macs"]
+        if n["kept"] < 1 and (
+            device["skips_zeros"] or (device["skips_groups"] and n["groups"])
+        ):
+            size = device["bytes_per_nonzero"] * n["parameters"] * n["kept"]
+            work *= n["kept"] * device["nonzero_cost"]
+        if size > 1024 * device["flash_kib"]:
+            continue
+        if work > device["macs_per_ms"] * device["deadline_ms"]:
+            continue
+        possible[name] = n["accuracy"]
+    return max(possible, key=possible.get) if possible else nothing
 
 
 def pick_the_best(device, candidates):
@@ -310,7 +282,7 @@ def pick_by_a_list(device, candidates):
             return name
 
 
-def from_memory(device, candidates):
+def pick_from_memory(device, candidates):
     """The right answers for the three devices, known by heart."""
     if device["flash_kib"] <= 256:
         return "75 % channels cut"
@@ -321,74 +293,59 @@ def from_memory(device, candidates):
 
 RIGHT = {
     "get_model_macs": [
-        ("the reference", macs),
+        ("hooks on layers", macs),
         ("by shapes", macs_by_shapes),
         ("a global hook", macs_by_a_global_hook),
     ],
     "measure_latency": [
-        ("the reference", latency),
-        ("other turns", latency_in_other_turns),
+        ("in one loop", latency),
+        ("in other turns", latency_in_other_turns),
         ("by sorting", latency_by_sorting),
     ],
     "predicted_share": [
-        ("the reference", share_by_factors),
-        ("first and last apart", share_of_any),
-        ("kept channels on both sides", share_by_products),
+        ("by factors", share_by_factors),
+        ("by places", share_by_places),
+        ("channels kept on both sides", share_by_products),
     ],
     "break_even": [
-        ("the reference", even_from_the_end),
-        ("all later ones", even),
-        ("after the last below", even_by_the_last_below),
+        ("from the end", break_even_from_the_end),
+        ("all later ones", break_even_by_all),
+        ("after the last below", break_even_by_max),
     ],
     "choose": [
-        ("the reference", pick_the_best),
-        ("a dictionary of those possible", picking()),
+        ("the best so far", pick_the_best),
+        ("the best of those possible", pick_by_filters),
         ("the first that will do", pick_by_a_list),
     ],
 }
+
+ONE_LAYER, HOOKS = "one linear layer", "hooks removed"
+CALLS_IT = "the exercise asks for just what that function does"
+
 WRONG = {
     "get_model_macs": [
-        ("hooks left", leave_the_hooks, "hooks removed", "keep what register"),
-        (
-            "all hooks taken off",
-            clear_all_hooks,
-            "hooks removed",
-            "remove your own hooks only",
-        ),
-        ("square kernels", counting(square_kernels), "any convolution", None),
-        (
-            "labcore's counter",
-            measure.macs,
-            "one linear layer",
-            "the exercise asks for just what that function does",
-        ),
-        (
-            "torch's counter",
-            by_torch,
-            "one linear layer",
-            "the exercise asks for just what that function does",
-        ),
-        (
-            "no return",
-            lambda model, inputs: print(end=""),
-            "one linear layer",
-            "the function ends without return",
-        ),
+        ("hooks left", leave_the_hooks, HOOKS, "keep what register_forward_hook()"),
+        ("all hooks taken off", clear_all_hooks, HOOKS, "remove your own hooks only"),
+        ("square kernels", macs_of_square_kernels, "any convolution", None),
+        ("labcore's counter", measure.macs, ONE_LAYER, CALLS_IT),
+        ("torch's counter", macs_by_torch, ONE_LAYER, CALLS_IT),
     ],
-    "measure_latency": [],
-    "predicted_share": [],
-    "break_even": [
+    "measure_latency": [
         (
-            "no return",
-            lambda s: print(end=""),
-            "always",
-            "the function ends without return",
+            "the clock around the loop",
+            latency_around_the_loop,
+            "warm-up left out",
+            "the mean follows one interrupted call",
         ),
     ],
     "choose": [
-        ("no return", lambda d, c: None, "room for all", "the function ends without"),
-        ("dense for nothing", picking(nothing="dense"), "nothing fits", None),
-        ("from memory", from_memory, "room for all", None),
+        (
+            "the smallest where nothing fits",
+            lambda device, rows: pick_by_filters(device, rows, "75 % channels cut"),
+            "nothing fits",
+            None,
+        ),
+        ("from memory", pick_from_memory, "room for all", None),
     ],
 }
 
@@ -405,6 +362,13 @@ def settings_stay():
     assert torch.is_grad_enabled()
 
 
+def message_of(name: str, words: str) -> str:
+    """What the check says of the known mistake that begins with these words."""
+    exercise = lab05.EXERCISES[name]
+    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
+    return unwatched(exercise).run(as_answer(exercise, mistake), seed=0).message
+
+
 def test_each_device_of_the_table_prefers_another_network():
     chosen = [pick_the_best(d, lab05.CANDIDATES) for d in lab05.DEVICES.values()]
     assert len(set(chosen)) == len(lab05.DEVICES)
@@ -413,14 +377,12 @@ def test_each_device_of_the_table_prefers_another_network():
 
 
 def test_a_convolution_is_shown_by_what_decides_its_macs():
-    answer = counting(all_channels)
-    message = lab05.EXERCISES["get_model_macs"].run(answer, seed=0).message
-    given = " ".join(message.split())
+    given = " ".join(message_of("get_model_macs", "with groups an output").split())
     assert "model = Conv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), groups=2)" in given
 
 
 def test_a_wrong_choice_is_shown_with_the_figures_that_decide():
-    message = lab05.EXERCISES["choose"].run(picking(nonzero_cost=False), seed=0).message
+    message = message_of("choose", "a nonzero takes nonzero_cost")
     rows = [line.split() for line in message.splitlines()]
     limits = next(row for row in rows if row[0] == "limits")
     assert limits == ["limits", "65,536.0", "3"]
@@ -431,8 +393,6 @@ def test_a_wrong_choice_is_shown_with_the_figures_that_decide():
     assert got[-5:] == ["2,261.0", "18.95", "94.2", "0.5", "yes"]
 
 
-def test_the_lent_clock_needs_no_more_than_models_and_an_input(capsys):
-    lab05.lend("measure_latency")
-    times = globals().pop("measure_latency")({"a": nn.Linear(2, 2)}, torch.zeros(1, 2))
-    assert list(times) == ["a"]
-    assert "LENT" in capsys.readouterr().out
+def test_the_lent_clock_needs_no_more_than_models_and_an_input():
+    measured = lab05.lend("measure_latency")({"a": nn.Linear(2, 2)}, torch.zeros(1, 2))
+    assert list(measured) == ["a"]

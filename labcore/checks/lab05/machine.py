@@ -1,4 +1,4 @@
-"""A pretended computer, so that a way to measure time is checked without any time.
+"""A pretended computer, on which a way to measure time is checked without a real clock.
 
 Its models take as long as they are told and note how they are called; its clock moves
 only while one of them runs. Each function here puts a `measure_latency` to work on such
@@ -29,7 +29,7 @@ class Note:
 
 
 class Pretender(nn.Module):
-    """A model whose n-th call takes the n-th of its durations, then ever the last."""
+    """A model whose n-th call takes the n-th duration; the last one is repeated."""
 
     def __init__(self, machine: Machine, durations: Sequence[float]) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Pretender(nn.Module):
 
     def train(self, mode: bool = True) -> Pretender:
         if mode != self.training:
-            self.machine.now += 0.25  # so that it shows if it happens while timed
+            self.machine.now += 0.25  # shows in the result if the answer times it
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Pretender(nn.Module):
 
 
 class Machine:
-    """From call number `busy_from` on everything takes three times as long."""
+    """From call number `busy_from` on, everything takes three times as long."""
 
     def __init__(self, durations: Durations, busy_from: int | None = None) -> None:
         self.models = {name: Pretender(self, own) for name, own in durations.items()}
@@ -68,7 +68,7 @@ class Machine:
         self.notes.append(note)
 
     def measured(self, measure: Callable, n_warmup: int, n_test: int):
-        """What `measure` returns; torch's settings are those from before afterwards."""
+        """What `measure` returns; afterwards torch's settings are those from before."""
         threads, recording = torch.get_num_threads(), torch.is_grad_enabled()
         try:
             return measure(self.models, INPUT, n_warmup, n_test, self.clock)
