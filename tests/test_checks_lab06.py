@@ -6,12 +6,11 @@ from fractions import Fraction
 
 import pytest
 import torch
-from answers import LabTests
+from answers import LabTests, as_answer, unwatched
 from torch import nn
 from torch.nn.utils import prune
 
 from labcore.checks import lab06
-from labcore.checks.engine.exercise import CheckFailed
 from labcore.nets import LeNet
 
 
@@ -38,21 +37,6 @@ def left_by_recursion(count, amounts):
     return left_by_recursion(count - goes, rest)
 
 
-def counting(goes):
-    """The weights left by another rule for how many go."""
-
-    def answer(count, amounts):
-        for amount in amounts:
-            count -= goes(amount, count)
-        return count
-
-    return answer
-
-
-def share_or_count(amount, count):
-    return amount if amount >= 1 else round(amount * count)
-
-
 def amounts(sparsities):
     return [
         (after - before) / (1 - before) if before < 1 else 0.0
@@ -74,11 +58,18 @@ def amounts_by_tensors(sparsities):
     return ((after - before) / (1 - before)).nan_to_num(0).tolist()
 
 
-def by_round(formula):
-    return lambda sparsities: [
-        formula(after, before)
-        for after, before in zip(sparsities, [0, *sparsities], strict=False)
-    ]
+def amounts_until_all_are_gone(sparsities):
+    """Divides by what is left even when nothing is."""
+    pairs = zip([0, *sparsities], sparsities, strict=False)
+    return [(after - before) / (1 - before) for before, after in pairs]
+
+
+def amounts_from_the_first(sparsities):
+    """Takes for granted that there is a first round."""
+    found = [sparsities[0]]
+    for before, after in zip(sparsities, sparsities[1:], strict=False):
+        found.append((after - before) / (1 - before) if before < 1 else 0.0)
+    return found
 
 
 class ByTopk(prune.BasePruningMethod):
@@ -105,7 +96,7 @@ class ByRanks(ByTopk):
 
 
 class InALoop(ByTopk):
-    """Removes the smallest ones, one after the other; of dtype float64."""
+    """Removes the smallest ones, one after the other; the mask is of type float64."""
 
     def compute_mask(self, t, default_mask):
         mask = torch.ones(t.numel(), dtype=torch.double)
@@ -117,26 +108,19 @@ class InALoop(ByTopk):
         return mask.view(t.shape).mul(default_mask)
 
 
-def method(mask, **changed):
-    """The method with another mask: from groups of magnitudes, n, or all there is."""
-    return type("Method", (ByTopk,), {"compute_mask": mask, **changed})
+class OnlyMatrices(ByTopk):
+    """Takes for granted that the weight has two axes."""
+
+    def compute_mask(self, t, default_mask):
+        groups = t.detach().abs().view(t.shape[0], -1, self.m)
+        keep = groups.topk(self.n, dim=2).indices
+        mask = torch.zeros_like(groups).scatter_(2, keep, 1)
+        return mask.view(t.shape[0], t.shape[1]) * default_mask
 
 
-def right_mask(self, t, default_mask):
-    return ByTopk(self.n, self.m).compute_mask(t, default_mask)
-
-
-def by_threshold(self, t, default_mask):
-    groups = t.detach().abs().reshape(-1, self.m)
-    least = groups.kthvalue(self.m - self.n + 1, dim=1, keepdim=True).values
-    return (groups >= least).float().reshape(t.shape) * default_mask
-
-
-def in_the_rows_of_a_matrix(self, t, default_mask):
-    groups = t.detach().abs().view(t.shape[0], -1, self.m)
-    keep = groups.topk(self.n, dim=2).indices
-    mask = torch.zeros_like(groups).scatter_(2, keep, 1)
-    return mask.view(t.shape[0], t.shape[1]) * default_mask
+class Unwritten(ByTopk):
+    def compute_mask(self, t, default_mask):
+        raise NotImplementedError("exercise not done yet")
 
 
 def folded(state):
@@ -180,85 +164,72 @@ def folded_in_place(state):
     return state
 
 
-def simple(state, product=torch.mul, rename=lambda key: key.removesuffix("_orig")):
-    """Right for a state in which nothing looks alike."""
+def folded_by_every_orig(state):
+    """Takes for granted that each _orig has its _mask."""
     plain = {}
     for key, value in state.items():
         if key.endswith("_orig"):
-            mask = state.get(key.removesuffix("_orig") + "_mask")
-            plain[rename(key)] = value if mask is None else product(value, mask)
+            name = key.removesuffix("_orig")
+            plain[name] = value * state[f"{name}_mask"]
         elif not key.endswith("_mask"):
             plain[key] = value
     return plain
 
 
+def folded_by_every_mask(state):
+    """Takes for granted that each _mask has its _orig."""
+    plain = dict(state)
+    for key in state:
+        if key.endswith("_mask"):
+            name = key.removesuffix("_mask")
+            plain[name] = plain.pop(f"{name}_orig") * plain.pop(key)
+    return plain
+
+
 RIGHT = {
     "weights_left": [
-        ("reference", left),
+        ("a loop", left),
         ("torch's own", left_by_torch),
         ("recursion", left_by_recursion),
-        ("a tensor", lambda n, a: torch.tensor(left(n, a))),
+        ("a tensor", lambda count, amounts: torch.tensor(left(count, amounts))),
     ],
     "amounts_for": [
-        ("reference", amounts),
+        ("by pairs", amounts),
         ("by density", amounts_by_density),
         ("tensors", amounts_by_tensors),
         ("exact", lambda s: [float(a) for a in amounts([*map(Fraction, s)])]),
     ],
-    "NOfM": [("reference", ByTopk), ("ranks", ByRanks), ("loop", InALoop)],
+    "NOfM": [
+        ("topk", ByTopk),
+        ("ranks", ByRanks),
+        ("a loop", InALoop),
+    ],
     "folded": [
-        ("reference", folded),
+        ("key by key", folded),
         ("a copy", folded_by_copy),
         ("split", folded_by_split),
     ],
 }
 
-HALF, TWICE, COUNT = "half of 16", "half and then a quarter", "a whole number"
-ROUND, TWO, FOUR = "one round", "half and three quarters", "four rounds"
-GROUP, GROUPS, OTHERS = "one group", "several groups", "other numbers"
-ONE, ALIKE = "one layer", "names that look alike"
+ALIKE, ERROR = "names that look alike", "the error comes from line"
+
 WRONG = {
     "weights_left": [
-        ("no return", lambda n, a: None, HALF, "the function ends without"),
-        ("nothing", lambda n, a: n, HALF, None),
+        ("as many as before", lambda count, amounts: count, "half of 16", None),
     ],
     "amounts_for": [
-        (
-            "0 / 0",
-            by_round(lambda a, b: (a - b) / (1 - b)),
-            "everything gone",
-            "the error comes from",
-        ),
-        ("a number", lambda s: amounts(s)[-1], ROUND, "that is a number; asked is"),
-        (
-            "starts with the first",
-            lambda s: (
-                [s[0], *by_round(lambda a, b: (a - b) / (1 - b))(s)[1:]]
-                if 1.0 not in s
-                else amounts(s)
-            ),
-            "no round",
-            "the error comes from",
-        ),
+        ("0 / 0", amounts_until_all_are_gone, "everything gone", ERROR),
+        ("no first round", amounts_from_the_first, "no round", ERROR),
+        ("the last", lambda s: amounts(s)[-1], "one round", "that is a number; asked"),
     ],
     "NOfM": [
-        (
-            "matrices",
-            method(in_the_rows_of_a_matrix),
-            "a convolution",
-            "the error come",
-        ),
-        (
-            "no return",
-            method(lambda self, t, d: None),
-            GROUP,
-            "the function ends without",
-        ),
+        ("only matrices", OnlyMatrices, "a convolution", ERROR),
     ],
     "folded": [
-        ("in place", folded_in_place, ONE, "pop(), sort()"),
-        ("no return", lambda s: None, ONE, "the function ends without"),
-        ("nothing", lambda s: s, ONE, None),
+        ("as before", lambda state: state, "one layer", None),
+        ("in place", folded_in_place, "one layer", "pop(), sort() and assignments"),
+        ("an _orig alone", folded_by_every_orig, ALIKE, ERROR),
+        ("a _mask alone", folded_by_every_mask, ALIKE, ERROR),
     ],
 }
 
@@ -267,16 +238,25 @@ class TestLab06(LabTests):
     lab, right, wrong = lab06, RIGHT, WRONG
 
 
-def test_the_points_are_twenty_and_the_idea_earns_its_part():
-    assert sum(exercise.points for exercise in lab06.EXERCISES.values()) == 20
-    for name, answer, points in [
-        ("weights_left", counting(share_or_count), 2),
-        ("amounts_for", by_round(lambda a, b: (a - b) / (1 - b)), 3),
-        ("NOfM", method(by_threshold), 3),
-        ("folded", simple, 3),
-    ]:
-        verdict = lab06.EXERCISES[name].run(answer)
-        assert (verdict.status, verdict.points) == ("partial", points)
+def verdict_on(name: str, words: str):
+    """On the known mistake that begins with these words."""
+    exercise = lab06.EXERCISES[name]
+    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
+    return unwatched(exercise).run(as_answer(exercise, mistake))
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "points"),
+    [
+        ("weights_left", "1.0 is a float", 2),
+        ("amounts_for", "nothing is left", 3),
+        ("NOfM", "a threshold cannot split", 3),
+        ("folded", "without an _orig", 3),
+    ],
+)
+def test_the_idea_earns_points_without_the_edge_cases(name, words, points):
+    verdict = verdict_on(name, words)
+    assert (verdict.status, verdict.points) == ("partial", points)
 
 
 def test_the_references_do_what_torch_does():
@@ -300,23 +280,13 @@ def test_a_folded_state_fits_a_plain_network_and_computes_the_same():
 
 
 def test_a_method_whose_mask_is_not_written_is_to_do():
-    def compute_mask(self, t, default_mask):
-        raise NotImplementedError("exercise not done yet")
-
-    verdict = lab06.EXERCISES["NOfM"].run(method(compute_mask))
+    verdict = lab06.EXERCISES["NOfM"].run(Unwritten)
     assert verdict.status == "todo"
     assert "not written yet; fill the cell above" in verdict.message
 
 
 def test_a_wrong_mask_of_groups_is_drawn():
-    with pytest.raises(CheckFailed) as failure:
-        lab06.check_NOfM(method(lambda self, t, d: 1 - right_mask(self, t, d)))
-    *_, heads, row = str(failure.value).splitlines()
+    message = verdict_on("NOfM", "the mask is upside down").message
+    *_, heads, row = message.splitlines()
     assert heads.split() == ["expected", "yours", "difference"]
     assert row.split() == [*"#..#", *".##.", *"!!!!"]
-
-
-@pytest.mark.parametrize("answer", [None, 3, print, lambda: 1, type, nn.Linear])
-@pytest.mark.parametrize("name", lab06.EXERCISES)
-def test_nothing_handed_in_crashes_a_check(name, answer):
-    assert lab06.EXERCISES[name].run(answer).status == "failed"

@@ -32,15 +32,15 @@ def weights_left(count: int, amounts: Amounts) -> int:
     return count
 
 
-def _random_amounts(ask: Trial) -> None:
-    for _ in range(6):
-        count = torch.randint(200, 100_000, (), generator=ask.rng).item()
-        amounts = torch.rand(4, generator=ask.rng).tolist()
-        amounts.insert(1, 5)
-        ask(count, amounts)
+lab.step("idea", "half of 16", lambda ask: ask(16, [0.5]))
+lab.step("idea", "half and then a quarter", lambda ask: ask(16, [0.5, 0.25]))
+lab.step("idea", "half four times", lambda ask: ask(16, [0.5] * 4))
+lab.step("exactly", "a whole number", lambda ask: ask(16, [0.5, 1, 3]))
+lab.step("exactly", "1 and then 1.0", lambda ask: ask(16, [1, 1.0]))
 
 
-def _rounding(ask: Trial) -> None:
+@lab.step("exactly", "rounding")
+def _(ask: Trial) -> None:
     # the first four tell ceil(), int(), halves upwards and rounding once apart
     ask(5, [0.25])
     ask(4, [0.25, 0.25])
@@ -50,8 +50,60 @@ def _rounding(ask: Trial) -> None:
         ask(count, amounts)
 
 
-def _counting(gone: Callable[[float], float]) -> Callable:
-    """The weights left if another number of them goes each time."""
+@lab.step("exactly", "nothing goes")
+def _(ask: Trial) -> None:
+    ask(54, [])
+    ask(54, [0, 0.0])
+
+
+@lab.step("exactly", "random amounts")
+def _(ask: Trial) -> None:
+    for _ in range(6):
+        count = torch.randint(200, 100_000, (), generator=ask.rng).item()
+        amounts = torch.rand(4, generator=ask.rng).tolist()
+        amounts.insert(1, 5)
+        ask(count, amounts)
+
+
+lab.mistake(
+    "that many are gone; asked is how many are left",
+    lambda count, amounts: count - weights_left(count, amounts),
+)
+lab.mistake(
+    "that is a share; asked is a number of weights",
+    lambda count, amounts: weights_left(count, amounts) / count,
+)
+
+
+@lab.mistake(
+    "each amount is a share of what is left, not of the whole",
+    help="Half of 16 are 8. A quarter of the remaining 8 are 2, not 4.",
+)
+def _(count, amounts):
+    return count - sum(count - weights_left(count, [amount]) for amount in amounts)
+
+
+lab.mistake(
+    "only the first amount counts here; go through all of them",
+    lambda count, amounts: weights_left(count, amounts[:1]),
+)
+lab.mistake(
+    "the amount is what goes; you keep that share",
+    lambda count, amounts: weights_left(count, [1 - amount for amount in amounts]),
+)
+lab.mistake(
+    "the whole number 1 is one weight; only the float 1.0 is all of them",
+    lambda count, amounts: weights_left(count, [float(amount) for amount in amounts]),
+)
+
+
+@lab.mistake("1.0 is a float, so a share: all of them; ask for the type, not the size")
+def _(count, amounts):
+    return weights_left(count, [int(a) if a >= 1 else a for a in amounts])
+
+
+def _going(gone: Callable[[float], float]) -> Callable:
+    """The weights left if gone(amount * count) of them go each time."""
 
     def mistaken(count: int, amounts: Amounts) -> float:
         for amount in amounts:
@@ -62,94 +114,40 @@ def _counting(gone: Callable[[float], float]) -> Callable:
     return mistaken
 
 
-def _of_the_whole(count: int, amounts: Amounts) -> int:
-    return count - sum(count - weights_left(count, [amount]) for amount in amounts)
+lab.mistake("the number of weights that go is rounded, each time", _going(float))
+lab.mistake(
+    "you round once, at the end; each time a whole number of weights goes",
+    lambda count, amounts: round(_going(float)(count, amounts)),
+)
 
 
-def _rounded_rest(count: int, amounts: Amounts) -> int:
+@lab.mistake(
+    "round what goes, not what is left: halves differ",
+    help=(
+        "Half of 5 are 2.5, so 2 go and 3 stay. Rounding the 2.5 that stay "
+        "would give 2."
+    ),
+)
+def _(count, amounts):
     for amount in amounts:
         share = isinstance(amount, float)
         count = round(count * (1 - amount)) if share else count - amount
     return count
 
 
-def _all_shares(count: int, amounts: Amounts) -> int:
-    return weights_left(count, [float(amount) for amount in amounts])
-
-
-def _one_is_a_count(count: int, amounts: Amounts) -> int:
-    return weights_left(count, [int(a) if a >= 1 else a for a in amounts])
-
-
-def _kinds_swapped(count: int, amounts: Amounts) -> float:
+@lab.mistake("the kinds are swapped: an int is a number of weights, a float a share")
+def _(count, amounts):
     for amount in amounts:
         share = isinstance(amount, int)
         count = count - (round(amount * count) if share else amount)
     return count
 
 
-def _rounded_once(count: int, amounts: Amounts) -> int:
-    return round(_counting(float)(count, amounts))
-
-
-lab.step("idea", "half of 16", lambda ask: ask(16, [0.5]))
-lab.step("idea", "half and then a quarter", lambda ask: ask(16, [0.5, 0.25]))
-lab.step("idea", "half four times", lambda ask: ask(16, [0.5] * 4))
-lab.step("exactly", "a whole number", lambda ask: ask(16, [0.5, 1, 3]))
-lab.step("exactly", "1 and then 1.0", lambda ask: ask(16, [1, 1.0]))
-lab.step("exactly", "rounding", _rounding)
-lab.step("exactly", "nothing goes", lambda ask: [ask(54, []), ask(54, [0, 0.0])])
-lab.step("exactly", "random amounts", _random_amounts)
-lab.mistake(
-    "that many are gone; asked is how many are left",
-    lambda n, amounts: n - weights_left(n, amounts),
-)
-lab.mistake(
-    "that is a share; asked is a number of weights",
-    lambda n, amounts: weights_left(n, amounts) / n,
-)
-lab.mistake(
-    "each amount is a share of what is left, not of the whole",
-    _of_the_whole,
-    help="Half of 16 are 8. A quarter of the remaining 8 are 2, not 4.",
-)
-lab.mistake(
-    "only the first amount counts here; go through all of them",
-    lambda n, a: weights_left(n, a[:1]),
-)
-lab.mistake(
-    "the amount is what goes; you keep that share",
-    lambda n, amounts: weights_left(n, [1 - a for a in amounts]),
-)
-lab.mistake(
-    "the whole number 1 is one weight; only the float 1.0 is all of them", _all_shares
-)
-lab.mistake(
-    "1.0 is a float, so a share: all of them; ask for the type, not the size",
-    _one_is_a_count,
-)
-lab.mistake("the number of weights that go is rounded, each time", _counting(float))
-lab.mistake(
-    "you round once, at the end; each time a whole number of weights goes",
-    _rounded_once,
-)
-lab.mistake(
-    "round what goes, not what is left: halves differ",
-    _rounded_rest,
-    help=(
-        "Half of 5 are 2.5, so 2 go and 3 stay. Rounding the 2.5 that stay "
-        "would give 2."
-    ),
-)
-lab.mistake(
-    "the kinds are swapped: an int is a number of weights, a float a share",
-    _kinds_swapped,
-)
-lab.mistake("int() cuts off; torch takes round()", _counting(int))
-lab.mistake("ceil() rounds up; torch takes round()", _counting(math.ceil))
+lab.mistake("int() cuts off; torch takes round()", _going(int))
+lab.mistake("ceil() rounds up; torch takes round()", _going(math.ceil))
 lab.mistake(
     "halves go to the even number: use Python's round()",
-    _counting(lambda goes: int(goes + 0.5)),
+    _going(lambda goes: int(goes + 0.5)),
 )
 
 
@@ -164,9 +162,20 @@ def amounts_for(sparsities: Sequence[float]) -> list[float]:
     return amounts
 
 
-def _rising(ask: Trial) -> None:
+lab.step("idea", "one round", lambda ask: ask([0.3]))
+lab.step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75]))
+lab.step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9]))
+
+
+@lab.step("exactly", "random sparsities")
+def _(ask: Trial) -> None:
     for length in (1, 2, 5, 8):
         ask(torch.rand(length, generator=ask.rng).sort().values.tolist())
+
+
+lab.step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8]))
+lab.step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0]))
+lab.step("exactly", "no round", lambda ask: ask([]))
 
 
 def _by_round(amount: Callable[[float, float], float]) -> Callable:
@@ -179,13 +188,6 @@ def _by_round(amount: Callable[[float, float], float]) -> Callable:
     return mistaken
 
 
-lab.step("idea", "one round", lambda ask: ask([0.3]))
-lab.step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75]))
-lab.step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9]))
-lab.step("exactly", "random sparsities", _rising)
-lab.step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8]))
-lab.step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0]))
-lab.step("exactly", "no round", lambda ask: ask([]))
 lab.mistake(
     "these are the sparsities again: divide by what is left, and move on with "
     "each round",
@@ -198,14 +200,19 @@ lab.mistake(
 )
 lab.mistake(
     "before the first round the sparsity is 0: it has an amount too",
-    lambda s: amounts_for(s)[1:],
+    lambda sparsities: amounts_for(sparsities)[1:],
 )
-lab.mistake(
-    "sparsities[-1] is the last one; before the first round the sparsity is 0",
-    lambda s: [
-        (s[i] - s[i - 1]) / (1 - s[i - 1]) if s[i - 1] < 1 else 0 for i in range(len(s))
-    ],
-)
+
+
+@lab.mistake("sparsities[-1] is the last one; before the first round the sparsity is 0")
+def _(sparsities):
+    before = [sparsities[i - 1] for i in range(len(sparsities))]
+    return [
+        (after - before) / (1 - before) if before < 1 else 0
+        for after, before in zip(sparsities, before, strict=True)
+    ]
+
+
 lab.mistake(
     "brackets are missing: after - before / left divides before alone",
     _by_round(lambda after, before: after - before / (1 - before)),
@@ -230,29 +237,36 @@ lab.mistake(
     "divide by what is still there, 1 - before, not by what is gone",
     _by_round(lambda after, before: (after - before) / (before or 1)),
 )
-lab.mistake(
-    "each round starts where the last one ended, not at the first sparsity",
-    lambda sparsities: [
+
+
+@lab.mistake("each round starts where the last one ended, not at the first sparsity")
+def _(sparsities):
+    before = [0.0, *sparsities[:1] * len(sparsities)]
+    return [
         (after - before) / (1 - before)
-        for after, before in zip(
-            sparsities, [0, *sparsities[:1] * len(sparsities)], strict=False
-        )
-    ],
-)
-lab.mistake(
-    "nothing is left, so nothing can go: the amount is 0.0",
-    _by_round(
-        lambda after, before: (after - before) / (1 - before) if before < 1 else 1.0
-    ),
-)
+        for after, before in zip(sparsities, before, strict=False)
+    ]
+
+
+@lab.mistake("nothing is left, so nothing can go: the amount is 0.0")
+@_by_round
+def _(after, before):
+    return (after - before) / (1 - before) if before < 1 else 1.0
+
+
 lab.mistake(
     "only the first amount is there; return after the loop",
     lambda sparsities: amounts_for(sparsities[:1]),
 )
-lab.mistake(
-    "a round before which nothing is left has an amount too: 0.0",
-    lambda s: amounts_for(s[: s.index(1.0) + 1] if 1.0 in s else s),
-)
+
+
+@lab.mistake("a round before which nothing is left has an amount too: 0.0")
+def _(sparsities):
+    if 1.0 in sparsities:
+        sparsities = sparsities[: sparsities.index(1.0) + 1]
+    return amounts_for(sparsities)
+
+
 lab.mistake(
     "you round; return the full numbers",
     lambda sparsities: [round(amount, 2) for amount in amounts_for(sparsities)],
@@ -276,11 +290,7 @@ class NOfM(prune.BasePruningMethod):
         return mask.reshape(t.shape) * default_mask
 
 
-def _plain(mask):
-    """As bool where it holds nothing but zeros and ones: any number type will do."""
-    if isinstance(mask, Tensor) and bool(((mask == 0) | (mask == 1)).all()):
-        return mask.bool()
-    return mask
+NAMES = ("t", "n", "m")
 
 
 def _new(method, t, n, m):
@@ -288,10 +298,66 @@ def _new(method, t, n, m):
     return _plain(method(n, m).compute_mask(t, torch.ones_like(t)))
 
 
+def _plain(mask):
+    """As bool where it holds only zeros and ones: any number type will do."""
+    if isinstance(mask, Tensor) and bool(((mask == 0) | (mask == 1)).all()):
+        return mask.bool()
+    return mask
+
+
+def _is_mask(mask, t: Tensor) -> bool:
+    return getattr(mask, "dtype", None) is torch.bool and mask.shape == t.shape
+
+
+@lab.step("idea", "one group")
+def _(ask: Trial) -> None:
+    row = torch.tensor([[0.5, 0.1, -0.2, -0.9]])
+    ask.through(_new, row, 2, 4, names=NAMES)
+
+
+@lab.step("idea", "several groups")
+def _(ask: Trial) -> None:
+    for _ in range(3):
+        ask.through(_new, distinct(ask.rng, 2, 8), 2, 4, names=NAMES)
+
+
+@lab.step("idea", "other numbers")
+def _(ask: Trial) -> None:
+    for n, m in ((1, 4), (1, 2), (3, 4), (2, 8)):
+        ask.through(_new, distinct(ask.rng, 3, 8), n, m, names=NAMES)
+
+
+@lab.step("any layer", "a convolution")
+def _(ask: Trial) -> None:
+    ask.through(_new, distinct(ask.rng, 3, 4, 3, 3), 2, 4, names=NAMES)
+    ask.through(_new, distinct(ask.rng, 4, 2, 3, 3).requires_grad_(), 1, 6, names=NAMES)
+
+
+def _groups(method, t, n, m):
+    """compute_mask(t, ones), with equal magnitudes"""
+    mask = _new(method, t, n, m)
+    if not _is_mask(mask, t):
+        return mask
+    kept, size = mask.reshape(-1, m), t.abs().reshape(-1, m)
+    least = size.where(kept, torch.inf).min(dim=1).values
+    most = size.where(~kept, -torch.inf).max(dim=1).values
+    return {
+        "kept in each group": kept.sum(dim=1).tolist(),
+        "none larger is removed": (least >= most).all().item(),
+    }
+
+
+@lab.step("any layer", "equal magnitudes")
+def _(ask: Trial) -> None:
+    tied = torch.tensor([[0.3, 0.3, -0.3, 0.3, 0.1, -0.2, 0.2, 0.2]])
+    ask.through(_groups, tied, 2, 4, names=NAMES)
+    ask.through(_groups, torch.full((2, 8), -0.1), 1, 4, names=NAMES)
+
+
 def _earlier(method, t, default_mask, n, m):
     """compute_mask(t, default_mask)"""
     mask = _plain(method(n, m).compute_mask(t, default_mask))
-    if getattr(mask, "dtype", None) is not torch.bool or mask.shape != t.shape:
+    if not _is_mask(mask, t):
         return mask
     before = default_mask.bool()
     return {"came back": (mask & ~before).sum().item(), "mask": mask & before}
@@ -303,18 +369,16 @@ def _untouched(method, t, default_mask, n, m):
     return {"t": t.detach(), "default_mask": default_mask}
 
 
-def _groups(method, t, n, m):
-    """compute_mask(t, ones), with equal magnitudes"""
-    mask = _new(method, t, n, m)
-    if getattr(mask, "dtype", None) is not torch.bool or mask.shape != t.shape:
-        return mask
-    kept, size = mask.reshape(-1, m), t.abs().reshape(-1, m)
-    least = size.where(kept, torch.inf).min(dim=1).values
-    most = size.where(~kept, -torch.inf).max(dim=1).values
-    return {
-        "kept in each group": kept.sum(dim=1).tolist(),
-        "none larger is removed": (least >= most).all().item(),
-    }
+@lab.step("any layer", "what was removed before")
+def _(ask: Trial) -> None:
+    names = ("t", "default_mask", "n", "m")
+    t = torch.tensor([[0.5, 0.0, 0.0, 0.0, -0.1, 0.7, 0.3, 0.0]])
+    before = (t != 0).float()
+    more = distinct(ask.rng, 4, 8)
+    more_before = (torch.rand(4, 8, generator=ask.rng) < 0.5).float()
+    ask.through(_earlier, t, before, 2, 4, names=names)
+    ask.through(_earlier, more * more_before, more_before, 2, 4, names=names)
+    ask.through(_untouched, t, before, 1, 4, names=names)
 
 
 def _twice(method, layer, n, m):
@@ -324,42 +388,8 @@ def _twice(method, layer, n, m):
     return {"weight": layer.weight.detach(), "weight_mask": _plain(layer.weight_mask)}
 
 
-NAMES = ("t", "n", "m")
-ROW = torch.tensor([[0.5, 0.1, -0.2, -0.9]])
-TIED = torch.tensor([[0.3, 0.3, -0.3, 0.3, 0.1, -0.2, 0.2, 0.2]])
-MASKED = torch.tensor([[0.5, 0.0, 0.0, 0.0, -0.1, 0.7, 0.3, 0.0]])
-
-
-def _several_groups(ask: Trial) -> None:
-    for _ in range(3):
-        ask.through(_new, distinct(ask.rng, 2, 8), 2, 4, names=NAMES)
-
-
-def _other_numbers(ask: Trial) -> None:
-    for n, m in ((1, 4), (1, 2), (3, 4), (2, 8)):
-        ask.through(_new, distinct(ask.rng, 3, 8), n, m, names=NAMES)
-
-
-def _convolution(ask: Trial) -> None:
-    ask.through(_new, distinct(ask.rng, 3, 4, 3, 3), 2, 4, names=NAMES)
-    ask.through(_new, distinct(ask.rng, 4, 2, 3, 3).requires_grad_(), 1, 6, names=NAMES)
-
-
-def _ties(ask: Trial) -> None:
-    ask.through(_groups, TIED, 2, 4, names=NAMES)
-    ask.through(_groups, torch.full((2, 8), -0.1), 1, 4, names=NAMES)
-
-
-def _removed_before(ask: Trial) -> None:
-    names = ("t", "default_mask", "n", "m")
-    ask.through(_earlier, MASKED, (MASKED != 0).float(), 2, 4, names=names)
-    t = distinct(ask.rng, 4, 8)
-    before = (torch.rand(4, 8, generator=ask.rng) < 0.5).float()
-    ask.through(_earlier, t * before, before, 2, 4, names=names)
-    ask.through(_untouched, MASKED, (MASKED != 0).float(), 1, 4, names=names)
-
-
-def _layers(ask: Trial) -> None:
+@lab.step("any layer", "twice on a layer")
+def _(ask: Trial) -> None:
     for shape in ((4, 8), (3, 8)):
         layer = nn.Linear(shape[1], shape[0])
         layer.weight.detach().copy_(distinct(ask.rng, *shape))
@@ -371,21 +401,88 @@ def _masking(mask: Callable[[NOfM, Tensor, Tensor], Tensor]) -> type:
     return type("Mistaken", (NOfM,), {"compute_mask": mask})
 
 
-def _of(tensor: Callable[[Tensor], Tensor]) -> type:
-    """One that ranks something else than the weights."""
-    return _masking(lambda self, t, before: NOfM.compute_mask(self, tensor(t), before))
+def _largest(method: NOfM, t: Tensor) -> Tensor:
+    """The places of the n largest in each group."""
+    return t.detach().abs().reshape(-1, method.m).topk(method.n, dim=1).indices
 
 
-def _by_threshold(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
+def _sorted(method: NOfM, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Magnitudes in groups, as they are and from the largest down."""
     groups = t.detach().abs().reshape(-1, method.m)
-    least = groups.sort(dim=1, descending=True).values[:, method.n - 1 : method.n]
-    return (groups >= least).reshape(t.shape) * default_mask
+    return groups, groups.sort(dim=1, descending=True).values
 
 
-def _above_threshold(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    groups = t.detach().abs().reshape(-1, method.m)
-    removed = groups.sort(dim=1, descending=True).values[:, method.n : method.n + 1]
-    return (groups > removed).reshape(t.shape) * default_mask
+def _of(method: NOfM, t: Tensor) -> Tensor:
+    """The right mask of t if nothing was removed before."""
+    return NOfM.compute_mask(method, t, torch.ones_like(t))
+
+
+lab.mistake(
+    "those are positions: asked is a mask with 1 at these places",
+    _masking(lambda self, t, default_mask: _largest(self, t)),
+)
+
+
+@lab.mistake("the mask has the shape of the groups: reshape it to that of t")
+@_masking
+def _(self, t, default_mask):
+    return NOfM.compute_mask(self, t, default_mask).reshape(-1, self.m)
+
+
+@lab.mistake(
+    "mask[:, places] = 1 sets them in every row; scatter_ gives each row its own"
+)
+@_masking
+def _(self, t, default_mask):
+    mask = torch.zeros_like(t.detach()).reshape(-1, self.m)
+    mask[:, _largest(self, t)] = 1
+    return mask.reshape(t.shape) * default_mask
+
+
+@lab.mistake("the mask is upside down: 1 means keep")
+@_masking
+def _(self, t, default_mask):
+    return 1 - NOfM.compute_mask(self, t, default_mask)
+
+
+@lab.mistake("you return the pruned weights; asked is the mask")
+@_masking
+def _(self, t, default_mask):
+    return t.detach() * NOfM.compute_mask(self, t, default_mask)
+
+
+@lab.mistake("you rank the values; -0.9 is large in magnitude: take abs()")
+@_masking
+def _(self, t, default_mask):
+    values = t.detach()
+    return NOfM.compute_mask(self, values - values.min() + 1, default_mask)
+
+
+@lab.mistake("that many of each group stay; you remove them")
+@_masking
+def _(self, t, default_mask):
+    return NOfM(self.m - self.n, self.m).compute_mask(t, default_mask)
+
+
+@lab.mistake("the n largest of the whole tensor; each group of m has its own")
+@_masking
+def _(self, t, default_mask):
+    whole = NOfM(self.n * t.numel() // self.m, t.numel())
+    return whole.compute_mask(t, default_mask)
+
+
+@lab.mistake("a group is m neighbours: reshape(-1, m), not reshape(m, -1)")
+@_masking
+def _(self, t, default_mask):
+    turned = t.detach().reshape(self.m, -1).t()
+    return _of(self, turned).t().reshape(t.shape) * default_mask
+
+
+@lab.mistake("groups run along a row, over the inputs of one output; yours run down")
+@_masking
+def _(self, t, default_mask):
+    turned = t.detach().transpose(0, -1)
+    return _of(self, turned).transpose(0, -1) * default_mask
 
 
 def _places_below_n(descending: bool) -> type:
@@ -399,102 +496,6 @@ def _places_below_n(descending: bool) -> type:
     return _masking(mask)
 
 
-def _across(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    """Groups of every k-th weight: reshape(m, -1) instead of reshape(-1, m)."""
-    turned = t.detach().reshape(method.m, -1).t()
-    mask = NOfM(method.n, method.m).compute_mask(turned, torch.ones_like(turned))
-    return mask.t().reshape(t.shape) * default_mask
-
-
-def _down(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    """Groups of m outputs instead of m inputs."""
-    turned = t.detach().transpose(0, -1)
-    mask = NOfM(method.n, method.m).compute_mask(turned, torch.ones_like(turned))
-    return mask.transpose(0, -1) * default_mask
-
-
-def _largest(t: Tensor, method: NOfM) -> Tensor:
-    """Their places in each group."""
-    return t.detach().abs().reshape(-1, method.m).topk(method.n, dim=1).indices
-
-
-def _every_row(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    mask = torch.zeros_like(t.detach()).reshape(-1, method.m)
-    mask[:, _largest(t, method)] = 1
-    return mask.reshape(t.shape) * default_mask
-
-
-def _pruning(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    """Does the hook's work, too."""
-    mask = NOfM.compute_mask(method, t, default_mask)
-    t.detach().mul_(mask)
-    return mask
-
-
-def _abs_in_place(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    t.detach().abs_()
-    return NOfM.compute_mask(method, t, default_mask)
-
-
-def _in_default_mask(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    ones = torch.ones_like(default_mask)
-    return default_mask.mul_(NOfM.compute_mask(method, t, ones))
-
-
-def _removing(method: NOfM, t: Tensor, default_mask: Tensor) -> Tensor:
-    """n of m go, instead of n of m stay."""
-    return NOfM(method.m - method.n, method.m).compute_mask(t, default_mask)
-
-
-lab.step("idea", "one group", lambda ask: ask.through(_new, ROW, 2, 4, names=NAMES))
-lab.step("idea", "several groups", _several_groups)
-lab.step("idea", "other numbers", _other_numbers)
-lab.step("any layer", "a convolution", _convolution)
-lab.step("any layer", "equal magnitudes", _ties)
-lab.step("any layer", "what was removed before", _removed_before)
-lab.step("any layer", "twice on a layer", _layers)
-lab.mistake(
-    "those are positions: asked is a mask with 1 at these places",
-    _masking(lambda self, t, _: _largest(t, self)),
-)
-lab.mistake(
-    "the mask has the shape of the groups: reshape it to that of t",
-    _masking(
-        lambda self, t, before: NOfM.compute_mask(self, t, before).reshape(-1, self.m)
-    ),
-)
-lab.mistake(
-    "mask[:, places] = 1 sets them in every row; scatter_ gives each row its own",
-    _masking(_every_row),
-)
-lab.mistake(
-    "the mask is upside down: 1 means keep",
-    _masking(lambda self, t, before: 1 - NOfM.compute_mask(self, t, before)),
-)
-lab.mistake(
-    "you return the pruned weights; asked is the mask",
-    _masking(lambda self, t, before: t.detach() * NOfM.compute_mask(self, t, before)),
-)
-lab.mistake(
-    "you rank the values; -0.9 is large in magnitude: take abs()",
-    _of(lambda t: t.detach() - t.detach().min() + 1),
-)
-lab.mistake("that many of each group stay; you remove them", _masking(_removing))
-lab.mistake(
-    "the n largest of the whole tensor; each group of m has its own",
-    _masking(
-        lambda self, t, before: NOfM(
-            self.n * t.numel() // self.m, t.numel()
-        ).compute_mask(t, before)
-    ),
-)
-lab.mistake(
-    "a group is m neighbours: reshape(-1, m), not reshape(m, -1)", _masking(_across)
-)
-lab.mistake(
-    "groups run along a row, over the inputs of one output; yours run down",
-    _masking(_down),
-)
 lab.mistake(
     "argsort() lists places, not ranks: `< n` does not pick the largest",
     _places_below_n(descending=True),
@@ -503,42 +504,70 @@ lab.mistake(
     "argsort() lists places, not ranks, and begins with the smallest",
     _places_below_n(descending=False),
 )
-lab.mistake(
-    "always 2 of 4; the numbers asked for are self.n and self.m",
-    _masking(lambda self, t, before: NOfM(2, 4).compute_mask(t, before)),
-)
-lab.mistake(
+
+
+@lab.mistake("always 2 of 4; the numbers asked for are self.n and self.m")
+@_masking
+def _(self, t, default_mask):
+    return NOfM(2, 4).compute_mask(t, default_mask)
+
+
+@lab.mistake(
     "a threshold cannot split equal magnitudes: rank them, keep n",
-    _masking(_by_threshold),
     help=(
         "Three equal values are all above the threshold or all below. "
         "`topk` and `argsort` name positions, and of these exactly $n$."
     ),
 )
-lab.mistake(
-    "equal magnitudes are not > each other, so none stays: rank them, keep n",
-    _masking(_above_threshold),
-)
-lab.mistake(
-    "abs_() changes t itself; abs() makes a new tensor", _masking(_abs_in_place)
-)
-lab.mistake(
+@_masking
+def _(self, t, default_mask):
+    groups, ordered = _sorted(self, t)
+    least = ordered[:, self.n - 1 : self.n]
+    return (groups >= least).reshape(t.shape) * default_mask
+
+
+@lab.mistake("equal magnitudes are not > each other, so none stays: rank them, keep n")
+@_masking
+def _(self, t, default_mask):
+    groups, ordered = _sorted(self, t)
+    removed = ordered[:, self.n : self.n + 1]
+    return (groups > removed).reshape(t.shape) * default_mask
+
+
+@lab.mistake("abs_() changes t itself; abs() makes a new tensor")
+@_masking
+def _(self, t, default_mask):
+    t.detach().abs_()
+    return NOfM.compute_mask(self, t, default_mask)
+
+
+@lab.mistake(
     "what was removed before comes back: multiply by default_mask",
-    _masking(lambda self, t, _: NOfM.compute_mask(self, t, torch.ones_like(t))),
     help=(
         "A group with one weight left keeps that one and, as nothing better "
         "is there, a zero. `default_mask` says which zeros were removed: "
         "multiply by it."
     ),
 )
-lab.mistake(
-    "t is only looked at: the hook multiplies, with the mask that you return",
-    _masking(_pruning),
-)
-lab.mistake(
-    "default_mask belongs to the caller: *= and mul_() change it",
-    _masking(_in_default_mask),
-)
+@_masking
+def _(self, t, default_mask):
+    return _of(self, t)
+
+
+@lab.mistake("t is only looked at: the hook multiplies, with the mask that you return")
+@_masking
+def _(self, t, default_mask):
+    mask = NOfM.compute_mask(self, t, default_mask)
+    t.detach().mul_(mask)
+    return mask
+
+
+@lab.mistake("default_mask belongs to the caller: *= and mul_() change it")
+@_masking
+def _(self, t, default_mask):
+    return default_mask.mul_(_of(self, t))
+
+
 lab.mistake(
     'PRUNING_TYPE "unstructured" hands over what is left, without its groups',
     type("Mistaken", (NOfM,), {"PRUNING_TYPE": "unstructured"}),
@@ -567,20 +596,26 @@ def _pair(ask: Trial, name: str, *shape: int) -> dict[str, Tensor]:
     return {f"{name}_orig": distinct(ask.rng, *shape), f"{name}_mask": mask}
 
 
-ONE_LAYER = {
-    "bias": torch.tensor([0.4]),
-    "weight_orig": torch.tensor([[0.5, -0.1, 0.2, -0.9]]),
-    "weight_mask": torch.tensor([[1.0, 0.0, 0.0, 1.0]]),
-}
+@lab.step("idea", "one layer")
+def _(ask: Trial) -> None:
+    ask(
+        {
+            "bias": torch.tensor([0.4]),
+            "weight_orig": torch.tensor([[0.5, -0.1, 0.2, -0.9]]),
+            "weight_mask": torch.tensor([[1.0, 0.0, 0.0, 1.0]]),
+        }
+    )
 
 
-def _two_layers(ask: Trial) -> None:
+@lab.step("idea", "two layers")
+def _(ask: Trial) -> None:
     first = _pair(ask, "0.weight", 2, 3) | _pair(ask, "0.bias", 2)
     second = _pair(ask, "2.weight", 1, 2) | {"2.bias": torch.tensor([0.4])}
     ask(first | second)
 
 
-def _lenet(ask: Trial) -> None:
+@lab.step("idea", "a LeNet")
+def _(ask: Trial) -> None:
     net = LeNet()
     prune.l1_unstructured(net.conv2, "weight", amount=0.3)
     prune.ln_structured(net.fc1, "weight", amount=0.5, n=2, dim=0)
@@ -588,14 +623,19 @@ def _lenet(ask: Trial) -> None:
     ask({key: value.detach() for key, value in net.state_dict().items()})
 
 
-def _look_alikes(ask: Trial) -> None:
+lab.step("any state", "nothing pruned", lambda ask: ask({"bias": torch.ones(2)}))
+
+
+@lab.step("any state", "names that look alike")
+def _(ask: Trial) -> None:
     others = {"causal_mask": torch.eye(2), "position_orig": torch.tensor([3.0, 4.0])}
     ask(others | _pair(ask, "weight", 2, 2))
     ask(_pair(ask, "block_orig.weight", 2, 2) | _pair(ask, "net_mask.bias", 2))
     ask(_pair(ask, "scaling", 2))  # ends in letters that rstrip("_orig") takes, too
 
 
-def _half(ask: Trial) -> None:
+@lab.step("any state", "other types")
+def _(ask: Trial) -> None:
     pair = _pair(ask, "weight", 2, 2)
     ask(pair | {"weight_orig": pair["weight_orig"].to(torch.bfloat16)})
     ask(pair | {"weight_mask": pair["weight_mask"].bool()})
@@ -617,53 +657,6 @@ def _folding(product: Callable[[Tensor, Tensor], Tensor]) -> Callable:
     return mistaken
 
 
-def _all_marked(state: State) -> dict[str, Tensor]:
-    """Whatever ends in _mask is dropped, whatever ends in _orig renamed."""
-    return {
-        key.removesuffix("_orig"): folded(state).get(key.removesuffix("_orig"), value)
-        for key, value in state.items()
-        if not key.endswith("_mask")
-    }
-
-
-def _everywhere(state: State) -> dict[str, Tensor]:
-    return {
-        key if key in state else key.replace("_orig", "").replace("_mask", ""): value
-        for key, value in folded(state).items()
-    }
-
-
-def _partner_by_replace(state: State) -> dict[str, Tensor]:
-    plain = {}
-    for key, value in state.items():
-        mask = key.replace("_orig", "_mask")
-        if "_orig" in key and mask in state:
-            plain[key.replace("_orig", "")] = value * state[mask].to(value.dtype)
-        elif "_mask" not in key or key.replace("_mask", "_orig") not in state:
-            plain[key] = value
-    return plain
-
-
-def _stripped(state: State) -> dict[str, Tensor]:
-    pairs = {key: key.rstrip("_orig") for key in _gone(state, "_orig")}
-    lost = [key for key, name in pairs.items() if f"{name}_mask" not in state]
-    kept = {k: v for k, v in folded(state).items() if f"{k}_orig" not in lost}
-    return kept | {key: state[key] for key in lost}
-
-
-def _weights_only(state: State) -> dict[str, Tensor]:
-    pruned = {
-        k: v for k, v in state.items() if k.endswith(("weight_orig", "weight_mask"))
-    }
-    return {k: v for k, v in state.items() if k not in pruned} | folded(pruned)
-
-
-lab.step("idea", "one layer", lambda ask: ask(dict(ONE_LAYER)))
-lab.step("idea", "two layers", _two_layers)
-lab.step("idea", "a LeNet", _lenet)
-lab.step("any state", "nothing pruned", lambda ask: ask({"bias": torch.ones(2)}))
-lab.step("any state", "names that look alike", _look_alikes)
-lab.step("any state", "other types", _half)
 lab.mistake(
     "those are the weights without their mask: multiply the two",
     _folding(lambda orig, mask: orig),
@@ -680,34 +673,67 @@ lab.mistake(
     "the old entries are still there; load_state_dict() would refuse them",
     lambda state: {**state, **folded(state)},
 )
-lab.mistake(
-    "the entries that are not pruned are missing",
-    lambda state: {
-        key: value for key, value in folded(state).items() if key not in state
-    },
-)
-lab.mistake(
-    "the name keeps its ending: weight_orig has to become weight",
-    lambda state: {
+
+
+@lab.mistake("the entries that are not pruned are missing")
+def _(state):
+    return {key: value for key, value in folded(state).items() if key not in state}
+
+
+@lab.mistake("the name keeps its ending: weight_orig has to become weight")
+def _(state):
+    return {
         key if key in state else f"{key}_orig": value
         for key, value in folded(state).items()
-    },
-)
-lab.mistake("biases can be pruned too; look at the ending only, _orig", _weights_only)
-lab.mistake(
-    "without an _orig of the same name it is no mask, and stays as it is", _all_marked
-)
-lab.mistake(
-    "replace() takes it out of the middle of a name too; only the end counts",
-    _everywhere,
-)
-lab.mistake(
-    "replace() changes the middle of a name too, and then finds no partner",
-    _partner_by_replace,
-)
-lab.mistake(
-    "rstrip() takes letters off, not an ending: removesuffix() is meant", _stripped
-)
+    }
+
+
+@lab.mistake("biases can be pruned too; look at the ending only, _orig")
+def _(state):
+    ends = ("weight_orig", "weight_mask")
+    pruned = {key: value for key, value in state.items() if key.endswith(ends)}
+    others = {key: value for key, value in state.items() if key not in pruned}
+    return others | folded(pruned)
+
+
+@lab.mistake("without an _orig of the same name it is no mask, and stays as it is")
+def _(state):
+    """Whatever ends in _mask is dropped, whatever ends in _orig renamed."""
+    return {
+        key.removesuffix("_orig"): folded(state).get(key.removesuffix("_orig"), value)
+        for key, value in state.items()
+        if not key.endswith("_mask")
+    }
+
+
+@lab.mistake("replace() takes it out of the middle of a name too; only the end counts")
+def _(state):
+    return {
+        key if key in state else key.replace("_orig", "").replace("_mask", ""): value
+        for key, value in folded(state).items()
+    }
+
+
+@lab.mistake("replace() changes the middle of a name too, and then finds no partner")
+def _(state):
+    plain = {}
+    for key, value in state.items():
+        mask = key.replace("_orig", "_mask")
+        if "_orig" in key and mask in state:
+            plain[key.replace("_orig", "")] = value * state[mask].to(value.dtype)
+        elif "_mask" not in key or key.replace("_mask", "_orig") not in state:
+            plain[key] = value
+    return plain
+
+
+@lab.mistake("rstrip() takes letters off, not an ending: removesuffix() is meant")
+def _(state):
+    pairs = {key: key.rstrip("_orig") for key in _gone(state, "_orig")}
+    lost = [key for key, name in pairs.items() if f"{name}_mask" not in state]
+    kept = {k: v for k, v in folded(state).items() if f"{k}_orig" not in lost}
+    return kept | {key: state[key] for key in lost}
+
+
 lab.mistake(
     "the weights change their type: the mask has to take theirs",
     _folding(torch.mul),
@@ -716,18 +742,14 @@ lab.mistake(
         "takes the wider one: `mask.to(orig.dtype)`."
     ),
 )
-lab.help(
-    "'position_mask'",
+
+NO_PARTNER = (
     "`causal_mask` has no `causal_orig` beside it, `position_orig` no "
     "`position_mask`: both are ordinary entries. Ask whether the "
-    "partner is in `state` before you take it.",
+    "partner is in `state` before you take it."
 )
-lab.help(
-    "KeyError: 'causal_orig'",
-    "`causal_mask` has no `causal_orig` beside it, `position_orig` no "
-    "`position_mask`: both are ordinary entries. Ask whether the "
-    "partner is in `state` before you take it.",
-)
+lab.help("'position_mask'", NO_PARTNER)
+lab.help("KeyError: 'causal_orig'", NO_PARTNER)
 lab.help(
     "pop(), sort() and assignments change what is handed over",
     "Pop from a copy. And do not loop over a dictionary while you take "
