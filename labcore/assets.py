@@ -9,21 +9,20 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import secrets
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from labcore import runtime
+from labcore.files import written
 from labcore.runtime import LabError
 
-__all__ = ["Asset", "manifest", "path", "verify_shipped", "written"]
+__all__ = ["Asset", "manifest", "path", "verify_shipped"]
 
 SHIPPED = Path(__file__).parent / "data"
 CHUNK = 1 << 20
+NO_ROOM = "free some space or set LABCORE_CACHE to another folder"
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _fetch(asset: Asset) -> None:
 def _download(url: str, asset: Asset) -> None:
     digest, size = hashlib.sha256(), 0
     with (
-        written(asset.local) as file,
+        written(asset.local, NO_ROOM) as file,
         runtime.progress(total=asset.bytes, what=f"fetching {asset.name}") as bar,
     ):
         for chunk in _chunks(url):
@@ -149,25 +148,3 @@ def _chunks(url: str) -> Iterator[bytes]:
                 yield chunk
     except (OSError, http.client.HTTPException) as error:
         raise FetchFailed(getattr(error, "reason", None) or error) from error
-
-
-@contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name only once it is whole; a full disk is one sentence.
-
-    Each writer has a temporary name of its own, so two at once do no harm.
-    """
-    try:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        try:
-            with temporary.open("xb") as file:
-                yield file
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise LabError(
-            f"{target} could not be written ({error.strerror}): "
-            "free some space or set LABCORE_CACHE to another folder."
-        ) from error

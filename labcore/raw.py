@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from labcore import assets, runtime
+from labcore.files import written
 from labcore.runtime import LabError
 
 __all__ = ["cifar10_npz", "fashion_images", "fashion_npz", "first_of_each_class"]
@@ -76,7 +77,7 @@ def _read_idx(file: Path, digest: str) -> np.ndarray:
 def fashion_npz(splits: Mapping[str, np.ndarray], target: Path) -> None:
     """The shipped subset; LZMA saves 2 of 15 MB, and fixed dates keep it stable."""
     with (
-        assets.written(target) as file,
+        written(target) as file,
         zipfile.ZipFile(file, "w", compression=zipfile.ZIP_LZMA) as archive,
     ):
         for name, array in splits.items():
@@ -102,7 +103,7 @@ def cifar10_npz() -> Path:
         }.items():
             arrays[f"{split}_images"] = rows[:, 1:].reshape(-1, 3, 32, 32)
             arrays[f"{split}_labels"] = rows[:, 0]
-        with assets.written(own) as file:
+        with written(own, assets.NO_ROOM) as file:
             np.savez(file, **arrays)
     return own
 

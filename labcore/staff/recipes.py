@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from labcore import assets, nets, raw, runtime, training
+from labcore.files import write_bytes
 from labcore.runtime import LabError
 from labcore.tracks import TRACKS, normalised
 
@@ -78,8 +79,7 @@ def _save(net: nn.Module, target: Path) -> None:
     weights = {key: value.cpu() for key, value in net.state_dict().items()}
     content = io.BytesIO()  # torch.save puts the file's name into its bytes
     torch.save(weights, content)
-    with assets.written(target) as file:
-        file.write(content.getvalue())
+    write_bytes(target, content.getvalue())
 
 
 def _enter(name: str, licence: str) -> None:
@@ -91,5 +91,4 @@ def _enter(name: str, licence: str) -> None:
         "bytes": file.stat().st_size,
         "licence": licence,
     }
-    with assets.written(target) as opened:
-        opened.write((json.dumps(entries, indent=2) + "\n").encode())
+    write_bytes(target, (json.dumps(entries, indent=2) + "\n").encode())

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..files import write_bytes
 from ..runtime import LabError
 from . import environment
 from .environment import ROOT, VENV
@@ -76,9 +77,7 @@ def _read_stamp() -> dict:
 
 
 def _write_stamp(stamp: dict) -> None:
-    fresh = STAMP.with_suffix(".new")
-    fresh.write_text(json.dumps(stamp, indent=1), encoding="utf-8", newline="\n")
-    os.replace(fresh, STAMP)
+    write_bytes(STAMP, json.dumps(stamp, indent=1).encode())
 
 
 def _made(python: Path) -> dict[str, str] | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
+from ..files import write_bytes
 from ..runtime import LabError
 from .environment import hand_over
 
@@ -36,9 +36,7 @@ def copy_labs(labs: Path, work: Path) -> list[str]:
     for source in sorted([*labs.glob("*.ipynb"), *labs.glob("README.md")]):
         target = work / source.name
         if not target.exists():
-            fresh = target.with_name(f".{target.name}.new")
-            shutil.copyfile(source, fresh)
-            os.replace(fresh, target)
+            write_bytes(target, source.read_bytes())
             copied.append(source.name)
     return copied
 
@@ -97,9 +95,5 @@ def _configuration(folder: Path) -> Path:
         },
         "labconfig/page_config.json": {"disabledExtensions": lab},
     }.items():
-        target = folder / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(".new")
-        fresh.write_text(json.dumps(content, indent=1), encoding="utf-8", newline="\n")
-        os.replace(fresh, target)
+        write_bytes(folder / file, json.dumps(content, indent=1).encode())
     return folder

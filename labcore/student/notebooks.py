@@ -1,11 +1,10 @@
-"""Notebooks as files: read with care, one fixed form, written atomically."""
+"""Notebooks as files: read with care, one fixed form."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import nbformat
@@ -24,7 +23,6 @@ __all__ = [
     "read_notebook",
     "same_name",
     "tags",
-    "write_bytes",
 ]
 
 NUMBERED = "[0-9][0-9]_*.ipynb"
@@ -80,18 +78,6 @@ def read_notebook(path: Path) -> NotebookNode:
 
 def notebook_text(nb: NotebookNode) -> str:
     return nbformat.writes(nb).rstrip("\n") + "\n"
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file in one step, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise LabError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def normalise(nb: NotebookNode) -> None:

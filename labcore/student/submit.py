@@ -9,10 +9,11 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from ..files import write_bytes
 from ..runtime import LabError, progress, strict_environment
 from .find import find
 from .kernel import Kernel, Outcome
-from .notebooks import grading, notebook_text, read_notebook, write_bytes
+from .notebooks import grading, notebook_text, read_notebook
 from .splice import Report, splice
 from .tasks import IMPORT, Row, Task, tasks, written
 

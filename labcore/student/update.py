@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from ..files import write_bytes
 from ..runtime import LabError
-from .notebooks import digest, grading, notebook_text, read_notebook, write_bytes
+from .notebooks import digest, grading, notebook_text, read_notebook
 from .splice import Report, splice
 
 __all__ = ["merge", "update_work"]
@@ -65,13 +65,7 @@ def _backup(path: Path) -> str:
     while (folder / name).exists():
         count += 1
         name = f"{path.stem}.{stamp}-{count}.ipynb"
-    try:
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(path, folder / name)
-    except OSError as error:
-        raise LabError(
-            f"The backup {folder / name} cannot be written ({error.strerror})."
-        ) from None
+    write_bytes(folder / name, path.read_bytes())
     return f"{path.parent.name}/backup/{name}"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from ...files import write_bytes
 from ...runtime import LabError
-from ...student.notebooks import NUMBERED, read_notebook, write_bytes
+from ...student.notebooks import NUMBERED, read_notebook
 from .classroom import class_files
 from .nbgrader_course import nbgrader_files
 from .redact import Stub, leaks, redact, stubs

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from ...files import write_bytes
 from ...runtime import LabError, strict_environment
-from ...student.notebooks import normalise, notebook_text, read_notebook, write_bytes
+from ...student.notebooks import normalise, notebook_text, read_notebook
 from .outputs import clean_outputs
 from .structure import problems
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from ...files import write_bytes
 from ...runtime import LabError
 from ...student.notebooks import (
     NUMBERED,
@@ -16,7 +17,6 @@ from ...student.notebooks import (
     parse_notebook,
     read_notebook,
     tags,
-    write_bytes,
 )
 from .folds import add_folds
 from .markers import MARKER, public_lines, regions

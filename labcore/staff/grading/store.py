@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from labcore.files import write_bytes
 from labcore.runtime import LabError
 from labcore.staff.grading.intake import sound
-from labcore.student.notebooks import write_bytes
 
 __all__ = ["Store", "read_table", "table_text"]
 
+MEND = "make room or mend it, then go on with --resume"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
@@ -76,9 +77,14 @@ class Store:
     def log(self, what: str, **facts) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json.dumps({"time": stamp, "what": what, **facts}) + "\n"
-        with self._writing("log.jsonl") as path:
+        path = self.folder / "log.jsonl"
+        try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(line)
+        except OSError as error:
+            raise LabError(
+                f"{path} cannot be written ({error.strerror}): {MEND}."
+            ) from None
 
     def write_table(self, name: str, header: Sequence[str], rows: Iterable) -> None:
         self._write(name, table_text(header, rows))
@@ -91,19 +97,7 @@ class Store:
         return read_table(path, *columns) if path.exists() else []
 
     def _write(self, name: str, text: str) -> None:
-        with self._writing(name) as path:
-            write_bytes(path, _bytes(text))
-
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[Path]:
-        path = self.folder / name
-        try:
-            yield path
-        except OSError as error:
-            raise LabError(
-                f"{path} cannot be written ({error.strerror}): make room or mend it, "
-                "then go on with --resume."
-            ) from None
+        write_bytes(self.folder / name, _bytes(text), MEND)
 
 
 def _read(path: Path, key: str, advice: str) -> dict:
