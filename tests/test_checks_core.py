@@ -21,7 +21,7 @@ from labcore.checks.engine.exercise import (
     Mistake,
     Step,
 )
-from labcore.checks.engine.watch import lent
+from labcore.checks.engine.watch import handed, lent
 from labcore.runtime import LabError
 from labcore.staff.authoring.release import CODE_STUB
 
@@ -457,6 +457,12 @@ def test_the_rooms_that_are_refused_can_be_chosen():
 
     assert "labcore.runtime.strict" in lines(answer, exercise)["got"]
     assert verdict(lambda t: measure.sparsity(t) + 1, exercise).status == "passed"
+
+
+def test_what_a_check_hands_over_may_be_called(monkeypatch):
+    monkeypatch.setattr(measure, "doubled", handed(measure.sparsity), raising=False)
+    message = lines(lambda t, twice=False: measure.doubled(t))
+    assert message["got"] == "0", "wrong, but not refused"
 
 
 # lending

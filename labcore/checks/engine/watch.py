@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labcore.checks.engine.exercise import Exercise
 
-__all__ = ["Watched", "lent", "report", "watched"]
+__all__ = ["Watched", "handed", "lent", "report", "watched"]
 
 _watches: list[_Watch] = []  # of the answers that run now, the innermost last
-_lenders: list[Exercise] = []  # lent references that run now, on their behalf
+_helpers: list[Callable] = []  # what they may call and runs now, so is not watched
 
 
 @dataclass
@@ -34,7 +34,7 @@ def watched(
     watch = _Watch(exercise, entered)
 
     def profile(frame, event: str, _arg) -> None:
-        if event == "call" and not _lenders:  # first what is cheap: it sees every call
+        if event == "call" and not _helpers:  # first what is cheap: it sees every call
             watch.note(_module_of(frame.f_code.co_filename), frame.f_code.co_name)
 
     previous = sys.getprofile()
@@ -79,20 +79,28 @@ class Watched:
         return functools.partial(self._watch, value) if callable(value) else value
 
 
+def handed(function: Callable) -> Callable:
+    """Marks what a check hands over to be called, so that an answer may call it."""
+
+    @functools.wraps(function)
+    def unwatched(*args, **kwargs):
+        _helpers.append(function)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _helpers.pop()
+
+    return unwatched
+
+
 def lent(exercise: Exercise) -> Callable:
     """The reference, marked: it helps other exercises but earns nothing in its own."""
 
     @functools.wraps(exercise.reference)
     def reference(*args, **kwargs):
-        if any(
-            watch.exercise is exercise for watch in _watches
-        ):  # its own check: this is no answer
-            return exercise.reference(*args, **kwargs)
-        _lenders.append(exercise)
-        try:
-            return exercise.reference(*args, **kwargs)
-        finally:
-            _lenders.pop()
+        own_check = any(watch.exercise is exercise for watch in _watches)
+        return (exercise.reference if own_check else helping)(*args, **kwargs)
 
+    helping = handed(exercise.reference)
     reference.lent = exercise
     return reference

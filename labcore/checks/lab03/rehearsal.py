@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from labcore.checks.engine.watch import handed
+
 __all__ = ["Rehearsal", "zeros"]
 
 MOST_CALLS = 50  # a loop without end would hang the check
@@ -32,6 +34,7 @@ class Rehearsal:
         self.handed: list[dict[str, int]] = []
         self.after: list[dict[str, int]] = []
 
+    @handed
     def __call__(self, model: nn.Module, after_step: Callable) -> None:
         if len(self.handed) == MOST_CALLS:
             raise RuntimeError(f"finetune was called more than {MOST_CALLS} times")

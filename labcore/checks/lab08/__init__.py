@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labcore.checks.engine.compare import clone, same, show
-from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.exercise import Exercise, Lab
 from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
+from labcore.checks.engine.watch import lent
 from labcore.checks.lab08.rehearsal import MaskedTraining
 from labcore.nets import MLP
 
@@ -22,19 +23,11 @@ lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
 
 Masks = Mapping[str, Tensor]  # layer -> bool, True = keep
+Start = Mapping[str, Tensor]  # a state_dict
+Train = Callable[[nn.Module, Masks], object]
 
 
-@lab.exercise("8.1", points={"idea": 3, "any round": 2})
-def next_masks(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor]:
-    sizes = [_weight(model, name).abs()[mask] for name, mask in masks.items()]
-    order = torch.cat(sizes).argsort()  # of the kept weights alone, smallest first
-    stays = torch.ones(len(order), dtype=torch.bool)
-    stays[order[: round(share * len(order))]] = False
-    made = {name: mask.clone() for name, mask in masks.items()}
-    parts = stays.split([len(size) for size in sizes])
-    for (name, mask), part in zip(masks.items(), parts, strict=True):
-        made[name][mask] = part
-    return made
+# networks, masks and batches that several exercises ask about
 
 
 def _weight(model: nn.Module, name: str) -> Tensor:
@@ -51,13 +44,19 @@ def _net(ask: Trial, *sizes: int) -> MLP:
     return model.eval()
 
 
-def _masks(ask: Trial, model: nn.Module, layers: Sequence[str], share: float) -> dict:
-    """Masks at random that keep and remove at least one weight; zeros in the network.
+def _dense(model: nn.Module, *layers: str) -> dict[str, Tensor]:
+    return {n: torch.ones_like(_weight(model, n), dtype=torch.bool) for n in layers}
 
-    share   that goes, about; 0 removes nothing
+
+def _masks(ask: Trial, model: nn.Module, layers: Sequence[str], share: float) -> dict:
+    """Random masks, each with a weight kept and one removed; zeros in the network.
+
+    share   of the weights that is removed, about; 0 removes nothing
     """
     made = _dense(model, *layers)
-    for name, mask in made.items() if share else ():
+    if share == 0:
+        return made
+    for name, mask in made.items():
         mask.copy_(torch.rand(mask.shape, generator=ask.rng) >= share)
         kept, removed = torch.randperm(mask.numel(), generator=ask.rng)[:2]
         mask.view(-1)[kept], mask.view(-1)[removed] = True, False
@@ -65,113 +64,127 @@ def _masks(ask: Trial, model: nn.Module, layers: Sequence[str], share: float) ->
     return made
 
 
-def _dense(model: nn.Module, *layers: str) -> dict[str, Tensor]:
-    return {n: torch.ones_like(_weight(model, n), dtype=torch.bool) for n in layers}
+def _batch(ask: Trial, *sizes: int) -> tuple[MLP, Tensor, Tensor]:
+    """A network of moderate numbers, and images that it is unsure of.
+
+    The number of images is odd, so that as many can never be right as are wrong.
+    """
+    model = _net(ask, *sizes)
+    for parameter in model.parameters():
+        parameter.detach().div_(3 * parameter.detach().abs().max())
+    images = torch.randn((7, sizes[0]), generator=ask.rng)
+    labels = torch.randint(sizes[-1], (7,), generator=ask.rng)
+    return model, images, labels
 
 
-def _first_round(ask: Trial) -> None:
+@lab.exercise("8.1", points={"idea": 3, "any round": 2})
+def next_masks(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor]:
+    sizes = [_weight(model, name).abs()[mask] for name, mask in masks.items()]
+    order = torch.cat(sizes).argsort()  # of the kept weights alone, smallest first
+    stays = torch.ones(len(order), dtype=torch.bool)
+    stays[order[: round(share * len(order))]] = False
+    made = {name: mask.clone() for name, mask in masks.items()}
+    parts = stays.split([len(size) for size in sizes])
+    for (name, mask), part in zip(masks.items(), parts, strict=True):
+        made[name][mask] = part
+    return made
+
+
+@lab.step("idea", "the first round")
+def _(ask: Trial) -> None:
     model = _net(ask, 4, 2, 2)
     values = [[0.3, -0.9, 0.1, 0.7], [-0.2, 0.8, -0.5, 0.4]]
     _weight(model, "fc1").copy_(torch.tensor(values))
     ask(model, _dense(model, "fc1"), 0.25)
 
 
-def _second_round(ask: Trial) -> None:
+@lab.step("idea", "a later round")
+def _(ask: Trial) -> None:
     model = _net(ask, 5, 2, 2)
     masks = next_masks(model, _dense(model, "fc1"), 0.5)
     _weight(model, "fc1")[~masks["fc1"]] = 0
     ask(model, masks, 0.4)
 
 
-def _together(ask: Trial) -> None:
+@lab.step("idea", "two layers together")
+def _(ask: Trial) -> None:
     """The smallest are all in one layer."""
     model = _net(ask, 4, 3, 2)
     _weight(model, "fc1").mul_(100)
     ask(model, _dense(model, "fc1", "fc2"), 0.25)
 
 
-def _roundings(ask: Trial) -> None:
+@lab.step("any round", "rounding")
+def _(ask: Trial) -> None:
     for inputs, share in ((5, 0.3), (7, 0.5), (4, 0.2), (3, 0.9)):
         model = _net(ask, inputs, 1, 2)
         ask(model, _dense(model, "fc1"), share)
 
 
-def _nothing_or_all(ask: Trial) -> None:
+@lab.step("any round", "none and all")
+def _(ask: Trial) -> None:
     for share in (0.0, 1.0):
         model = _net(ask, 3, 2, 2)
         ask(model, _masks(ask, model, ["fc1", "fc2"], 0.3), share)
 
 
-def _kept_zero(ask: Trial) -> None:
+@lab.step("any round", "a kept weight of zero")
+def _(ask: Trial) -> None:
     model = _net(ask, 4, 1, 2)
     _weight(model, "fc1")[0, 2] = 0
     ask(model, _dense(model, "fc1"), 0.5)
 
 
-def _ties(ask: Trial) -> None:
+@lab.step("any round", "equal magnitudes")
+def _(ask: Trial) -> None:
     """Among equal magnitudes any may go, so the masks are judged by what they do."""
     model = _net(ask, 5, 2, 2)
-    masks = _dense(model, "fc1")
-    masks["fc1"][0, 1] = masks["fc1"][1, 3] = False
+    old = _dense(model, "fc1")
+    old["fc1"][0, 1] = old["fc1"][1, 3] = False
     values = [[0.5, 0.0, -0.5, 1.0, 0.5], [-0.5, 0.5, -1.0, 0.0, 0.5]]
     _weight(model, "fc1").copy_(torch.tensor(values))
-    before, weight = clone(masks), _weight(model, "fc1").clone()
-    made = ask.call(model, masks, 0.5)
-    given = f"fc1.weight = {show(weight)}, masks = {show(before)}, share = 0.5"
+
+    made = ask.call(model, clone(old), 0.5)
+    fault = _fault_among_equals(torch.tensor(values), old["fc1"], made)
+    if fault:
+        given = f"fc1.weight = {show(torch.tensor(values))}, masks = {show(old)}"
+        known = ask.known_mistake((model, old, 0.5), {}, made)
+        fault["likely"] = known or fault.get("likely", "")
+        ask.wrong(given=f"{given}, share = 0.5", **fault)
+
+
+def _fault_among_equals(weight: Tensor, old: Tensor, made) -> dict[str, str]:
+    """What is wrong with the masks after half of the kept weights had to go."""
     new = made.get("fc1") if isinstance(made, Mapping) else None
-    likely = ask.known_mistake((model, before, 0.5), {}, made)
     if not isinstance(new, Tensor) or new.dtype is not torch.bool:
-        ask.wrong(given=given, expected="a dictionary of bool masks", got=show(made))
-    kept, n = int(new.sum()), int(before["fc1"].sum())
-    due = n - round(0.5 * n)
-    if kept != due or (new & ~before["fc1"]).any():
-        ask.wrong(
-            given=given,
-            expected=f"{due} of the {n} kept weights stay",
-            got=f"{kept} stay: {show(new)}",
-            likely=likely or "a threshold cannot split equal magnitudes; rank them",
-        )
-    gone = weight.abs()[before["fc1"] & ~new]
-    if len(gone) and gone.max() > weight.abs()[new].min():
-        ask.wrong(
-            given=given,
-            expected="no removed weight larger than one that is kept",
-            got=show(new),
-            likely=likely,
-        )
+        return {"expected": "a dictionary of bool masks", "got": show(made)}
+    kept, count = int(new.sum()), int(old.sum())
+    due = count - round(0.5 * count)
+    if kept != due or (new & ~old).any():
+        return {
+            "expected": f"{due} of the {count} kept weights stay",
+            "got": f"{kept} stay: {show(new)}",
+            "likely": "a threshold cannot split equal magnitudes; rank them",
+        }
+    removed = weight.abs()[old & ~new]
+    if len(removed) and removed.max() > weight.abs()[new].min():
+        expected = "no removed weight larger than one that is kept"
+        return {"expected": expected, "got": show(new)}
+    return {}
 
 
-def _random_rounds(ask: Trial) -> None:
+@lab.step("any round", "any network")
+def _(ask: Trial) -> None:
     for share in (0.2, 0.35):
         model = _net(ask, 7, 5, 4, 3)
         ask(model, _masks(ask, model, ["fc1", "fc2"], 0.4), share)
 
 
-def _ranked(
-    importance: Callable[[Tensor], Tensor] = torch.abs,
-    count: Callable[[float, Masks], int] = lambda share, masks: round(
-        share * _kept(masks)
-    ),
-    everything: bool = False,
-    old: Callable[[Tensor, Tensor], Tensor] = torch.logical_and,
-) -> Callable:
-    """The round with another order, another count, or another use of the old masks."""
+def _changed(change: Callable[[Tensor], Tensor]) -> Callable:
+    """The right masks, changed."""
 
     def mistaken(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor]:
-        ranks = []
-        for name, mask in masks.items():
-            rank = importance(_weight(model, name)).clone()
-            if not everything:
-                rank[~mask] = torch.inf
-            ranks.append(rank)
-        flat = torch.cat([rank.flatten() for rank in ranks])
-        stays = torch.ones(len(flat), dtype=torch.bool)
-        stays[flat.argsort(stable=True)[: count(share, masks)]] = False
-        parts = stays.split([rank.numel() for rank in ranks])
-        return {
-            name: old(part.view(mask.shape), mask)
-            for (name, mask), part in zip(masks.items(), parts, strict=True)
-        }
+        return {n: change(m) for n, m in next_masks(model, masks, share).items()}
 
     return mistaken
 
@@ -180,84 +193,93 @@ def _kept(masks: Masks) -> int:
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-def _all(masks: Masks) -> int:
-    return sum(mask.numel() for mask in masks.values())
+def _count(share: float, masks: Masks) -> int:
+    return round(share * _kept(masks))
 
 
-def _mapped_masks(change: Callable[[Tensor], Tensor]) -> Callable:
+def _ranked(
+    importance: Callable[[Tensor], Tensor] = torch.abs,
+    count: Callable[[float, Masks], int] = _count,
+    removed_too: bool = False,
+    join: Callable[[Tensor, Tensor], Tensor] = torch.logical_and,
+) -> Callable:
+    """The round with one part another one.
+
+    removed_too   removed weights are ranked among the others
+    join          makes the mask from what stays in the ranking and the old mask
+    """
+
     def mistaken(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor]:
-        return {n: change(m) for n, m in next_masks(model, masks, share).items()}
+        ranks = []
+        for name, mask in masks.items():
+            rank = importance(_weight(model, name)).clone()
+            if not removed_too:
+                rank[~mask] = torch.inf
+            ranks.append(rank.flatten())
+        order = torch.cat(ranks).argsort(stable=True)
+        stays = torch.ones(len(order), dtype=torch.bool)
+        stays[order[: count(share, masks)]] = False
+        parts = stays.split([len(rank) for rank in ranks])
+        return {
+            name: join(part.view(mask.shape), mask)
+            for (name, mask), part in zip(masks.items(), parts, strict=True)
+        }
 
     return mistaken
 
 
-def _layer_by_layer(model: nn.Module, masks: Masks, share: float) -> dict:
+lab.mistake(
+    "the masks are upside down: True means keep",
+    _changed(torch.logical_not),
+)
+lab.mistake(
+    "the masks hold numbers; asked is dtype bool",
+    _changed(Tensor.float),
+)
+lab.mistake(
+    "the shape is lost: a mask has that of its layer",
+    _changed(Tensor.flatten),
+)
+lab.mistake(
+    "the largest are gone; the smallest have to go",
+    _ranked(lambda weight: 1 / weight.abs()),
+)
+lab.mistake(
+    "you rank the values; -0.5 is large in magnitude: take abs()",
+    _ranked(lambda weight: weight),
+)
+
+
+@lab.mistake("the share is of the weights still kept; you take it of all")
+def _(model, masks, share):
+    total = sum(mask.numel() for mask in masks.values())
+    return _ranked(count=lambda share, masks: round(share * total))(model, masks, share)
+
+
+lab.mistake(
+    "removed weights are ranked again: they are zero and come first",
+    _ranked(removed_too=True),
+    help="After the first round the smallest magnitudes are the zeros that are gone "
+    "already. Whoever ranks them again removes nothing new.",
+)
+lab.mistake(
+    "what went in an earlier round comes back: keep the old masks' False",
+    _ranked(join=lambda new, old: new),
+)
+
+
+@lab.mistake(
+    "you rank each layer alone; all layers of masks are ranked together",
+    help="20 % of each layer is another rule. Here a layer with many small weights "
+    "loses more than 20 %.",
+)
+def _(model, masks, share):
     made = {}
     for name, mask in masks.items():
         made |= next_masks(model, {name: mask}, share)
     return made
 
 
-def _nonzero_is_kept(model: nn.Module, masks: Masks, share: float) -> dict:
-    return next_masks(model, {n: _weight(model, n) != 0 for n in masks}, share)
-
-
-def _by_threshold(model: nn.Module, masks: Masks, share: float) -> dict:
-    sizes = {name: _weight(model, name).abs() for name in masks}
-    kept = torch.cat([sizes[name][mask] for name, mask in masks.items()]).sort().values
-    limit = kept[round(share * len(kept)) - 1]
-    return {name: mask & (sizes[name] > limit) for name, mask in masks.items()}
-
-
-def _other_keys(model: nn.Module, masks: Masks, share: float) -> dict:
-    return {f"{n}.weight": m for n, m in next_masks(model, masks, share).items()}
-
-
-lab.step("idea", "the first round", _first_round)
-lab.step("idea", "a later round", _second_round)
-lab.step("idea", "two layers together", _together)
-lab.step("any round", "rounding", _roundings)
-lab.step("any round", "none and all", _nothing_or_all)
-lab.step("any round", "a kept weight of zero", _kept_zero)
-lab.step("any round", "equal magnitudes", _ties)
-lab.step("any round", "any network", _random_rounds)
-lab.mistake(
-    "the masks are upside down: True means keep", _mapped_masks(torch.logical_not)
-)
-lab.mistake("the masks hold numbers; asked is dtype bool", _mapped_masks(Tensor.float))
-lab.mistake(
-    "the shape is lost: a mask has that of its layer", _mapped_masks(Tensor.flatten)
-)
-lab.mistake(
-    "the largest are gone; the smallest have to go", _ranked(lambda w: 1 / w.abs())
-)
-lab.mistake(
-    "you rank the values; -0.5 is large in magnitude: take abs()", _ranked(lambda w: w)
-)
-lab.mistake(
-    "the share is of the weights still kept; you take it of all",
-    _ranked(count=lambda share, masks: round(share * _all(masks))),
-)
-lab.mistake(
-    "removed weights are ranked again: they are zero and come first",
-    _ranked(everything=True),
-    help=(
-        "After the first round the smallest magnitudes are the zeros that "
-        "are gone already. Whoever ranks them again removes nothing new."
-    ),
-)
-lab.mistake(
-    "what went in an earlier round comes back: keep the old masks' False",
-    _ranked(old=lambda new, mask: new),
-)
-lab.mistake(
-    "you rank each layer alone; all layers of masks are ranked together",
-    _layer_by_layer,
-    help=(
-        "20 % of each layer is another rule. Here a layer with many small "
-        "weights loses more than 20 %."
-    ),
-)
 lab.mistake(
     "you keep the share that has to go",
     lambda model, masks, share: next_masks(model, masks, 1 - share),
@@ -270,26 +292,27 @@ lab.mistake(
     "share is an argument; yours is always 0.2",
     lambda model, masks, share: next_masks(model, masks, 0.2),
 )
-lab.mistake(
-    "if none has to go your threshold is at index -1: the largest magnitude",
-    _by_threshold,
-)
-lab.mistake("the keys are the layers' names, as in masks", _other_keys)
-lab.mistake(
-    "a kept weight may be zero; the masks say what is kept, not the values",
-    _nonzero_is_kept,
-)
 
 
-Start = Mapping[str, Tensor]  # a state_dict
-Train = Callable[[nn.Module, Masks], object]
+@lab.mistake("if none has to go your threshold is at index -1: the largest magnitude")
+def _(model, masks, share):
+    sizes = {name: _weight(model, name).abs() for name in masks}
+    kept = torch.cat([sizes[name][mask] for name, mask in masks.items()]).sort().values
+    limit = kept[round(share * len(kept)) - 1]
+    return {name: mask & (sizes[name] > limit) for name, mask in masks.items()}
 
 
-@lab.exercise(
-    "8.2",
-    points={"round": 3, "again": 2},
-    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab"),
-)
+@lab.mistake("the keys are the layers' names, as in masks")
+def _(model, masks, share):
+    return {f"{n}.weight": m for n, m in next_masks(model, masks, share).items()}
+
+
+@lab.mistake("a kept weight may be zero; the masks say what is kept, not the values")
+def _(model, masks, share):
+    return next_masks(model, {name: _weight(model, name) != 0 for name in masks}, share)
+
+
+@lab.exercise("8.2", points={"round": 3, "again": 2})
 def lottery_round(
     model: nn.Module, start: Start, masks: Masks, train: Train, share: float = 0.2
 ) -> dict[str, Tensor]:
@@ -305,43 +328,53 @@ def _rewind(model: nn.Module, start: Start, masks: Masks) -> None:
         _weight(model, name)[~mask] = 0
 
 
+def _rehearsed(play: Callable, model, start, masks, share) -> tuple:
+    """The masks of a round, and the numbers of kept weights at each call of train.
+
+    What train does is not the answer's doing, so it is handed over as a lent function.
+    """
+    training = MaskedTraining()
+    train = lent(Exercise("8.2", reference=training, points_of={}))
+    return play(model, start, masks, train, share), training.seen
+
+
 def _returned(play, model, start, masks, share):
     """the masks returned"""
-    train = MaskedTraining()
-    new, calls = play(model, start, masks, train, share), len(train.seen)
-    return new if calls == 1 else {"calls of train": calls, "masks returned": new}
+    new, calls = _rehearsed(play, model, start, masks, share)
+    if len(calls) == 1:
+        return new
+    return {"calls of train": len(calls), "masks returned": new}
 
 
 def _calls(play, model, start, masks, share):
     """weights kept when train is called"""
-    train = MaskedTraining()
-    play(model, start, masks, train, share)
-    return train.seen
+    _, calls = _rehearsed(play, model, start, masks, share)
+    return calls
 
 
 def _weights_after(play, model, start, masks, share):
     """the weights after the round"""
-    play(model, start, masks, MaskedTraining(), share)
+    _rehearsed(play, model, start, masks, share)
     return {n: p.detach() for n, p in model.named_parameters() if p.dim() > 1}
 
 
 def _biases_after(play, model, start, masks, share):
     """the biases after the round"""
-    play(model, start, masks, MaskedTraining(), share)
+    _rehearsed(play, model, start, masks, share)
     return {n: p.detach() for n, p in model.named_parameters() if p.dim() == 1}
 
 
 def _start_after(play, model, start, masks, share):
     """the start and the old masks after the round"""
     old = clone(masks)
-    play(model, start, masks, MaskedTraining(), share)
+    _rehearsed(play, model, start, masks, share)
     return {"start": dict(start), "old masks unchanged": same(old, masks)}
 
 
 def _three_rounds(play, model, start, masks, share):
     """the network and start after three rounds"""
     for _ in range(3):
-        masks = play(model, start, masks, MaskedTraining(), share)
+        masks, _calls = _rehearsed(play, model, start, masks, share)
         if not isinstance(masks, Mapping):
             return masks
     state = {name: values.detach() for name, values in model.state_dict().items()}
@@ -351,92 +384,14 @@ def _three_rounds(play, model, start, masks, share):
 def _played(scenario: Callable, *sizes: int, layers: Sequence[str] = ("fc1",)):
     """A step: the network is at its start, masked at random."""
 
-    def run(ask: Trial) -> None:
+    def step(ask: Trial) -> None:
         model = _net(ask, *sizes)
         start = {name: clone(t) for name, t in model.state_dict().items()}
         masks = _masks(ask, model, layers, 0.25)
         names = ("model", "start", "masks", "share")
         ask.through(scenario, model, start, masks, 0.5, names=names)
 
-    return run
-
-
-def _round(
-    rewind: Callable = _rewind,
-    rank: Callable = lambda model, start, old, share: next_masks(model, old, share),
-) -> Callable:
-    """A round with another way back, or another ranking."""
-
-    def mistaken(model, start, masks, train, share=0.2):
-        train(model, masks)
-        new = rank(model, start, masks, share)
-        rewind(model, start, new)
-        return new
-
-    return mistaken
-
-
-def _rank_the_start(model, start, masks, share):
-    _rewind(model, start, masks)
-    return next_masks(model, masks, share)
-
-
-def _return_the_old(model, start, masks, train, share=0.2):
-    lottery_round(model, start, masks, train, share)
-    return masks
-
-
-def _untrained(model, start, masks, train, share=0.2):
-    return lottery_round(model, start, masks, lambda *_: None, share)
-
-
-def _trained_again(model, start, masks, train, share=0.2):
-    train(model, masks)
-    return lottery_round(model, start, masks, train, share)
-
-
-def _trained_afterwards(model, start, masks, train, share=0.2):
-    new = lottery_round(model, start, masks, train, share)
-    train(copy.deepcopy(model), new)
-    return new
-
-
-def _old_masks_too(model, start, masks, train, share=0.2):
-    masks |= lottery_round(model, start, masks, train, share)
-    return masks
-
-
-def _zeros_of_the_old(model, start, masks, train, share=0.2):
-    new = lottery_round(model, start, masks, train, share)
-    _rewind(model, start, masks)
-    return new
-
-
-def _only_masked(model, start, masks):
-    for name, mask in masks.items():
-        _weight(model, name).mul_(mask)
-
-
-def _without_zeros(model, start, masks):
-    model.load_state_dict(start)
-
-
-def _weights_only(model, start, masks):
-    biases = {n: clone(p) for n, p in model.state_dict().items() if p.dim() == 1}
-    _rewind(model, start, masks)
-    model.load_state_dict({**start, **biases})
-    _only_masked(model, start, masks)
-
-
-def _named_layers_only(model, start, masks):
-    for name, mask in masks.items():
-        _weight(model, name).copy_(start[f"{name}.weight"] * mask)
-
-
-def _start_too(model, start, masks):
-    _rewind(model, start, masks)
-    for name, mask in masks.items():
-        start[f"{name}.weight"].mul_(mask)
+    return step
 
 
 lab.step("round", "the masks", _played(_returned, 4, 2, 2))
@@ -445,19 +400,73 @@ lab.step("round", "weights rewound", _played(_weights_after, 4, 2, 2))
 lab.step("round", "biases rewound", _played(_biases_after, 4, 2, 2))
 lab.step("again", "start kept", _played(_start_after, 4, 2, 2))
 lab.step(
-    "again", "three rounds", _played(_three_rounds, 6, 5, 4, 3, layers=("fc1", "fc2"))
+    "again",
+    "three rounds",
+    _played(_three_rounds, 6, 5, 4, 3, layers=("fc1", "fc2")),
 )
-lab.mistake("train is never called: train first, then rank, then rewind", _untrained)
-lab.mistake("a round trains once; yours trains again", _trained_again)
-lab.mistake("a round trains once, at its beginning", _trained_afterwards)
+
+
+def _round(
+    rewind: Callable = _rewind,
+    rank: Callable = lambda model, start, old, share: next_masks(model, old, share),
+) -> Callable:
+    """A round with another way back, or another ranking."""
+
+    def mistaken(model, start, masks, train, share):
+        train(model, masks)
+        new = rank(model, start, masks, share)
+        rewind(model, start, new)
+        return new
+
+    return mistaken
+
+
+@lab.mistake("train is never called: train first, then rank, then rewind")
+def _(model, start, masks, train, share):
+    return lottery_round(model, start, masks, lambda model, masks: None, share)
+
+
+@lab.mistake("a round trains once; yours trains again")
+def _(model, start, masks, train, share):
+    train(model, masks)
+    return lottery_round(model, start, masks, train, share)
+
+
+@lab.mistake("a round trains once, at its beginning")
+def _(model, start, masks, train, share):
+    new = lottery_round(model, start, masks, train, share)
+    train(copy.deepcopy(model), new)
+    return new
+
+
+def _rank_the_start(model, start, masks, share):
+    _rewind(model, start, masks)
+    return next_masks(model, masks, share)
+
+
 lab.mistake(
     "you rank the weights of the start: train first, rank the trained weights, "
     "then rewind",
     _round(rank=_rank_the_start),
     help="The ranking needs the *trained* weights. Rewind after it.",
 )
-lab.mistake("return the new masks; those are the old ones", _return_the_old)
-lab.mistake("the weights are the trained ones: go back to start", _round(_only_masked))
+
+
+@lab.mistake("return the new masks; those are the old ones")
+def _(model, start, masks, train, share):
+    lottery_round(model, start, masks, train, share)
+    return masks
+
+
+def _only_masked(model, start, masks):
+    for name, mask in masks.items():
+        _weight(model, name).mul_(mask)
+
+
+lab.mistake(
+    "the weights are the trained ones: go back to start",
+    _round(_only_masked),
+)
 lab.mistake(
     "the network handed over is still trained: change it, not a copy",
     _round(lambda model, start, masks: None),
@@ -467,32 +476,50 @@ lab.mistake(
     _round(rank=lambda model, start, old, share: next_masks(model, old, 0.2)),
 )
 lab.mistake(
-    "the removed weights are back: zero them after rewinding", _round(_without_zeros)
+    "the removed weights are back: zero them after rewinding",
+    _round(lambda model, start, masks: model.load_state_dict(start)),
 )
-lab.mistake(
-    "the zeros are the old masks': use the new, on the network and not a copy",
-    _zeros_of_the_old,
-)
-lab.mistake(
-    "only the weights are rewound; the biases belong to the start as well",
-    _round(_weights_only),
-)
-lab.mistake(
-    "only the masked layers are rewound; start holds all of the network",
-    _round(_named_layers_only),
-)
-lab.mistake(
+
+
+@lab.mistake("the zeros are the old masks': use the new, on the network and not a copy")
+def _(model, start, masks, train, share):
+    new = lottery_round(model, start, masks, train, share)
+    _rewind(model, start, masks)
+    return new
+
+
+@lab.mistake("only the weights are rewound; the biases belong to the start as well")
+@_round
+def _(model, start, masks):
+    biases = {n: clone(p) for n, p in model.state_dict().items() if p.dim() == 1}
+    model.load_state_dict({**start, **biases})
+    _only_masked(model, start, masks)
+
+
+@lab.mistake("only the masked layers are rewound; start holds all of the network")
+@_round
+def _(model, start, masks):
+    for name, mask in masks.items():
+        _weight(model, name).copy_(start[f"{name}.weight"] * mask)
+
+
+@lab.mistake(
     "start is changed, and the next round needs it: multiply a copy",
-    _round(_start_too),
-    help=(
-        '`start["fc1.weight"].mul_(mask)` changes the dictionary\'s tensor, '
-        "and so does training if the model shares its tensors. Copy the "
-        "values into the model, then put zeros into the model."
-    ),
+    help='`start["fc1.weight"].mul_(mask)` changes the dictionary\'s tensor, and so '
+    "does training if the model shares its tensors. Copy the values into the model, "
+    "then put zeros into the model.",
 )
-lab.mistake(
-    "the old masks are changed; return new ones in a new dictionary", _old_masks_too
-)
+@_round
+def _(model, start, masks):
+    _rewind(model, start, masks)
+    for name, mask in masks.items():
+        start[f"{name}.weight"].mul_(mask)
+
+
+@lab.mistake("the old masks are changed; return new ones in a new dictionary")
+def _(model, start, masks, train, share):
+    masks |= lottery_round(model, start, masks, train, share)
+    return masks
 
 
 @lab.exercise("8.3", points={"idea": 2, "any mask": 2})
@@ -509,17 +536,26 @@ def _noise(ask: Trial, *shape: int) -> Tensor:
     return torch.randn(shape, generator=ask.rng)
 
 
-NOISE = torch.tensor([[1.0, -1.0, 2.0, 0.5], [1.0, 1.0, -1.0, 3.0]])
-KEEP = torch.tensor([[True, True, False, False], [False, False, False, True]])
-ONES = torch.ones(2, 3, dtype=torch.bool)
+@lab.step("idea", "two neurons")
+def _(ask: Trial) -> None:
+    noise = torch.tensor([[1.0, -1.0, 2.0, 0.5], [1.0, 1.0, -1.0, 3.0]])
+    mask = torch.tensor([[True, True, False, False], [False, False, False, True]])
+    ask(noise, mask)
 
 
-def _dead_neuron(ask: Trial) -> None:
+@lab.step("idea", "nothing removed")
+def _(ask: Trial) -> None:
+    ask(_noise(ask, 2, 3), torch.ones(2, 3, dtype=torch.bool))
+
+
+@lab.step("any mask", "a neuron without inputs")
+def _(ask: Trial) -> None:
     mask = torch.tensor([[True, False, True], [False, False, False]])
     ask(_noise(ask, 2, 3), mask)
 
 
-def _random_masks(ask: Trial) -> None:
+@lab.step("any mask", "any shape")
+def _(ask: Trial) -> None:
     for outputs, inputs in ((6, 9), (9, 4), (5, 5)):
         mask = torch.rand(outputs, inputs, generator=ask.rng) < 0.4
         ask(_noise(ask, outputs, inputs), mask)
@@ -535,20 +571,17 @@ def _spread(deviation: Callable[[Tensor], Tensor | float]) -> Callable:
 
 
 def _each(mask: Tensor) -> Tensor:
+    """The number of inputs of each neuron, as a column."""
     return mask.sum(dim=1, keepdim=True)
 
 
-lab.step("idea", "two neurons", lambda ask: ask(NOISE.clone(), KEEP.clone()))
-lab.step("idea", "nothing removed", lambda ask: ask(_noise(ask, 2, 3), ONES))
-lab.step("any mask", "a neuron without inputs", _dead_neuron)
-lab.step("any mask", "any shape", _random_masks)
 lab.mistake(
     "that is He's rule with all inputs; count those that the mask keeps",
     _spread(lambda mask: (2 / mask.shape[1]) ** 0.5),
 )
 lab.mistake(
     "the removed weights have to be zero: multiply by the mask",
-    lambda noise, m: noise * (2 / _each(m)) ** 0.5,
+    lambda noise, mask: noise * (2 / _each(mask)) ** 0.5,
 )
 lab.mistake(
     "that is one fan-in for the whole layer; each neuron, a row, has its own",
@@ -577,10 +610,8 @@ lab.mistake(
 lab.mistake(
     "you divide by 0 where a neuron has no inputs left: inf * 0 is nan",
     lambda noise, mask: noise * (2 / _each(mask.float())) ** 0.5 * mask,
-    help=(
-        "$2 / 0$ is `inf`, and `inf * 0` is `nan`, which no multiplication "
-        "by a mask removes."
-    ),
+    help="$2 / 0$ is `inf`, and `inf * 0` is `nan`, which no multiplication by a mask "
+    "removes.",
 )
 
 
@@ -601,95 +632,69 @@ def _gradients(model, images, labels, names, reduction="mean") -> dict[str, Tens
         return dict(zip(names, torch.autograd.grad(loss, weights), strict=True))
 
 
-def _batch(ask: Trial, *sizes: int, count: int = 6) -> tuple:
-    """A network of moderate numbers, and images that it is unsure of."""
-    model = _net(ask, *sizes)
-    for parameter in model.parameters():
-        parameter.detach().div_(3 * parameter.detach().abs().max())
-    images = torch.randn((count, sizes[0]), generator=ask.rng)
-    labels = torch.randint(sizes[-1], (count,), generator=ask.rng)
-    return model, images, labels
+def _masked(*sizes: int, layers: Sequence[str], share: float) -> Callable:
+    """A step on a network of which about this share of each layer is removed."""
+
+    def step(ask: Trial) -> None:
+        model, images, labels = _batch(ask, *sizes)
+        ask(model, images, labels, _masks(ask, model, layers, share))
+
+    return step
 
 
-def _asked_for_gradient(ask: Trial, sizes: Sequence[int], layers, share: float) -> None:
-    model, images, labels = _batch(ask, *sizes)
-    ask(model, images, labels, _masks(ask, model, layers, share))
+lab.step("idea", "one layer", _masked(3, 2, 2, layers=["fc1"], share=0))
+lab.step("idea", "kept weights", _masked(4, 2, 2, layers=["fc1"], share=0.5))
+lab.step("idea", "two layers", _masked(4, 3, 2, layers=["fc1", "fc2"], share=0.4))
 
 
-def _twice(ask: Trial) -> None:
+@lab.step("no trace", "twice the same")
+def _(ask: Trial) -> None:
     """The same call again: what the first one left behind must not count."""
     model, images, labels = _batch(ask, 4, 3, 3)
-    case = (model, images, labels, _masks(ask, model, ["fc1", "fc2"], 0.4))
-    once, again = ask(*case), ask.call(*case)
+    masks = _masks(ask, model, ["fc1", "fc2"], 0.4)
+    once = ask(model, images, labels, masks)
+    again = ask.call(model, images, labels, masks)
     if not same(once, again):
+        added = "backward() adds to .grad: call model.zero_grad() before it"
         ask.wrong(
             given="the same call twice",
             expected=show(once),
             got=f"{show(again)} the second time",
-            likely="backward() adds to .grad: call model.zero_grad() before it"
-            if same(2 * once, again)
-            else "",
+            likely=added if same(2 * once, again) else "",
         )
 
 
-def _from_gradients(measure: Callable[[Sequence[Tensor]], float], **options):
+lab.step(
+    "no trace",
+    "any network",
+    _masked(8, 7, 5, 4, layers=["fc2", "fc1"], share=0.6),
+)
+
+
+def _from_gradients(
+    measure: Callable[[Sequence[Tensor]], Tensor], reduction: str = "mean"
+) -> Callable:
     """Another number made of the kept entries of each layer's gradient."""
 
     def mistaken(model, images, labels, masks):
-        found = _gradients(model, images, labels, masks, **options)
+        found = _gradients(model, images, labels, masks, reduction)
         return float(measure([found[name][mask] for name, mask in masks.items()]))
 
     return mistaken
 
 
-def _all_weights(model, images, labels, masks):
-    dense = {name: torch.ones_like(mask) for name, mask in masks.items()}
-    return gradient_norm(model, images, labels, dense)
+@lab.mistake("removed weights have a gradient too; take the kept entries only")
+def _(model, images, labels, masks):
+    return gradient_norm(model, images, labels, _dense(model, *masks))
 
 
-def _all_parameters(model, images, labels, masks):
+@lab.mistake("all parameters count in yours; asked are the kept weights in masks")
+def _(model, images, labels, masks):
     loss = F.cross_entropy(model(images), labels)
     gradients = torch.autograd.grad(loss, list(model.parameters()))
-    return sum(g.square().sum() for g in gradients).item() ** 0.5
+    return sum(gradient.square().sum() for gradient in gradients).item() ** 0.5
 
 
-def _after_softmax(model, images, labels, masks):
-    probable = nn.Sequential(model, nn.Softmax(dim=1))
-    inside = {f"0.{name}": mask for name, mask in masks.items()}
-    return gradient_norm(probable, images, labels, inside)
-
-
-def _of_the_weights(model, images, labels, masks):
-    kept = [_weight(model, name)[mask] for name, mask in masks.items()]
-    return torch.cat(kept).norm().item()
-
-
-lab.step(
-    "idea", "one layer", lambda ask: _asked_for_gradient(ask, (3, 2, 2), ["fc1"], 0)
-)
-lab.step(
-    "idea",
-    "kept weights",
-    lambda ask: _asked_for_gradient(ask, (4, 2, 2), ["fc1"], 0.5),
-)
-lab.step(
-    "idea",
-    "two layers",
-    lambda ask: _asked_for_gradient(ask, (4, 3, 2), ["fc1", "fc2"], 0.4),
-)
-lab.step("no trace", "twice the same", _twice)
-lab.step(
-    "no trace",
-    "any network",
-    lambda ask: _asked_for_gradient(ask, (8, 7, 5, 4), ["fc2", "fc1"], 0.6),
-)
-lab.mistake(
-    "removed weights have a gradient too; take the kept entries only", _all_weights
-)
-lab.mistake(
-    "all parameters count in yours; asked are the kept weights in masks",
-    _all_parameters,
-)
 lab.mistake(
     "that is the sum of the layers' norms; add the squares, then take one root",
     _from_gradients(lambda parts: sum(part.norm() for part in parts)),
@@ -706,12 +711,21 @@ lab.mistake(
     "the loss is the mean over the images, not the sum",
     _from_gradients(lambda parts: torch.cat(parts).norm(), reduction="sum"),
 )
-lab.mistake(
-    "cross_entropy takes the scores as they are, without softmax", _after_softmax
-)
-lab.mistake(
-    "that is the norm of the weights; asked is that of their gradient", _of_the_weights
-)
+
+
+@lab.mistake("cross_entropy takes the scores as they are, without softmax")
+def _(model, images, labels, masks):
+    probable = nn.Sequential(model, nn.Softmax(dim=1))
+    inside = {f"0.{name}": mask for name, mask in masks.items()}
+    return gradient_norm(probable, images, labels, inside)
+
+
+@lab.mistake("that is the norm of the weights; asked is that of their gradient")
+def _(model, images, labels, masks):
+    kept = [_weight(model, name)[mask] for name, mask in masks.items()]
+    return torch.cat(kept).norm().item()
+
+
 lab.mistake(
     "that keeps only the last layer; add up over all of masks",
     _from_gradients(lambda parts: parts[-1].norm()),
@@ -722,9 +736,8 @@ lab.mistake(
 )
 lab.help(
     "backward() adds to .grad",
-    "With `loss.backward()` the second call finds the gradient of the "
-    "first in `.grad` and adds to it. `model.zero_grad()` before it "
-    "helps.",
+    "With `loss.backward()` the second call finds the gradient of the first in `.grad` "
+    "and adds to it. `model.zero_grad()` before it helps.",
 )
 
 
@@ -750,47 +763,96 @@ def _loss(model: nn.Module, images: Tensor, labels: Tensor, reduction="mean") ->
     return F.cross_entropy(model(images), labels, reduction=reduction)
 
 
-def _line(ask: Trial, positions: Sequence[float], *sizes: int) -> None:
-    """At half way the loss is far from the mean of the ends."""
-    one, images, labels = _batch(ask, *sizes)
-    other, _, _ = _batch(ask, *sizes)
-    for model in (one, other):
-        for parameter in model.parameters():
-            parameter.detach().mul_(4)
-    ask(one, other, list(positions), images, labels)
+def _line(*sizes: int, positions: Sequence[float]) -> Callable:
+    """A step on a line half way along which the loss is far from the ends' mean."""
+
+    def step(ask: Trial) -> None:
+        one, images, labels = _batch(ask, *sizes)
+        other, _, _ = _batch(ask, *sizes)
+        for model in (one, other):
+            for parameter in model.parameters():
+                parameter.detach().mul_(4)
+        ask(one, other, list(positions), images, labels)
+
+    return step
 
 
-def _same_network(ask: Trial) -> None:
+lab.step("idea", "both ends", _line(3, 4, 2, positions=[0.0, 1.0]))
+lab.step("idea", "half way", _line(3, 4, 2, positions=[0.5]))
+lab.step(
+    "idea",
+    "five positions",
+    _line(4, 6, 3, positions=[0.0, 0.25, 0.5, 0.75, 1.0]),
+)
+
+
+@lab.step("any line", "a network and itself")
+def _(ask: Trial) -> None:
     one, images, labels = _batch(ask, 3, 2, 2)
     ask(one, copy.deepcopy(one), [0.0, 0.3, 1.0], images, labels)
 
 
-def _at_each(loss: Callable) -> Callable:
-    """`loss(one, other, t, images, labels)` at each position."""
+lab.step(
+    "any line",
+    "any order",
+    _line(5, 6, 4, 3, positions=[1.0, 0.2, 0.6, 0.0, 1.1]),
+)
+
+
+def _at_each(measure: Callable) -> Callable:
+    """`measure(one, other, t, images, labels)` at each position."""
 
     def mistaken(one, other, positions, images, labels):
-        return [float(loss(one, other, t, images, labels)) for t in positions]
+        return [float(measure(one, other, t, images, labels)) for t in positions]
 
     return mistaken
 
 
-def _mixed_losses(one, other, t, images, labels):
+lab.mistake(
+    "position 0 is the first network, and 1 the other",
+    _at_each(lambda one, other, t, *batch: _loss(_mixture(other, one, t), *batch)),
+)
+
+
+@lab.mistake(
+    "you mix the two losses; mix the parameters, then measure",
+    help="The loss between two networks is not the mean of their losses; that is the "
+    "whole point of looking.",
+)
+@_at_each
+def _(one, other, t, images, labels):
     return (1 - t) * _loss(one, images, labels) + t * _loss(other, images, labels)
 
 
-@torch.no_grad()
-def _mixed_scores(one, other, t, images, labels):
+@lab.mistake("you mix the scores of both networks; mix the parameters")
+@_at_each
+def _(one, other, t, images, labels):
     return F.cross_entropy((1 - t) * one(images) + t * other(images), labels)
 
 
-def _own_biases(one, other, t, images, labels):
+lab.mistake(
+    "that is the first network at each position: p.copy_(...) changes p in place, "
+    "p = ... does not",
+    _at_each(lambda one, other, t, *batch: _loss(one, *batch)),
+)
+
+
+@lab.mistake("only the first position is there: return after the loop")
+def _(one, other, positions, images, labels):
+    return losses_between(one, other, positions[:1], images, labels)
+
+
+@lab.mistake("the biases have to be mixed as well")
+@_at_each
+def _(one, other, t, images, labels):
     mixed = _mixture(one, other, t)
     biases = {n: p for n, p in one.state_dict().items() if p.dim() == 1}
     mixed.load_state_dict(mixed.state_dict() | biases)
     return _loss(mixed, images, labels)
 
 
-def _drifting(one, other, positions, images, labels):
+@lab.mistake("each position starts from the two ends, not from the mixture before")
+def _(one, other, positions, images, labels):
     losses, mixed = [], one
     for t in positions:
         mixed = _mixture(mixed, other, t)
@@ -798,64 +860,22 @@ def _drifting(one, other, positions, images, labels):
     return losses
 
 
-@torch.no_grad()
-def _share_wrong(one, other, t, images, labels):
-    return (_mixture(one, other, t)(images).argmax(1) != labels).double().mean()
+@lab.mistake("that is the sum over the images; the loss is their mean")
+@_at_each
+def _(one, other, t, images, labels):
+    return _loss(_mixture(one, other, t), images, labels, reduction="sum")
 
 
-lab.step("idea", "both ends", lambda ask: _line(ask, (0.0, 1.0), 3, 4, 2))
-lab.step("idea", "half way", lambda ask: _line(ask, (0.5,), 3, 4, 2))
-lab.step(
-    "idea",
-    "five positions",
-    lambda ask: _line(ask, (0.0, 0.25, 0.5, 0.75, 1.0), 4, 6, 3),
-)
-lab.step("any line", "a network and itself", _same_network)
-lab.step(
-    "any line",
-    "any order",
-    lambda ask: _line(ask, (1.0, 0.2, 0.6, 0.0, 1.1), 5, 6, 4, 3),
-)
+def _share_wrong(one, other, t, images, labels) -> Tensor:
+    predicted = _mixture(one, other, t)(images).argmax(1)
+    return (predicted != labels).double().mean()
+
+
 lab.mistake(
-    "position 0 is the first network, and 1 the other",
-    _at_each(lambda one, other, t, *batch: _loss(_mixture(other, one, t), *batch)),
-)
-lab.mistake(
-    "you mix the two losses; mix the parameters, then measure",
-    _at_each(_mixed_losses),
-    help=(
-        "The loss between two networks is not the mean of their losses; "
-        "that is the whole point of looking."
-    ),
-)
-lab.mistake(
-    "you mix the scores of both networks; mix the parameters", _at_each(_mixed_scores)
-)
-lab.mistake(
-    "that is the first network at each position: p.copy_(...) changes p in place, "
-    "p = ... does not",
-    _at_each(lambda one, other, t, *batch: _loss(one, *batch)),
-)
-lab.mistake(
-    "only the first position is there: return after the loop",
-    lambda one, other, positions, *batch: losses_between(
-        one, other, positions[:1], *batch
-    ),
-)
-lab.mistake("the biases have to be mixed as well", _at_each(_own_biases))
-lab.mistake(
-    "each position starts from the two ends, not from the mixture before", _drifting
-)
-lab.mistake(
-    "that is the sum over the images; the loss is their mean",
-    _at_each(
-        lambda one, other, t, *batch: _loss(_mixture(one, other, t), *batch, "sum")
-    ),
-)
-lab.mistake(
-    "that is the share of wrong answers; asked is the loss", _at_each(_share_wrong)
+    "that is the share of wrong answers; asked is the loss",
+    _at_each(_share_wrong),
 )
 lab.mistake(
     "that is the accuracy; asked is the loss",
-    _at_each(lambda *case: 1 - _share_wrong(*case)),
+    _at_each(lambda *arguments: 1 - _share_wrong(*arguments)),
 )

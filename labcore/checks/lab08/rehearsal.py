@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from labcore.checks.engine.watch import handed
+
 __all__ = ["MaskedTraining"]
 
 MOST_CALLS = 20  # a loop without end would hang the check
@@ -22,6 +24,7 @@ class MaskedTraining:
     def __init__(self) -> None:
         self.seen: list[dict[str, int]] = []
 
+    @handed
     def __call__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         if len(self.seen) == MOST_CALLS:
             raise RuntimeError(f"train was called more than {MOST_CALLS} times")
