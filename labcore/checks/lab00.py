@@ -24,24 +24,25 @@ def count_zeros(tensor: Tensor) -> int:
     return sum(value == 0 for value in tensor.flatten().tolist())
 
 
-def _random_zeros(ask: Trial) -> None:
+lab.step("idea", "four values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2])))
+lab.step("idea", "a matrix", lambda ask: ask(torch.tensor([[0, 3.0], [0, 1e-9]])))
+
+
+@lab.step("idea", "random tensors")
+def _(ask: Trial) -> None:
     for _ in range(5):
         ask(torch.randint(-1, 2, (2, 3, 4), generator=ask.rng).float())
 
 
-lab.step("idea", "four values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2])))
-lab.step("idea", "a matrix", lambda ask: ask(torch.tensor([[0, 3.0], [0, 1e-9]])))
-lab.step("idea", "random tensors", _random_zeros)
 lab.mistake(
-    "you count the values that are not zero", lambda t: t.count_nonzero().item()
+    "you count the values that are not zero",
+    lambda t: t.count_nonzero().item(),
 )
 lab.mistake(
     "you count all values",
     lambda t: t.numel(),
-    help=(
-        "`tensor.numel()` counts every value. Compare with zero first, then "
-        "count what is true."
-    ),
+    help="`tensor.numel()` counts every value. Compare with zero first, then count "
+    "what is true.",
 )
 lab.mistake("you return a share; asked is a count", lambda t: (t == 0).double().mean())
 lab.mistake("you count along the first axis only", lambda t: (t == 0).sum(dim=0))
@@ -62,21 +63,23 @@ def weights_per_output(weight: Tensor) -> int:
     return math.prod(weight.shape[1:])
 
 
-def _random_shapes(ask: Trial) -> None:
-    for _ in range(5):
-        ask(torch.zeros(*torch.randint(1, 9, (4,), generator=ask.rng).tolist()))
-
-
 lab.step("idea", "a convolution", lambda ask: ask(torch.full((16, 2, 3, 3), 0.25)))
 lab.step("idea", "a flat kernel", lambda ask: ask(torch.full((5, 4, 2, 7), 0.25)))
 lab.step("any layer", "a linear layer", lambda ask: ask(torch.full((3, 6), 0.25)))
-lab.step("any layer", "random shapes", _random_shapes)
+
+
+@lab.step("any layer", "random shapes")
+def _(ask: Trial) -> None:
+    for _ in range(5):
+        shape = torch.randint(1, 9, (4,), generator=ask.rng).tolist()
+        ask(torch.zeros(shape))
+
+
 lab.mistake(
     "you count the weights of the whole layer",
     lambda w: w.numel(),
-    help=(
-        "`weight.numel()` includes the first axis, the outputs. Take one output first."
-    ),
+    help="`weight.numel()` includes the first axis, the outputs. Take one output "
+    "first.",
 )
 lab.mistake("you return the number of outputs, shape[0]", lambda w: w.shape[0])
 lab.mistake("you forget the input channels", lambda w: math.prod(w.shape[2:]))
@@ -98,7 +101,8 @@ lab.mistake(
     lambda w: w.shape[1] * w.shape[3] ** 2,
 )
 lab.mistake(
-    "that is a shape; asked is the product of its numbers", lambda w: w[0].shape
+    "that is a shape; asked is the product of its numbers",
+    lambda w: w[0].shape,
 )
 lab.mistake("you add the axes' lengths; multiply them", lambda w: sum(w.shape[1:]))
 lab.mistake("you add up the weights; asked is how many there are", lambda w: w[0].sum())
@@ -109,20 +113,21 @@ def layer_names(model: nn.Module) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, LAYERS)]
 
 
-def _names_of(model: nn.Module, kind) -> list[str]:
-    return [name for name, m in model.named_modules() if isinstance(m, kind)]
-
-
-def _linear_first() -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(4, 4), nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 1, kernel_size=1)
-    )
-
-
 lab.step("idea", "LeNet", lambda ask: ask(LeNet()))
 lab.step("any network", "layers in blocks", lambda ask: ask(ResNet8(width=2)))
 lab.step("any network", "VGG", lambda ask: ask(VGG(width=2)))
-lab.step("any network", "a linear layer first", lambda ask: ask(_linear_first()))
+
+
+@lab.step("any network", "a linear layer first")
+def _(ask: Trial) -> None:
+    to_image = nn.Unflatten(1, (1, 2, 2))
+    ask(nn.Sequential(nn.Linear(4, 4), to_image, nn.Conv2d(1, 1, kernel_size=1)))
+
+
+def _names_of(model: nn.Module, kind: type[nn.Module]) -> list[str]:
+    return [name for name, m in model.named_modules() if isinstance(m, kind)]
+
+
 lab.mistake("you forget the linear layers", lambda model: _names_of(model, nn.Conv2d))
 lab.mistake("you forget the convolutions", lambda model: _names_of(model, nn.Linear))
 lab.mistake(
@@ -132,10 +137,8 @@ lab.mistake(
 lab.mistake(
     "named_children() stays on the first level; named_modules() goes down",
     lambda model: [n for n, m in model.named_children() if isinstance(m, LAYERS)],
-    help=(
-        "Layers can sit inside blocks inside the network. `named_modules()` "
-        "goes all the way down."
-    ),
+    help="Layers can sit inside blocks inside the network. `named_modules()` goes all "
+    "the way down.",
 )
 lab.mistake(
     "these are the parameters' names; asked are the modules'",
@@ -155,10 +158,7 @@ lab.mistake(
 )
 lab.mistake(
     "the order is the network's, not by type",
-    lambda model: [
-        *_names_of(model, nn.Conv2d),
-        *_names_of(model, nn.Linear),
-    ],
+    lambda model: _names_of(model, nn.Conv2d) + _names_of(model, nn.Linear),
 )
 lab.mistake(
     "+= on a list adds a name letter by letter; use append()",
