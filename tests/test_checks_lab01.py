@@ -1,17 +1,14 @@
 """Lab 01's checks, held against right and wrong answers."""
 
 import numpy as np
-import pytest
 import torch
 from answers import LabTests, passes
-from torch import Tensor, nn
+from torch import nn
 
 from labcore import measure
 from labcore.checks import lab01
 
 LAYERS = (nn.Conv2d, nn.Linear)
-KEYS = ("mean", "std", "largest")
-
 ERROR = "the error comes from line"
 
 
@@ -35,6 +32,11 @@ def model_sparsity_in_a_loop(model):
         zeros += (parameter == 0).sum()
         total += parameter.numel()
     return zeros / total
+
+
+def model_sparsity_by_vector(model):
+    values = nn.utils.parameters_to_vector(model.parameters())
+    return (values == 0).double().mean()
 
 
 def scaled_in_place(model):
@@ -76,26 +78,23 @@ def size_in_a_loop(model, data_width=32, count_nonzero_only=False):
     return bits
 
 
-def size_by_an_unwritten_helper(model, data_width=32, count_nonzero_only=False):
-    def get_num_parameters(model, count_nonzero_only=False):
-        raise NotImplementedError("exercise not done yet")
-
-    return get_num_parameters(model, count_nonzero_only) * data_width
+def size_by_bytes(model, data_width=32, count_nonzero_only=False):
+    return 8 * size(model, data_width, count_nonzero_only)
 
 
 def layers(model):
     return {n: m for n, m in model.named_modules() if isinstance(m, LAYERS)}
 
 
-def row(w, mean=None, std=None, largest=None):
-    w = w.detach()
-    made = (mean or Tensor.mean)(w), (std or Tensor.std)(w), w.abs().max()
-    return dict(zip(KEYS, [*made[:2], largest(w) if largest else made[2]], strict=True))
-
-
-def statistics(**other):
-    """The table with one number computed in another way."""
-    return lambda model: {n: row(m.weight, **other) for n, m in layers(model).items()}
+def statistics(model):
+    return {
+        name: {
+            "mean": module.weight.mean(),
+            "std": module.weight.std(),
+            "largest": module.weight.abs().max(),
+        }
+        for name, module in layers(model).items()
+    }
 
 
 def statistics_in_a_loop(model):
@@ -112,11 +111,14 @@ def statistics_in_a_loop(model):
 
 
 def statistics_by_parameters(model):
-    return {
-        name.removesuffix(".weight"): row(p)
-        for name, p in model.named_parameters()
-        if p.dim() > 1
-    }
+    found = {}
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            std, mean = torch.std_mean(parameter)
+            largest = parameter.norm(float("inf"))
+            row = {"mean": mean.item(), "std": std.item(), "largest": largest.item()}
+            found[name.removesuffix(".weight")] = row
+    return found
 
 
 def statistics_that_change_the_weights(model):
@@ -128,43 +130,49 @@ def statistics_that_change_the_weights(model):
     return found
 
 
-def rounded(model):
+def rounded_statistics(model):
     return {
-        name: {key: round(value.item(), 2) for key, value in numbers.items()}
-        for name, numbers in statistics()(model).items()
+        name: {key: round(value.item(), 2) for key, value in row.items()}
+        for name, row in statistics(model).items()
     }
+
+
+def statistics_without_names(model):
+    return {name: tuple(row.values()) for name, row in statistics(model).items()}
+
+
+def statistics_by_other_names(model):
+    table = statistics(model)
+    for row in table.values():
+        row["max"] = row.pop("largest")
+    return table
 
 
 RIGHT = {
     "get_sparsity": [
-        ("reference", lambda t: 1 - t.count_nonzero().item() / t.numel()),
+        ("one minus nonzeros", lambda t: 1 - t.count_nonzero().item() / t.numel()),
         ("loop", sparsity_in_a_loop),
         ("mean", lambda t: (t == 0).float().mean()),
         ("numpy", lambda t: float(np.mean(t.numpy() == 0))),
         ("as a tensor", lambda t: torch.sum(t == 0) / t.numel()),
     ],
     "get_model_sparsity": [
-        ("reference", lambda model: share(model.parameters())),
+        ("all in one tensor", lambda model: share(model.parameters())),
         ("loop", model_sparsity_in_a_loop),
-        (
-            "vector",
-            lambda model: (
-                nn.utils.parameters_to_vector(model.parameters()).eq(0).double().mean()
-            ),
-        ),
+        ("vector", model_sparsity_by_vector),
     ],
     "get_num_parameters": [
-        ("reference", number),
+        ("sums", number),
         ("loop", number_in_a_loop),
         ("vector", number_by_vector),
     ],
     "get_model_size": [
-        ("reference", size),
+        ("by the number", size),
         ("loop", size_in_a_loop),
         ("float", lambda *args, **names: float(size(*args, **names))),
     ],
     "layer_statistics": [
-        ("reference", statistics()),
+        ("tensors", statistics),
         ("loop", statistics_in_a_loop),
         ("from the parameters", statistics_by_parameters),
     ],
@@ -177,13 +185,13 @@ WRONG = {
         ("mask", lambda t: t == 0, "seven values", "that is a tensor of several"),
         ("text", lambda t: f"{share([t])}", "seven values", "that is text; asked"),
         ("copied", lambda t: 0.25, "seven values", None),
+        ("rounded", lambda t: round(share([t]), 2), "seven values", "you rounded"),
         (
             "axis",
             lambda t: (t == 0).float().mean(dim=0),
             "a matrix",
             "that is a tensor of several values; asked is a number",
         ),
-        ("rounded", lambda t: round(share([t]), 2), "seven values", "you rounded"),
         ("abs of bool", lambda t: (t.abs() == 0).float().mean(), "a bool mask", ERROR),
         (
             "view",
@@ -195,13 +203,13 @@ WRONG = {
     "get_model_sparsity": [
         (
             "number",
-            lambda net: sum((p == 0).sum() for p in net.parameters()),
+            lambda model: sum((p == 0).sum() for p in model.parameters()),
             "one layer",
             None,
         ),
         (
             "one layer",
-            lambda net: share([net.weight]),
+            lambda model: share([model.weight]),
             "layers of different size",
             ERROR,
         ),
@@ -210,49 +218,29 @@ WRONG = {
     "get_num_parameters": [
         (
             "no second argument",
-            lambda net: number(net),
+            lambda model: number(model),
             "only nonzeros",
             "its arguments are (model, count_nonzero_only)",
         ),
     ],
     "get_model_size": [
-        (
-            "by bytes",
-            lambda net, data_width=32, count_nonzero_only=False: (
-                number(net, count_nonzero_only) * data_width * 8
-            ),
-            "32 bits each",
-            None,
-        ),
+        ("by bytes", size_by_bytes, "32 bits each", None),
         (
             "other names",
-            lambda net, bits=32, nonzero=False: size(net, bits, nonzero),
+            lambda model, bits=32, nonzero=False: size(model, bits, nonzero),
             "only nonzeros",
             "its arguments are (model, data_width, count_nonzero_only)",
         ),
     ],
     "layer_statistics": [
-        ("rounded", rounded, "four weights", None),
-        (
-            "other key",
-            lambda net: {
-                n: {"max" if k == "largest" else k: v for k, v in r.items()}
-                for n, r in statistics()(net).items()
-            },
-            "four weights",
-            None,
-        ),
+        ("rounded", rounded_statistics, "four weights", None),
+        ("other key", statistics_by_other_names, "four weights", None),
+        ("tuples", statistics_without_names, "four weights", None),
         (
             "in place",
             statistics_that_change_the_weights,
             "four weights",
             "an operation in place",
-        ),
-        (
-            "tuples",
-            lambda net: {n: tuple(r.values()) for n, r in statistics()(net).items()},
-            "four weights",
-            None,
         ),
     ],
 }
@@ -261,36 +249,6 @@ WRONG = {
 class TestLab01(LabTests):
     lab, right, wrong = lab01, RIGHT, WRONG
 
-
-def test_a_right_answer_passes_at_any_seed():
-    """A mean near zero cancels: two right ways then differ in many of their digits."""
-    exercise = lab01.EXERCISES["layer_statistics"]
-    for seed in (54, 166):
-        assert exercise.run(statistics(), seed=seed).status == "passed"
-
-
-def test_an_answer_that_uses_an_unwritten_one_is_told_to_write_that_first():
-    found = lab01.EXERCISES["get_model_size"].run(size_by_an_unwritten_helper)
-    assert found.status == "todo"
-    assert "get_num_parameters, which is not written yet" in found.message
-
-
-@pytest.mark.parametrize("helper", ["get_num_parameters", "get_sparsity"])
-def test_a_lent_answer_helps_in_later_exercises(helper, capsys):
-    names = {"lab01": lab01}
-    exec(f"lab01.lend({helper!r})", names)
-    lent = names[helper]
-
-    def answer(model, data_width=32, count_nonzero_only=False):
-        if helper == "get_num_parameters":
-            return lent(model, count_nonzero_only) * data_width
-        lent(next(model.parameters()))
-        return size(model, data_width, count_nonzero_only)
-
-    passes(lab01.EXERCISES["get_model_size"], answer)
-
-
-def test_points():
-    assert {name: e.points for name, e in lab01.EXERCISES.items()} == dict.fromkeys(
-        RIGHT, 4
-    )
+    def test_a_mean_near_zero_may_be_computed_in_any_way(self):
+        """It cancels there: two right ways differ in many of their digits."""
+        passes(self.of("layer_statistics"), statistics, seeds=(88, 89))
