@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from labcore import runtime
+from labcore.nets import layers
 
 __all__ = [
     "Latency",
@@ -101,8 +102,7 @@ def macs_by_layer(model: nn.Module, example: Tensor) -> dict[str, int]:
     counts = _counted(model, example).get_flop_counts()
     return {
         name: sum(counts[f"{type(model).__name__}.{name}"].values()) // 2
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        for name in layers(model)
     }
 
 

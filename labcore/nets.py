@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MLP", "VGG", "LeNet", "ResNet8"]
+__all__ = ["MLP", "VGG", "LeNet", "ResNet8", "layers"]
+
+
+def layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The convolutions and linear layers by name, in order: what can be pruned."""
+    kinds = nn.Conv2d | nn.Linear
+    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
 
 
 class VGG(nn.Module):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labcore import runtime
+from labcore.nets import layers
 
 __all__ = ["Stack"]
 
@@ -34,7 +35,7 @@ class Stack:
         self.masks: dict[str, Tensor] = {}  # as 0 and 1
         self.weights: dict[str, Tensor] = {}
         self.biases: dict[str, Tensor] = {}
-        for name, layer in network.named_children():
+        for name, layer in layers(network).items():
             kept = torch.stack([mask[name] for mask in masks]).float()
             self.masks[name] = kept
             self.weights[name] = (layer.weight.detach() * kept).requires_grad_()
@@ -112,7 +113,7 @@ class Stack:
     def network(self, k: int) -> nn.Module:
         """Copy k as a network of its own, in eval mode."""
         found = copy.deepcopy(self._network).eval()
-        for name, layer in found.named_children():
+        for name, layer in layers(found).items():
             layer.weight.copy_(self.weights[name][k])
             layer.bias.copy_(self.biases[name][k])
         return found

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labcore.nets import MLP, VGG, LeNet, ResNet8
+from labcore.nets import MLP, VGG, LeNet, ResNet8, layers
 
 
 def size(model) -> int:
@@ -75,3 +75,11 @@ def test_the_blocks_of_resnet8_add_their_shortcut():
     torch.nn.init.zeros_(block.bn2.weight)
     x = torch.rand(1, 2, 8, 8)
     torch.testing.assert_close(block(x), x)
+
+
+def test_the_layers_that_can_be_pruned_come_by_name_in_their_order():
+    assert list(layers(LeNet())) == ["conv1", "conv2", "fc1", "fc2", "fc3"]
+    net = VGG(width=1)
+    convolutions = [f"backbone.conv{i}" for i in range(8)]
+    assert list(layers(net)) == [*convolutions, "classifier"]
+    assert layers(net)["classifier"] is net.classifier

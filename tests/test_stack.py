@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labcore.nets import MLP
+from labcore.nets import MLP, layers
 from labcore.stack import Stack
 
 
@@ -32,7 +32,7 @@ def random_masks(net, seed, share=0.5):
     draw = torch.Generator().manual_seed(seed)
     return {
         name: torch.rand(layer.weight.shape, generator=draw) < share
-        for name, layer in net.named_children()
+        for name, layer in layers(net).items()
     }
 
 

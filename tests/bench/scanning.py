@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from labcore import nets
+from labcore import measure, nets
 from labcore.scan import sensitivity_scan
 from labcore.scan.replay import Replay, channels_last
 from labcore.tracks import workbench
@@ -159,16 +159,7 @@ def largest_difference(plain_scans: list[dict], fast_scans: list[dict]) -> float
 
 def behind_macs(net: nn.Module, image: Tensor) -> list[int]:
     """Multiply-adds an image of each layer of a chain and all layers behind it."""
-    macs: list[int] = []
-
-    def count(layer: nn.Module, _, output: Tensor) -> None:
-        macs.append(output.numel() // layer.weight.shape[0] * layer.weight.numel())
-
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
-    with torch.no_grad():
-        net(image)
+    macs = [*measure.macs_by_layer(net, image).values()]
     return np.cumsum(macs[::-1])[::-1].tolist()
 
 
