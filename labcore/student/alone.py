@@ -1,106 +1,344 @@
-"""Inside the kernel: one exercise alone, among nothing but what grading gives it.
+"""Exercises alone, as submit and grade try them: `python -m labcore.student.alone`.
 
-That is the lab's setup and given cells, the references of the other exercises, the
-answer and its check, and of the student's own cells the definitions that the answer
-needs.
+A job comes in as a line of JSON, then an order a line: the number of an exercise and a
+mark. The lab's setup cells run once. Each exercise then runs in a child of its own:
+given cells, the references of the other exercises, what the answer needs of the
+student's other cells, the answer, and its check beside it. What is found leaves step by
+step, as lines of JSON through a pipe that nothing printed reaches.
 """
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import contextlib
+import ctypes
 import importlib
+import inspect
+import itertools
 import json
 import linecache
 import os
+import random
+import select
+import shutil
+import signal
+import sys
+import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import types
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from ..checks.engine.exercise import Exercise, Verdict
-from ..checks.engine.watch import lent
-from .cells import borrowed, plain
-from .kernel import DATA
+from labcore.checks.engine import watch
+from labcore.student.cells import borrowed, plain
+from labcore.student.remarks import Untouched, reading_frames
 
-__all__ = ["show_verdicts"]
+__all__ = ["main"]
 
-PRECISION, SEED = "LABCORE_PRECISION", "LABCORE_CHECK_SEED"
-
-
-def show_verdicts(task: str) -> None:
-    """Send the verdict of every seed, as data, to who runs this kernel."""
-    from IPython.display import display
-
-    for verdict in _verdicts(**json.loads(task)):
-        display({DATA: verdict}, raw=True)
+SCRATCH = "/tmp"
+STANDING = frozenset(os.listdir(SCRATCH)) if os.name == "posix" else frozenset()
+LOOK = 0.05  # seconds from one look at a child to the next
+FORKS = hasattr(os, "fork")
+PR_SET_DUMPABLE = 4
+NO_MEMORY = ("MemoryError", "allocate memory")
 
 
-def _verdicts(
-    lab: str,
-    name: str,
-    prepare: list[str],
-    lend: list[list[str]],
-    answers: list[str],
-    others: list[str],
-    seeds: list[int],
-) -> Iterator[dict]:
-    exercise = _exercise(lab, name)
-    title = {"exercise": exercise.id, "name": name}
-    space = {"__name__": "__main__"}
-    try:
-        for number, source in enumerate(prepare):
-            _execute(source, f"<setup {number}>", space)
-    except BaseException as error:
-        yield title | {"broken": _last_line(error)}
-        return
-    for owner, other in lend:
-        space[other] = lent(_exercise(owner, other))
-    try:
-        for source in map(plain, answers):
-            for statement in borrowed(source, others, space):
-                with suppress(Exception):  # the answer will miss its name
-                    _execute(statement, "<own>", space)
-            _execute(source, f"<answer {exercise.id}>", space)
-    except (Exception, SystemExit) as error:
-        message = f"[{exercise.id} {name}] its cell cannot run: {_last_line(error)}"
-        yield title | asdict(Verdict("error", 0, exercise.points, message))
-        return
-    for seed in seeds:
-        verdict = _verdict(exercise, space.get(name), seed)
-        yield title | asdict(verdict) | {"seed": seed}
+def main() -> None:
+    channel = os.fdopen(os.dup(1), "w", buffering=1)  # before anything is printed
+    orders = os.fdopen(os.dup(0), encoding="utf-8")
+    _hush()
+    _forbid_debugging()
+    job = json.loads(orders.readline())
+    scope = _set_up(job["setup"])
+    channel.write('"ready"\n')
+    for order in orders:
+        number, mark = order.split()
+        work = Work(job, int(number), mark, scope)
+        for said in _in_child(work, job) if FORKS else [*_here(work)]:
+            channel.write(said + "\n")
+        if not FORKS:
+            return  # the next exercise gets a process of its own
 
 
-def _exercise(lab: str, name: str) -> Exercise:
-    return importlib.import_module(f"labcore.checks.lab{lab}").EXERCISES[name]
+def _hush() -> None:
+    """Nothing is read from the keyboard, and what is printed goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
 
 
-def _execute(source: str, file: str, space: dict) -> None:
-    """Run the text of a cell; its lines can be quoted in messages."""
+def _forbid_debugging() -> None:
+    """No process of the same user may read or change this one's memory."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _set_up(cells: list[str]) -> dict:
+    """The namespace of a notebook after its setup cells."""
+    import torch
+
+    torch.set_num_threads(1)  # a pool of threads would not survive a fork
+    notebook = types.ModuleType("__main__")
+    sys.modules["__main__"] = notebook
+    scope = vars(notebook)
+    scope |= {"display": _nothing, "get_ipython": lambda: _Quiet()}
+    for source in cells:
+        run_cell(source, "setup", scope)
+    return scope
+
+
+def _nothing(*_args, **_kwargs) -> None:
+    pass
+
+
+class _Quiet:
+    """Takes the calls that IPython's magics become."""
+
+    def __getattr__(self, _name: str):
+        return _nothing
+
+
+_numbers = itertools.count(1)
+
+
+def run_cell(source: str, kind: str, scope: dict) -> None:
+    """Run the text of a cell, also with `await` at its top; messages can quote it."""
+    file = f"<{kind} {next(_numbers)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    exec(compile(source, file, "exec", dont_inherit=True), space)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(source, file, "exec", flags, dont_inherit=True)
+    done = eval(code, scope)
+    if inspect.iscoroutine(done):
+        asyncio.run(done)
 
 
-def _verdict(exercise: Exercise, answer, seed: int) -> Verdict:
+# one exercise
+
+
+class OutOfTime(BaseException):
+    """The student's code has used up its processor time."""
+
+
+class Clock:
+    """Processor time of the student's own code: it stands while a check works."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left, self.started, self.depth = seconds, 0.0, 0
+        self.timer = getattr(signal, "ITIMER_PROF", None)
+        if self.timer is not None:
+            signal.signal(signal.SIGPROF, self._stop)
+
+    def __enter__(self) -> None:
+        self.depth += 1
+        if self.depth == 1:
+            self.started = time.process_time()
+            self._wind(max(self.left, 0.01), 1)
+
+    def __exit__(self, *_) -> None:
+        self.depth -= 1
+        if self.depth == 0:
+            self._wind(0, 0)
+            self.left -= time.process_time() - self.started
+
+    def _wind(self, first: float, again: float) -> None:
+        if self.timer is not None:
+            signal.setitimer(self.timer, first, again)
+
+    def _stop(self, *_) -> None:
+        if self.depth:
+            raise OutOfTime
+
+
+class Work:
+    """One exercise of a job: all that is told of it carries its mark."""
+
+    def __init__(self, job: dict, number: int, mark: str, scope: dict) -> None:
+        self.job, self.mark, self.scope = job, mark, scope
+        self.asked = job["exercises"][number]
+        self.exercise = _exercise(job["checks"], self.asked["name"])
+        self.ran: list[str] = []  # what ran of the student's
+
+    def run(self, tell: Callable[[str], object]) -> None:
+        def say(**facts) -> None:
+            tell(json.dumps(facts | {"mark": self.mark}))
+
+        clock, untouched = Clock(self.job["seconds"]), Untouched()
+        try:
+            answer = self._answer(clock)
+            self._check(answer, clock, say)
+        except OutOfTime:
+            say(late=True)
+        except (Exception, SystemExit) as error:
+            say(verdict=self._error(_where(error)))
+        say(remarks=[*untouched.changed(), *watch.remarks, *self._looks()], done=True)
+
+    def _looks(self) -> Iterator[str]:
+        """Remarks on the lines of the answer and of what it borrows."""
+        return reading_frames(self.ran)
+
+    def _answer(self, clock: Clock):
+        """What the exercise asks for, as the student's cells make it."""
+        import torch
+
+        random.seed(0)  # an answer that draws at random draws the same in every run
+        torch.manual_seed(0)
+        scope, name = self.scope, self.asked["name"]
+        for source in self.job["given"]:
+            run_cell(source, "given", scope)
+        for module, function in self.job["lend"]:
+            scope[function] = _lent(module, function)
+        scope.pop(name, None)
+        source = plain(self.asked["answer"])
+        with clock:
+            for statement in borrowed(source, self.asked["others"], scope):
+                self.ran.append(statement)
+                with contextlib.suppress(Exception):  # the answer will miss its name
+                    run_cell(statement, "own", scope)
+            self.ran.append(source)
+            try:
+                run_cell(source, "answer", scope)
+            except Exception:
+                if name not in scope:  # else a trial below a definition has failed
+                    raise
+        if name not in scope:
+            raise LookupError(f"after this cell there is no {name}")
+        return scope[name]
+
+    def _check(self, answer, clock: Clock, say: Callable) -> None:
+        watch.clock = clock
+        for seed in self.job["seeds"]:
+            say(seed=seed)
+            verdict = asdict(
+                self.exercise.run(answer, seed=seed, note=lambda n: say(earned=n))
+            )
+            wrong = verdict["status"] in ("failed", "partial")
+            if wrong and _is_of_memory(verdict["message"]):
+                verdict["status"] = "memory"
+            say(verdict=verdict)
+            if verdict["status"] != "passed":
+                return
+
+    def _error(self, where: str) -> dict:
+        exercise = self.exercise
+        message = f"[{exercise.id} {exercise.name}] its cell cannot run: {where}"
+        return {
+            "status": "memory" if _is_of_memory(message) else "error",
+            "points": 0,
+            "of": exercise.points,
+            "message": message,
+        }
+
+
+def _is_of_memory(message: str) -> bool:
+    return any(words in message for words in NO_MEMORY)
+
+
+def _exercise(module: str, name: str):
+    return importlib.import_module(module).EXERCISES[name]
+
+
+def _lent(module: str, name: str):
+    return watch.lent(_exercise(module, name))
+
+
+def _where(error: BaseException) -> str:
+    text = " ".join("".join(traceback.format_exception_only(error)).split())[:300]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.startswith("<answer")]
+    return f"{text}, from line {own[-1].lineno}: {own[-1].line}" if own else text
+
+
+# its process
+
+
+def _here(work: Work) -> Iterator[str]:
+    """Where processes cannot fork: in this one, which serves one exercise only."""
+    said: list[str] = []
+    work.run(said.append)
+    yield from said
+    yield json.dumps({"ended": 0})
+
+
+def _in_child(work: Work, job: dict) -> Iterator[str]:
+    """What a forked child says, line by line, and how it ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.close(reading)
+            _become_answer(job["limits"])
+            work.run(lambda line: os.write(writing, line.encode() + b"\n"))
+        os._exit(0)
+    os.close(writing)
     try:
-        with _settings({SEED: str(seed), PRECISION: "fp32"}):
-            return exercise.run(answer, seed=seed)
-    except (Exception, SystemExit) as error:
-        message = f"[{exercise.id} {exercise.name}] {_last_line(error)}"
-        return Verdict("error", 0, exercise.points, message)
-
-
-def _last_line(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[-1].strip()
-
-
-@contextmanager
-def _settings(wanted: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
+        deadline = time.monotonic() + job["wall"]
+        code, rest = None, b""
+        while code is None and time.monotonic() < deadline:
+            if select.select([reading], [], [], LOOK)[0]:
+                rest += os.read(reading, 1 << 16)
+            *lines, rest = rest.split(b"\n")
+            yield from _sound(lines)
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+        if code is not None:  # what is left in the pipe, whoever else holds it
+            os.set_blocking(reading, False)
+            with contextlib.suppress(BlockingIOError):
+                while part := os.read(reading, 1 << 16):
+                    rest += part
+            yield from _sound(rest.split(b"\n"))
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
+        os.close(reading)
+        clear = _clear(child, job["sealed"])
+    yield json.dumps({"ended": code, "clear": clear})
+
+
+def _sound(lines: list[bytes]) -> Iterator[str]:
+    for line in lines:
+        if line:
+            yield line[:100_000].decode(errors="replace").replace("\r", " ")
+
+
+def _become_answer(limits: dict) -> None:
+    import resource
+
+    os.setsid()
+    for name, most in limits.items():
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+
+
+def _clear(child: int, sealed: bool) -> bool:
+    """Nothing of the exercise stays: no process, no file; False if some did."""
+    for _ in range(3):
+        with contextlib.suppress(OSError):
+            if sealed:
+                os.kill(-1, signal.SIGKILL)
             else:
-                os.environ[name] = value
+                os.killpg(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, 0 if sealed else os.WNOHANG)[0]:
+            pass
+    return not sealed or _emptied()
+
+
+def _emptied() -> bool:
+    """Whether the scratch folder, where files may have any mode, is as it was."""
+    with contextlib.suppress(Exception):  # it can be nested beyond all limits
+        for entry in os.scandir(SCRATCH):
+            if entry.name in STANDING:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                os.unlink(entry)
+        with contextlib.suppress(PermissionError):  # it need not be ours
+            os.utime(SCRATCH)
+            os.chmod(SCRATCH, 0o1777)
+        return set(os.listdir(SCRATCH)) == STANDING and not os.listxattr(SCRATCH)
+    return False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,21 +1,19 @@
 """A fresh kernel that runs one cell after the other and outlives an endless loop.
 
-Of what a cell shows only its error and our own data are kept, so that a flood of
-output costs no memory.
+Of what a cell shows only its error is kept, so that a flood of output costs no memory.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
 
 from ..runtime import LabError
 
-__all__ = ["DATA", "Kernel", "Outcome"]
+__all__ = ["Kernel", "Outcome"]
 
-DATA = "application/vnd.labcore+json"
 NO_KERNEL = (
     "No Python kernel could be started ({}): run `python -m labcore doctor`, which "
     "says what is missing."
@@ -28,17 +26,13 @@ class Outcome:
     error: str = ""  # "ValueError: ...", empty if the cell ended well
     lost: str = ""  # why the kernel cannot go on: it died, or heeds no interrupt
     late: bool = False  # the cell was interrupted
-    data: list[dict] = field(default_factory=list)
 
 
 class Kernel:
-    """Started at the first cell, and anew at the first one after it was lost.
+    """Started at the first cell, and anew at the first one after it was lost."""
 
-    `first` is a cell that every start runs, such as slow imports.
-    """
-
-    def __init__(self, folder: Path, environment: dict[str, str], first: str) -> None:
-        self._folder, self._environment, self._first = folder, environment, first
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._folder, self._environment = folder, environment
         self._manager = self._client = None
 
     def __enter__(self) -> Kernel:
@@ -75,9 +69,6 @@ class Kernel:
         except Exception as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise LabError(NO_KERNEL.format(reason)) from None
-        outcome = self._run(self._first, START_SECONDS)
-        if reason := outcome.error or outcome.lost:
-            raise LabError(NO_KERNEL.format(reason))
 
     def _run(self, source: str, seconds: float) -> Outcome:
         asked = self._client.execute(source, allow_stdin=False, stop_on_error=False)
@@ -107,6 +98,4 @@ def _keep(kind: str, content: dict, outcome: Outcome) -> bool:
     if kind == "error":
         first = next(iter(content["evalue"].strip().splitlines()), "")
         outcome.error = f"{content['ename']}: {first}".rstrip(": ")
-    elif kind == "display_data" and DATA in content["data"]:
-        outcome.data.append(content["data"][DATA])
     return kind == "status" and content["execution_state"] == "idle"

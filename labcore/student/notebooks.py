@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,7 @@ from ..runtime import LabError
 
 __all__ = [
     "NUMBERED",
+    "checks_module",
     "digest",
     "function_asked",
     "grading",
@@ -122,6 +124,26 @@ def function_asked(check: NotebookNode, stub: str) -> str:
         f"The cell {grade_id!r} checks a function that the cell above does not ask "
         "for: the lab is damaged, so fetch it again."
     )
+
+
+def checks_module(nb: NotebookNode, number: str) -> str | None:
+    """The module that the setup cells import as lab01, for the lab of that number."""
+    for cell in nb.cells:
+        if cell.cell_type == "code" and "setup" in tags(cell):
+            for name, module in _imported(cell.source):
+                if name == f"lab{number}":
+                    return module
+    return None
+
+
+def _imported(source: str) -> Iterator[tuple[str, str]]:
+    """Name -> module, of the imports in a cell."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((a.asname or a.name, a.name) for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -11,16 +11,20 @@ from nbformat import NotebookNode
 
 from ..files import write_bytes
 from ..runtime import LabError, progress, strict_environment
+from .cells import LONGEST_CELL
 from .find import find
 from .kernel import Kernel, Outcome
-from .notebooks import grading, notebook_text, read_notebook
-from .splice import Report, splice
-from .tasks import IMPORT, Row, Task, tasks, written
+from .notebooks import notebook_text, read_notebook
+from .running import tried
+from .splice import Report
+from .tasks import Row, Work, job_of, read_lab, rows_of, take_answers, text_rows, to_run
 
 __all__ = ["submit"]
 
 SEEDS = 5
-EXERCISE_SECONDS, CELL_SECONDS = 60, 600
+SECONDS, CELL_SECONDS = 60, 600
+LIMITS = {"limits": {}, "memory": 0, "sealed": False}  # it is the student's machine
+STATUS = {"review": "written"}
 
 
 def submit(name: str, work: Path, labs: Path) -> None:
@@ -29,42 +33,47 @@ def submit(name: str, work: Path, labs: Path) -> None:
     LabError at the end, after the file is written, where a cell loops or dies.
     """
     path, lab_path = find(name, work, labs)
-    mine, lab = read_notebook(path), read_notebook(lab_path)
-    spliced, report = splice(mine, lab)
+    mine, released = read_notebook(path), read_notebook(lab_path)
+    lab, own = read_lab(released, lab_path.name[:2]), Work()
+    report = take_answers(own, mine, lab)
+    _refuse_long(own)
     saved = datetime.fromtimestamp(path.stat().st_mtime)
     print(f"{_short(path, work)}, as saved on {saved:%Y-%m-%d at %H:%M}")
-    with Kernel(path.parent, strict_environment(), IMPORT) as kernel:
-        rows, stuck = [], ""
-        todo = tasks(spliced, lab_path.name[:2], _others(mine, report), lab)
-        for task in progress(todo, what="checks"):
-            row, lost = _try(task, kernel)
-            rows.append(row)
-            stuck = stuck or lost
-        rows += written(spliced, lab)
-        _show(rows, _remarks(report, mine, lab))
-        target = work / "submissions" / lab_path.name
-        write_bytes(target, notebook_text(_bare(mine)).encode())
-        size = target.stat().st_size / 1000
-        print(f"\nTo hand in: {_short(target, work)} ({size:.0f} kB)")
-        if stuck:
-            raise LabError(f"{stuck} The rest of the notebook was not run.")
+    outcomes = tried(job_of(own, lab, lab.tasks, _seeds(), SECONDS, **LIMITS))
+    waiting = progress(outcomes, what="checks", total=len(to_run(own, lab.tasks)))
+    rows = [*rows_of(own, lab.tasks, waiting), *text_rows(own, lab.questions)]
+    _show(rows, _remarks(report, mine, released))
+    target = work / "submissions" / lab_path.name
+    write_bytes(target, notebook_text(_bare(mine)).encode())
+    size = target.stat().st_size / 1000
+    print(f"\nTo hand in: {_short(target, work)} ({size:.0f} kB)")
+    for row in rows:
+        if row.status == "timeout":
+            raise LabError(
+                f"{row.exercise} does not end: mend that and submit again. The rest of "
+                "the notebook was not run."
+            )
+    with Kernel(path.parent, strict_environment()) as kernel:
         _run_all(mine, path.name, kernel)
+
+
+def _seeds() -> list[int]:
+    return random.SystemRandom().sample(range(1, 10**9), SEEDS)
+
+
+def _refuse_long(work: Work) -> None:
+    for grade_id, source in work.answers.items():
+        if len(source) > LONGEST_CELL:
+            raise LabError(
+                f"The cell {grade_id!r} has {len(source):,} characters; grading takes "
+                f"{LONGEST_CELL:,} at most: shorten it."
+            )
 
 
 def _short(path: Path, work: Path) -> Path:
     """As seen from the folder of the course, where it lies in there."""
     top = work.parent
     return path.relative_to(top) if path.is_relative_to(top) else path
-
-
-def _others(mine: NotebookNode, report: Report) -> list[str]:
-    """The student's own cells, of whose definitions an answer may use some."""
-    answers = {answer.student for answer in report.moved}
-    return [
-        cell.source
-        for index, cell in enumerate(mine.cells)
-        if cell.cell_type == "code" and index not in answers and not grading(cell)
-    ]
 
 
 def _bare(mine: NotebookNode) -> NotebookNode:
@@ -76,24 +85,6 @@ def _bare(mine: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return nb
-
-
-def _try(task: Task, kernel: Kernel) -> tuple[Row, str]:
-    """An exercise's row, and a sentence if its cell loops or ends the process."""
-    seeds = random.SystemRandom().sample(range(1, 10**9), SEEDS)
-    outcome = kernel.run(task.cell(seeds), EXERCISE_SECONDS)
-    if outcome.late or outcome.lost:
-        fault = _fault(outcome, EXERCISE_SECONDS)
-        status = "timeout" if outcome.late else "error"
-        return Row(task.name, status, 0, task.points, fault), (
-            f"{task.name}: {fault}; mend that and submit again."
-        )
-    if outcome.error or not outcome.data:
-        raise LabError(
-            f"The checks of {task.name} cannot run here ({outcome.error}): "
-            "run `python -m labcore doctor`."
-        )
-    return task.row(outcome.data), ""
 
 
 def _fault(outcome: Outcome, seconds: int) -> str:
@@ -124,17 +115,47 @@ def _remarks(report: Report, mine, lab) -> list[str]:
 
 
 def _show(rows: list[Row], remarks: list[str]) -> None:
-    width = max(len(row.title) for row in rows)
+    titles = [_title(row) for row in rows]
+    width = max(map(len, titles))
     print(f"\n{'exercise':{width}}  status   points")
-    for row in rows:
-        print(f"{row.title:{width}}  {row.status:8} {row.counted()}")
-    code = [row for row in rows if row.earned is not None]
-    total = f"{sum(row.earned for row in code):g} of {sum(row.of for row in code):g}"
-    by_hand = sum(row.of for row in rows if row.earned is None)
+    for title, row in zip(titles, rows, strict=True):
+        print(
+            f"{title:{width}}  {STATUS.get(row.status, row.status):8} {_counted(row)}"
+        )
+    code = [row for row in rows if row.name]
+    total = f"{sum(row.points for row in code):g} of {sum(row.of for row in code):g}"
+    by_hand = sum(row.of for row in rows if not row.name)
     more = f", and up to {by_hand:g} for the text" if by_hand else ""
     print(f"{'':{width}}  {'':8} {total}{more}")
-    for text in [row.message for row in rows if row.message] + remarks:
+    for text in [*filter(None, map(_explained, rows)), *remarks]:
         print(f"\n{text}")
+
+
+def _title(row: Row) -> str:
+    return f"{row.exercise} {row.name}" if row.name else f"question {row.exercise[1:]}"
+
+
+def _counted(row: Row) -> str:
+    if not row.name:
+        return f"up to {row.of:g}, by hand"
+    return f"{row.points:g} of {row.of:g}"
+
+
+def _explained(row: Row) -> str:
+    """What the check said of an answer that was tried, and how to see it again."""
+    message = row.message
+    if row.status in ("passed", "missing"):
+        return ""
+    if row.status == "todo":
+        return message if "it uses" in message else ""
+    if "NameError" in message:
+        message += (
+            "\n  note      of other cells an answer sees imports, functions and plain "
+            "values\n            only: what else it needs stands in its own cell"
+        )
+    if row.status in ("failed", "partial"):
+        message += f"\n  seed      LABCORE_CHECK_SEED={row.seed}"
+    return message
 
 
 def _run_all(mine, name: str, kernel: Kernel) -> None:

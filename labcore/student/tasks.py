@@ -1,151 +1,324 @@
-"""The exercises of a notebook: what each is tried with, and its row in the table."""
+"""A lab's exercises as its notebook has them, and a student's notebook held to them.
+
+What `submit` shows and what `grade` stores comes from the same rows.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
-from ..runtime import LabError
-from .cells import LONGEST_CELL
-from .gather import gathered
-from .notebooks import function_asked, grading, tags
+from labcore.runtime import LabError
+from labcore.student.cells import LONGEST_CELL, is_lent
+from labcore.student.gather import completed, elsewhere
+from labcore.student.notebooks import (
+    checks_module,
+    function_asked,
+    grading,
+    tags,
+)
+from labcore.student.running import WALL, Outcome
+from labcore.student.splice import Report, splice
 
-__all__ = ["IMPORT", "Row", "Task", "tasks", "written"]
+__all__ = [
+    "Lab",
+    "Question",
+    "Row",
+    "Task",
+    "Work",
+    "job_of",
+    "read_lab",
+    "rows_of",
+    "take_answers",
+    "text_rows",
+    "to_run",
+]
 
-IMPORT = "from labcore.student import alone"
-WORST_FIRST = ("error", "todo", "lent", "failed", "partial", "passed")
+HEADING = re.compile(r"^### (Exercise|Question) (\d+\.\d+): (.+)$", re.MULTILINE)
+LENT = "the reference stood in for it"
+MOST_OTHERS = 400_000  # characters
+
+
+@dataclass(frozen=True)
+class Task:
+    """One exercise: its answer cell and what that is asked for."""
+
+    id: str
+    title: str
+    grade_id: str
+    name: str  # of the function or class asked for
+    points: int
+    stub: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """Free text: graded by hand."""
+
+    id: str
+    title: str
+    grade_id: str
+    points: int
+    stub: str
+    rubric: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A released notebook: `own` are functions of earlier labs still to be written."""
+
+    number: str
+    checks: str  # the module
+    notebook: NotebookNode
+    setup: tuple[str, ...]
+    given: tuple[str, ...]
+    own: tuple[tuple[str, str], ...]
+    tasks: tuple[Task, ...]
+    questions: tuple[Question, ...]
+
+    def task(self, id: str) -> Task:
+        for task in self.tasks:
+            if id in (task.id, task.name):
+                return task
+        raise LabError(
+            f"There is no exercise {id!r} in lab {self.number}: "
+            f"choose from {', '.join(task.id for task in self.tasks)}."
+        )
+
+
+@dataclass
+class Work:
+    """What was read of a student's notebook, and what was noticed on the way."""
+
+    answers: dict[str, str] = field(default_factory=dict)  # by grade_id
+    cells: list[tuple[str, str]] = field(default_factory=list)  # grade_id, source
+    notes: list[str] = field(default_factory=list)
+    status: str = ""  # damaged or missing, where there is nothing to run
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
+    """One exercise or free text; points are None until somebody has read the text."""
+
+    exercise: str
     title: str
+    points: int | None
+    of: int
     status: str
-    earned: float | None  # None: by hand
-    of: float
     message: str = ""
-
-    def counted(self) -> str:
-        if self.earned is None:
-            return f"up to {self.of:g}, by hand"
-        return f"{self.earned:g} of {self.of:g}"
+    name: str = ""  # of the function or class
+    seed: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
-@dataclass
-class Task:
-    """One exercise and what it is tried with.
-
-    prepare   setup and given cells, from the lab
-    lend      (lab, function): the references that stand in for other exercises
-    others    the student's own cells, of whose definitions an answer may need some
-    """
-
-    lab: str
-    name: str
-    points: float
-    answers: list[str]
-    prepare: list[str]
-    lend: list[tuple[str, str]]
-    others: list[str]
-
-    def cell(self, seeds: list[int]) -> str:
-        """The cell that sends this exercise's verdicts for these seeds."""
-        task = {
-            "lab": self.lab,
-            "name": self.name,
-            "prepare": self.prepare,
-            "lend": self.lend,
-            "others": self.others,
-            "answers": self.answers,
-            "seeds": seeds,
-        }
-        return f"{IMPORT}; alone.show_verdicts({json.dumps(task)!r})"
-
-    def row(self, verdicts: list[dict]) -> Row:
-        """The worst verdict of all seeds counts."""
-        first = verdicts[0]
-        if "broken" in first:
-            raise LabError(
-                f"The set-up cells of Lab {self.lab} do not run here "
-                f"({first['broken']}): run `python -m labcore doctor`."
-            )
-        worst = min(verdicts, key=lambda v: (v["points"], _rank(v["status"])))
-        title = f"{worst['exercise']} {worst['name']}"
-        if worst["status"] == "passed":
-            return Row(title, "passed", worst["points"], self.points)
-        return Row(
-            title, worst["status"], worst["points"], self.points, _explained(worst)
-        )
-
-
-def _rank(status: str) -> int:
-    return WORST_FIRST.index(status)
-
-
-def _explained(verdict: dict) -> str:
-    message = verdict["message"]
-    if verdict["status"] == "todo":
-        return message if "it uses" in message else ""
-    if "NameError" in message:
-        message += (
-            "\n  note      of other cells an answer sees imports, functions and plain "
-            "values\n            only: what else it needs stands in its own cell"
-        )
-    if verdict["status"] in ("failed", "partial"):
-        message += f"\n  seed      LABCORE_CHECK_SEED={verdict['seed']}"
-    return message
-
-
-def tasks(
-    nb: NotebookNode, lab: str, others: list[str], empty: NotebookNode
-) -> list[Task]:
-    """One task a check cell, in the notebook's order; `empty`: the lab as released."""
-    prepare, own = [], []
-    for cell in nb.cells:
-        if cell.cell_type == "code" and {"setup", "given"} & set(tags(cell)):
-            prepare.append(cell.source)
-            own += cell.metadata.get("own", {}).items()
-    found: list[Task] = []
-    answers: list[str] = []
-    stub = ""
-    for cell, released in zip(nb.cells, empty.cells, strict=True):
-        if cell.cell_type != "code":
-            continue
-        if grading(cell).get("solution"):
-            if len(cell.source) > LONGEST_CELL:
-                raise LabError(
-                    f"The cell {cell.id!r} has {len(cell.source):,} characters; "
-                    f"grading takes {LONGEST_CELL:,} at most: shorten it."
-                )
-            answers.append(cell.source)
-            stub = released.source
-        elif grading(cell).get("grade"):
-            points, name = grading(cell).get("points", 0), function_asked(cell, stub)
-            if answers:
-                answers[-1] = gathered(answers[-1], stub, name, others)
-            found.append(Task(lab, name, points, answers, prepare, [], others))
-            answers = []
-    for task in found:
-        task.lend = [(owner, name) for name, owner in own] + [
-            (lab, other.name) for other in found if other is not task
-        ]
-    return found
-
-
-def written(nb: NotebookNode, lab: NotebookNode) -> list[Row]:
-    """The free texts: graded by hand, so only whether something was written."""
-    rows = []
-    for cell, empty in zip(nb.cells, lab.cells, strict=True):
+def read_lab(notebook: NotebookNode, number: str) -> Lab:
+    tasks, questions = [], []
+    heading, answer = ("", ""), None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (found := HEADING.search(cell.source)):
+            heading = found.groups()[1:]
         meta = grading(cell)
-        if cell.cell_type == "markdown" and meta.get("solution"):
-            undone = cell.source.strip() in ("", empty.source.strip())
-            status = "todo" if undone else "written"
-            rows.append(Row(_heading(meta), status, None, meta.get("points", 0)))
-    return rows
+        if meta.get("solution") and meta.get("grade"):
+            questions.append(_question(heading, cell))
+        elif meta.get("solution"):
+            answer = cell
+        elif meta.get("grade"):
+            tasks.append(_task(heading, answer, cell))
+    checks = checks_module(notebook, number)
+    if not checks:
+        raise LabError(
+            f"No setup cell of lab {number} imports its checks, lab{number}."
+        )
+    return Lab(
+        number=number,
+        checks=checks,
+        notebook=notebook,
+        setup=tuple(_tagged(notebook, "setup")),
+        given=tuple(_tagged(notebook, "given")),
+        own=tuple(_own(notebook)),
+        tasks=tuple(tasks),
+        questions=tuple(questions),
+    )
 
 
-def _heading(meta: dict) -> str:
-    match = re.fullmatch(r"question-(\d+)-(\d+).*", meta["grade_id"])
-    return f"question {match[1]}.{match[2]}" if match else meta["grade_id"]
+def _tagged(nb: NotebookNode, tag: str) -> Iterator[str]:
+    for cell in nb.cells:
+        if cell.cell_type == "code" and tag in tags(cell):
+            yield cell.source
+
+
+def _own(nb: NotebookNode) -> Iterator[tuple[str, str]]:
+    for cell in nb.cells:
+        for name, lab in cell.metadata.get("own", {}).items():
+            yield f"labcore.checks.lab{lab}", name
+
+
+def _task(heading, answer: NotebookNode, check: NotebookNode) -> Task:
+    return Task(
+        id=heading[0],
+        title=heading[1],
+        grade_id=grading(answer)["grade_id"],
+        name=function_asked(check, answer.source),
+        points=grading(check)["points"],
+        stub=answer.source,
+    )
+
+
+def _question(heading, cell: NotebookNode) -> Question:
+    meta = grading(cell)
+    return Question(
+        id=f"Q{heading[0]}",
+        title=heading[1],
+        grade_id=meta["grade_id"],
+        points=meta["points"],
+        stub=cell.source,
+    )
+
+
+# a student's notebook
+
+
+def take_answers(work: Work, notebook: NotebookNode, lab: Lab) -> Report:
+    """Put into `work` what the notebook holds for this lab."""
+    names = {grading(cell).get("grade_id") for cell in notebook.cells} - {None}
+    ours = {grading(cell).get("grade_id") for cell in lab.notebook.cells} - {None}
+    if names and not names & ours:
+        work.status, work.problem = "missing", f"this is not lab {lab.number}"
+        return Report()
+    _, report = splice(notebook, lab.notebook)
+    used = {answer.student: answer.grade_id for answer in report.moved}
+    for place, grade_id in used.items():
+        work.answers[grade_id] = notebook.cells[place].source
+    _take_cells(work, notebook, used)
+    for task in lab.tasks:
+        answer = work.answers.get(task.grade_id)
+        others = others_of(work, task)
+        if found := elsewhere(answer, task.stub, task.name, others):
+            work.answers[task.grade_id] = found
+            work.notes.append(
+                f"{task.id}: its cell defines no {task.name}; what another cell "
+                "defines by that name counts"
+            )
+    return report
+
+
+def _take_cells(work: Work, notebook: NotebookNode, used: Mapping[int, str]) -> None:
+    room, left = MOST_OTHERS, 0
+    for index, cell in enumerate(notebook.cells):
+        grade_id = used.get(index, "")
+        if cell.cell_type != "code" or (grading(cell) and not grade_id):
+            continue
+        if grade_id or len(cell.source) <= min(room, LONGEST_CELL):
+            room -= 0 if grade_id else len(cell.source)
+            work.cells.append((grade_id, cell.source))
+        else:
+            left += 1
+    if left:
+        work.notes.append(f"cells beside the answers too long to be read: {left}")
+
+
+def others_of(work: Work, task: Task) -> list[str]:
+    """The cells of the student's own, of whose definitions an answer may need some."""
+    return [source for grade_id, source in work.cells if not grade_id]
+
+
+def to_run(work: Work, tasks: Sequence[Task]) -> list[Task]:
+    """The exercises whose answer is there, was written and is of a sane size."""
+    return [task for task in tasks if not _unrun(work, task)]
+
+
+def _unrun(work: Work, task: Task) -> tuple[str, str] | None:
+    """Status and sentence of an answer that need not run."""
+    source = work.answers.get(task.grade_id)
+    if work.status:
+        return work.status, work.problem
+    if source is None:
+        return "missing", "its cell is not in the notebook"
+    if len(source) > LONGEST_CELL:
+        return "damaged", f"its cell is longer than {LONGEST_CELL:,} characters"
+    if is_lent(source, task.name):
+        return "lent", LENT
+    if source.strip() in ("", task.stub.strip()):
+        lent = re.compile(rf"\blend\(\s*[\"']{task.name}[\"']")
+        if any(lent.search(text) for text in [*others_of(work, task), source]):
+            return "lent", LENT
+        return "todo", "nothing was written yet"
+    return None
+
+
+def job_of(
+    work: Work,
+    lab: Lab,
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    seconds: float,
+    **more,
+) -> dict:
+    """What the process that runs answers is told, as JSON: no file of anybody's."""
+    return {
+        "checks": lab.checks,
+        "setup": lab.setup,
+        "given": lab.given,
+        "lend": [*lab.own, *((lab.checks, task.name) for task in lab.tasks)],
+        "seeds": list(seeds),
+        "seconds": seconds,
+        "wall": WALL * seconds,
+        "exercises": [
+            {
+                "id": task.id,
+                "name": task.name,
+                "points": task.points,
+                "answer": completed(
+                    work.answers[task.grade_id], task.name, others_of(work, task)
+                ),
+                "others": others_of(work, task),
+            }
+            for task in to_run(work, tasks)
+        ],
+        **more,
+    }
+
+
+def rows_of(
+    work: Work, tasks: Sequence[Task], outcomes: Iterable[Outcome]
+) -> Iterator[Row]:
+    """One row an exercise, in the lab's order."""
+    outcomes = iter(outcomes)
+    for task in tasks:
+        if unrun := _unrun(work, task):
+            status, said = unrun
+            message = f"[{task.id} {task.name}] {said}"
+            yield Row(task.id, task.title, 0, task.points, status, message, task.name)
+        else:
+            found = next(outcomes)
+            yield Row(
+                task.id,
+                task.title,
+                found.points,
+                task.points,
+                found.status,
+                found.message,
+                task.name,
+                found.seed,
+                tuple(found.remarks),
+            )
+
+
+def text_rows(work: Work, questions: Sequence[Question]) -> Iterator[Row]:
+    """The free texts: what was written waits for a reader."""
+    for question in questions:
+        source = work.answers.get(question.grade_id)
+        written = bool(source) and source.strip() not in ("", question.stub.strip())
+        if work.status:
+            status = work.status
+        elif source is None:
+            status = "missing"
+        else:
+            status = "review" if written else "todo"
+        points = None if status == "review" else 0
+        yield Row(question.id, question.title, points, question.points, status)

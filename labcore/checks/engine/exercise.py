@@ -144,8 +144,17 @@ class Exercise:
             raise CheckTodo(verdict.message)
         print(verdict.message)
 
-    def run(self, answer, *, seed: int | None = None) -> Verdict:
-        """Take the steps in order up to the first that fails. Prints nothing."""
+    def run(
+        self,
+        answer,
+        *,
+        seed: int | None = None,
+        note: Callable[[int], object] = lambda points: None,
+    ) -> Verdict:
+        """Take the steps in order up to the first that fails. Prints nothing.
+
+        note   called after each step that is passed, with the points earned by then
+        """
         seed = runtime.check_seed() if seed is None else seed
         if getattr(answer, "lent", None) is self:
             text = "LENT  the reference stands in; write your own for the points"
@@ -158,6 +167,7 @@ class Exercise:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
                 return self._wrong(done, wrong)
+            note(self._points_after(done + 1))
         titles = ", ".join(step.title for step in self.steps)
         total = len(self.steps)
         text = f"ok    {total} of {total}: {titles}"

@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labcore.checks.engine.exercise import Exercise
 
-__all__ = ["Watched", "handed", "lent", "report", "watched"]
+__all__ = ["Watched", "handed", "lent", "watched"]
 
+clock: AbstractContextManager = (
+    nullcontext()
+)  # runs while an answer does, and may end it
+remarks: list[str] = []  # what an answer did that no honest one does
 _watches: list[_Watch] = []  # of the answers that run now, the innermost last
 _helpers: list[Callable] = []  # what they may call and runs now, so is not watched
 
@@ -41,17 +46,11 @@ def watched(
     _watches.append(watch)
     sys.setprofile(profile)
     try:
-        return function(*args, **kwargs)
+        with clock:
+            return function(*args, **kwargs)
     finally:
         sys.setprofile(previous)
         _watches.pop()
-
-
-def report(name: str) -> None:
-    """An answer that runs in another process called this function of labcore there."""
-    if _watches:
-        module, _, function = name.rpartition(".")
-        _watches[-1].note(module, function)
 
 
 @functools.cache
@@ -98,9 +97,19 @@ def lent(exercise: Exercise) -> Callable:
 
     @functools.wraps(exercise.reference)
     def reference(*args, **kwargs):
-        own_check = any(watch.exercise is exercise for watch in _watches)
-        return (exercise.reference if own_check else helping)(*args, **kwargs)
+        if any(watch.exercise is exercise for watch in _watches):
+            return exercise.reference(*args, **kwargs)  # its own check: no answer
+        if _watches and _later(exercise, _watches[-1].exercise):
+            remark = f"it calls the reference of exercise {exercise.id}"
+            remarks.append(remark) if remark not in remarks else None
+        return helping(*args, **kwargs)
 
     helping = handed(exercise.reference)
     reference.lent = exercise
     return reference
+
+
+def _later(one: Exercise, other: Exercise) -> bool:
+    """Whether it comes later in the same lab, so that the other cannot build on it."""
+    places = [tuple(map(int, exercise.id.split("."))) for exercise in (one, other)]
+    return places[0][0] == places[1][0] and places[0] > places[1]

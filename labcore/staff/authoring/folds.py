@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import html
 import importlib
 import textwrap
@@ -11,9 +10,9 @@ from collections.abc import Iterator
 from nbformat import NotebookNode
 
 from ...runtime import LabError
-from ...student.notebooks import grading, same_name, tags
+from ...student.notebooks import checks_module, grading, same_name
 
-__all__ = ["add_folds", "checks_module"]
+__all__ = ["add_folds"]
 
 WIDTH = 100
 FOLD = "<details><summary>Help - {words}</summary>\n\n{text}\n\n</details>"
@@ -39,26 +38,6 @@ def add_folds(nb: NotebookNode, number: str) -> None:
         hints, _, rest = below.source.rpartition(END)
         folds = [_as_text(fold) for fold in found[0].folds]
         below.source = "\n\n".join([hints + END, *folds]) + rest
-
-
-def checks_module(nb: NotebookNode, number: str) -> str | None:
-    """The module that the setup cells import as lab01, for the lab of that number."""
-    for cell in nb.cells:
-        if cell.cell_type == "code" and "setup" in tags(cell):
-            for name, module in _imported(cell.source):
-                if name == f"lab{number}":
-                    return module
-    return None
-
-
-def _imported(source: str) -> Iterator[tuple[str, str]]:
-    """Name -> module, of the imports in a cell."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from ((a.asname or a.name, a.name) for a in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def _checks(nb: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNode]]:

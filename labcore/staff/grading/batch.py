@@ -177,7 +177,7 @@ def merge_only(out: Path, root: Path) -> None:
 def regrade(options: Options, exercise: str, lower: bool) -> None:
     """Try one exercise anew for all; points only rise, unless `lower`."""
     assignment = read_assignment(options.number, options.root)
-    task, store = assignment.task(exercise), Store(options.out)
+    task, store = assignment.lab.task(exercise), Store(options.out)
     if not store.run():
         raise LabError(f"There are no grades in {options.out}: grade first.")
     keep_apart(options.submissions, options.out)

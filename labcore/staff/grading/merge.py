@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from labcore.staff.grading.byhand import (
     earned,
@@ -52,7 +52,18 @@ def merge(store: Store, lab: str, questions: Mapping[str, object]) -> list[str]:
     if all_taken:
         _write_review(store, results, reviews, questions, said)
     _write_pages(store, lab, students, results)
+    if remarks := list(_remarks(results)):
+        said.append(f"remarks.csv: {len(remarks)} on answers that tamper, or seem to")
+    store.write_table("remarks.csv", ("student", "exercise", "remark"), remarks)
     return said
+
+
+def _remarks(results: Mapping) -> Iterator[tuple[str, str, str]]:
+    """What answers did that no honest one does; an older runner noted nothing."""
+    for student, result in results.items():
+        for row in result["rows"]:
+            for remark in row.get("remarks", ()):
+                yield student, row["exercise"], remark
 
 
 def _joined(*parts: str) -> str:

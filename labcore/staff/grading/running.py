@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 from labcore.runtime import LabError
 from labcore.staff.grading import workers
-from labcore.staff.grading.assignment import Assignment, Task
+from labcore.staff.grading.assignment import Assignment
 from labcore.staff.grading.jobs import Terms, Work, job_of, read_work, rows_of, texts_of
 from labcore.staff.grading.reading import Submission
 from labcore.staff.grading.version import version_of
+from labcore.student.tasks import Task
 
 __all__ = ["graded_by", "result_of", "results", "work_of"]
 
@@ -23,7 +24,7 @@ def work_of(submission: Submission, assignment: Assignment) -> Work:
     try:
         return read_work(submission, assignment)
     except Exception:
-        work = Work(submission.student, submission.file)
+        work = Work(student=submission.student, file=submission.file)
         _broke(work)
         return work
 
@@ -58,7 +59,7 @@ def results(
     one_was_examined = False
     with _executor(jobs, dask) as executor:
         made = ((work, _job(work, assignment, terms, tasks)) for work in works)
-        for work, answer in _answers(executor, made, version_of(assignment.checks)):
+        for work, answer in _answers(executor, made, version_of(assignment.lab.checks)):
             if one_was_examined and "refused" in answer:
                 answer = {"broken": answer["refused"]}
             one_was_examined = one_was_examined or bool(answer.get("results"))
@@ -139,11 +140,11 @@ def result_of(
         "version": graded_by(assignment),
         "notes": work.notes,
         "fault": work.fault or answer.get("broken", ""),
-        "rows": rows_of(work, assignment, tasks, verdicts),
-        "texts": texts_of(work, assignment),
+        "rows": rows_of(work, tasks, verdicts),
+        "texts": texts_of(work, assignment.questions),
     }
 
 
 def graded_by(assignment: Assignment) -> str:
     """What decides a verdict beside the answer: labcore, its checks, the lab."""
-    return f"{version_of(assignment.checks)}, lab {assignment.version}"
+    return f"{version_of(assignment.lab.checks)}, lab {assignment.version}"

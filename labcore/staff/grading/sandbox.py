@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import secrets
-import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,22 +17,19 @@ from labcore.runtime import LabError
 from labcore.staff.grading.covers import covering
 from labcore.staff.grading.memory import family, hold_more
 from labcore.staff.grading.seccomp import program
+from labcore.staff.grading.version import in_reach
 from labcore.student.environment import ROOT
+from labcore.student.running import ARGUMENTS
 
-__all__ = ["Room", "kind_of_sandbox"]
+__all__ = ["in_sandbox", "kind_of_sandbox", "too_large", "with_limits"]
 
 LABCORE = Path(__file__).parents[2]
 SCRATCH = Path("/tmp")
 COURSE = "/course"  # where labcore stands inside, without what follows
 MASKED = ("checks", "staff", "student")
-INSIDE = (
-    *("student/__init__", "student/cells", "staff/__init__", "staff/grading/__init__"),
-    *("staff/grading/answering", "staff/grading/refusing", "staff/grading/shapes"),
-    *("staff/grading/values", "staff/grading/wire"),
-)
+ALWAYS = ("labcore.student", "labcore.student.alone", "labcore.student.cells")
 SYSTEM = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
-PROCESSES, FILES, FILE_BYTES, SCRATCH_BYTES = 40, 64, 50_000_000, 200_000_000
-START_SECONDS, CLEAR_SECONDS = 180, 10
+PROCESSES, SCRATCH_BYTES = 40, 200_000_000
 INSTALL = (
     "install it with 'apt install bubblewrap' (Debian, Ubuntu) or 'dnf install "
     "bubblewrap' (Fedora), or grade with --no-sandbox if you trust every notebook"
@@ -62,7 +55,7 @@ def kind_of_sandbox() -> str:
             continue
         with _filter() as rules:
             tried = subprocess.run(
-                _command(bwrap, kind, rules, (), ["/usr/bin/true"]),
+                _command(bwrap, kind, rules, (), {}, ["/usr/bin/true"]),
                 capture_output=True,
                 text=True,
                 pass_fds=[rules],
@@ -90,11 +83,17 @@ def _filter() -> Iterator[int]:
 
 
 def _command(
-    bwrap: str, kind: str, rules: int, closed: Sequence[str], argv: Sequence[str]
+    bwrap: str,
+    kind: str,
+    rules: int,
+    closed: Sequence[str],
+    shown: Mapping[str, Path],
+    argv: Sequence[str],
 ) -> list[str]:
     """bubblewrap around `argv`: system and Python read-only, nothing else in reach.
 
-    What is closed stays out of reach wherever it lies.
+    Of checks, and of what is a student's or an instructor's, only the modules that are
+    `shown` are there. What is closed stays out of reach wherever it lies.
     """
     pythons = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
     prefixes = [p for p in pythons if not p.is_relative_to("/usr")]
@@ -122,20 +121,34 @@ def _command(
     masked = [Path(COURSE, "labcore", n) for n in MASKED if (LABCORE / n).is_dir()]
     for place in masked:
         command += ["--perms", "0755", "--tmpfs", str(place)]
-    command += ["--perms", "0755", "--dir", f"{COURSE}/labcore/staff/grading"]
-    for name in INSIDE:
-        file = f"{name}.py"
-        command += ["--ro-bind", str(LABCORE / file), f"{COURSE}/labcore/{file}"]
+    command += list(_shown_again(shown))
     out_of_sight = [_of_the_course(), *map(Path, closed)]
     options, covers = covering([Path("/usr"), *pythons], out_of_sight)
     command += options
     for place in (*masked, *covers, *roofs, "/dev", "/"):
         command += ["--remount-ro", str(place)]
-    command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
+    command += [*KINDS[kind], "--die-with-parent", "--new-session", "--as-pid-1"]
+    command += ["--chdir", "/tmp"]
     command += ["--seccomp", str(rules), "--clearenv"]
     for name, value in _environment(f"{COURSE}", "/tmp").items():
         command += ["--setenv", name, value]
     return [*command, "--", *(_as_nobody() if kind == "user" else []), *argv]
+
+
+def _shown_again(modules: Mapping[str, Path]) -> Iterator[str]:
+    """bubblewrap's options for single files among what is masked, by module."""
+    made = set()
+    for file in modules.values():
+        inside = file.is_relative_to(LABCORE)
+        name = file.relative_to(LABCORE.parent) if inside else Path(file.name)
+        if inside and name.parts[1] not in MASKED:
+            continue
+        target = Path(COURSE, name)
+        for folder in reversed(target.parents):
+            if len(folder.parts) > 4 and folder not in made:
+                made.add(folder)
+                yield from ("--perms", "0755", "--dir", str(folder))
+        yield from ("--ro-bind", str(file), str(target))
 
 
 def _top(place: Path) -> Path:
@@ -181,134 +194,43 @@ def _environment(course: str, home: str) -> dict[str, str]:
     }
 
 
-class Room:
-    """A running answer process for one submission, with a socket for each exercise."""
-
-    def __init__(
-        self,
-        *,
-        sandbox: bool,
-        exercises: int,
-        setup: Sequence[str],
-        hidden: Sequence[str],
-        closed: Sequence[str],
-        memory: int,
-        seconds: float,
-    ) -> None:
-        self._sandbox, self._exercises = sandbox, exercises
-        self._closed, self._memory = closed, memory
-        self._job = {
-            "setup": list(setup),
-            "hidden": list(hidden),
-            "sealed": sandbox,
-            "limits": {
-                "DATA": memory,
-                "FSIZE": FILE_BYTES,
-                "NOFILE": FILES,
-                "CPU": int(10 * seconds) + 60,
-                "CORE": 0,
-            },
-        }
-        self._open()
-
-    def _open(self) -> None:
-        pairs = [socket.socketpair() for _ in range(self._exercises)]
-        self.channels = [ours for ours, _ in pairs]
-        self._numbers = [end.fileno() for _, end in pairs]
-        self.process = self._started(self._numbers)
-        for _, end in pairs:
-            end.close()
-        others = 0 if _own_user(self._sandbox) else _threads_of_user()
-        limits = self._job["limits"] | {"NPROC": PROCESSES + others}
-        self._order(self._job | {"limits": limits})
-        if self._told(START_SECONDS) != "ready":
-            self.close()
-            raise LabError(
-                "The process for the answers does not start: run 'labcore doctor', "
-                "and see whether the lab's setup cells run."
-            )
-
-    def _started(self, sockets: Sequence[int]) -> subprocess.Popen:
-        argv = [sys.executable, "-m", "labcore.staff.grading.answering"]
-        start = functools.partial(
-            subprocess.Popen,
+def in_sandbox(told: dict, closed: Sequence[str]) -> subprocess.Popen:
+    """The process that runs the answers of a job, with nothing else in reach."""
+    kind, bwrap = kind_of_sandbox(), shutil.which("bwrap")
+    shown = in_reach(told["checks"])
+    for module in ALWAYS:
+        shown |= in_reach(module)
+    with _filter() as rules:
+        return subprocess.Popen(
+            _command(bwrap, kind, rules, closed, shown, ARGUMENTS),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            bufsize=0,  # what a dead process did not take is not kept
+            env={},
+            pass_fds=[rules],
             start_new_session=True,
         )
-        if not self._sandbox:
-            home = os.environ.get("HOME", ".")
-            environment = _environment(str(LABCORE.parent), home)
-            return start(argv, env=environment, pass_fds=sockets)
-        kind, bwrap = kind_of_sandbox(), shutil.which("bwrap")
-        with _filter() as rules:
-            command = _command(bwrap, kind, rules, self._closed, argv)
-            return start(command, env={}, pass_fds=[*sockets, rules])
 
-    def run(self, number: int) -> socket.socket:
-        """Start the process of this exercise; returns the socket to speak with it.
 
-        Where the one before left something that cannot be removed, in a new room.
-        """
-        self._order({"run": self._numbers[number]})
-        if self._told(CLEAR_SECONDS) != "runs":
-            self.close()
-            self._open()
-            self._order({"run": self._numbers[number]})
-            self._told(CLEAR_SECONDS)
-        return self.channels[number]
+def with_limits(told: dict) -> dict:
+    """The job with the number of processes that its answers may have."""
+    others = 0 if _own_user(told["sealed"]) else _threads_of_user()
+    return told | {"limits": told["limits"] | {"NPROC": PROCESSES + others}}
 
-    def end_of_last(self) -> int | None:
-        """Exit code of the process last started, minus its signal; None if unknown."""
-        self._order({"why": True})
-        found = self._told(2)
-        return found if type(found) is int else None
 
-    def ended_as_too_large(self) -> bool:
-        """End all in it if they are too many or hold more memory than the room may.
+def too_large(process: subprocess.Popen, most: int) -> bool:
+    """End all in it if they are too many or hold more memory than they may together.
 
-        A process's limits do not count what it shares, nor what others hold, nor, for
-        root without another user, how many they are.
-        """
-        members = family(self.process.pid)
-        if len(members) < 2 * PROCESSES and not hold_more(members, self._memory):
-            return False
-        for member in members:
-            with suppress(OSError):
-                os.kill(member, signal.SIGKILL)
-        return True
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        for channel in self.channels:
-            channel.close()
-
-    def _order(self, order: dict) -> None:
-        try:
-            self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        except OSError:
-            pass  # it is dead: waiting for its answer says so
-
-    def _told(self, seconds: float) -> object:
-        """The next line of the process that starts the answers; None if none comes."""
-        line, deadline = b"", time.monotonic() + seconds
-        source = self.process.stdout.fileno()
-        while not line.endswith(b"\n") and len(line) < 1000:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([source], [], [], left)[0]:
-                return None
-            if not (part := os.read(source, 1)):
-                return None
-            line += part
-        try:
-            return json.loads(line)
-        except ValueError:
-            return None
+    A process's limits do not count what it shares, nor what others hold, nor, for
+    root without another user, how many they are.
+    """
+    members = family(process.pid)
+    if len(members) < 2 * PROCESSES and not hold_more(members, most):
+        return False
+    for member in members:
+        with suppress(OSError):
+            os.kill(member, signal.SIGKILL)
+    return True
 
 
 def _own_user(sandbox: bool) -> bool:

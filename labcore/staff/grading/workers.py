@@ -1,35 +1,26 @@
-"""Examiners at work: one process a thread, or those of a cluster."""
+"""Jobs at work, each with a process for its answers: in threads, or on a cluster."""
 
 from __future__ import annotations
 
-import json
-import os
-import select
+import functools
 import subprocess
-import sys
 import threading
-import time
+import traceback
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict
 from importlib.metadata import version
-from typing import Protocol
 
 from labcore.machine import cpu_count, free_memory
-from labcore.runtime import LabError, strict_environment
-from labcore.staff.grading.examiner import GRACE
-from labcore.staff.grading.sandbox import START_SECONDS
+from labcore.runtime import LabError
+from labcore.staff.grading.sandbox import in_sandbox, too_large, with_limits
 from labcore.staff.grading.version import version_of
+from labcore.student.running import plainly, tried
 
 __all__ = ["cluster", "examined", "local", "sensible_jobs", "stop"]
 
 PAUSES = (0, 15)  # seconds before each try: others give back memory meanwhile
 BYTES_A_JOB = 1_500_000_000
 WAIT = 10  # seconds for a scheduler to answer
-ALIKE = {  # whatever the instructor's own settings are
-    "LABCORE_THREADS": "1",
-    "LABCORE_DEVICE": "cpu",
-    "LABCORE_TRACK": "fashion",
-    "LABCORE_PRECISION": "fp32",
-}
 
 
 def sensible_jobs() -> int:
@@ -61,7 +52,7 @@ def cluster(address: str) -> Executor:
             f"No dask scheduler answers at {address} ({error}): start one, or leave "
             "--dask out."
         ) from None
-    _started.append(client)
+    _clients.append(client)
     try:
         client.run(version, "pruning-lab")
     except ImportError:  # a worker that gets a job of ours would die, and the next
@@ -73,97 +64,54 @@ def cluster(address: str) -> Executor:
 
 
 def examined(job: dict) -> dict:
-    """The examiner's answer to a job, and by which version it was found."""
-    return _asked(job) | {"version": version_of(job["checks"])}
+    """What was found of each exercise of a job, and by which version."""
+    return _found(job) | {"version": version_of(job["told"]["checks"])}
 
 
-def _asked(job: dict) -> dict:
-    """An examiner that dies is replaced and asked again, as is one without a room."""
-    if not job["exercises"]:
-        return {"results": []}
-    found = None
+def _found(job: dict) -> dict:
+    """Where its process does not start, it is tried once more a little later."""
+    found = {"broken": "stopped"}
     for pause in PAUSES:
-        if found:
-            _stopped.wait(pause)
-        if _stopped.is_set():
+        if _stopped.wait(pause):
             break
-        examiner = _of_this_thread()
-        found = examiner.ask(job)
-        if found is None:
-            examiner.close()
-        elif "refused" not in found:
-            return found
-    return found or {"broken": "the process of the checks ended"}
-
-
-_own = threading.local()
-_stopped = threading.Event()  # then no new one is started
-_started: list[Closable] = []  # examiners, and the connection to a cluster
-
-
-def _of_this_thread() -> _Examiner:
-    examiner = getattr(_own, "examiner", None)
-    if examiner is None or examiner.process.poll() is not None:
-        examiner = _own.examiner = _Examiner()
-        _started.append(examiner)
-    return examiner
-
-
-def _write_all(pipe, data: bytes) -> None:
-    while data:
-        data = data[pipe.write(data) :]
-
-
-class Closable(Protocol):
-    def close(self) -> object: ...
-
-
-class _Examiner:
-    """A process of `examiner`; it ends with us, as its input ends."""
-
-    def __init__(self) -> None:
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "labcore.staff.grading.examiner"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env=strict_environment() | ALIKE | {"PYTHONPATH": paths},
-            start_new_session=True,
-        )
-
-    def ask(self, job: dict) -> dict | None:
-        """None where the process ended or hangs."""
-        one = job["timeout"] + GRACE + START_SECONDS
-        deadline = time.monotonic() + one * len(job["exercises"])
         try:
-            _write_all(self.process.stdin, json.dumps(job).encode() + b"\n")
-            line = self._line(deadline)
-            return json.loads(line)
-        except (OSError, ValueError):
-            return None
+            outcomes = tried(with_limits(job["told"]), _starting(job), too_large)
+            return {"results": [asdict(outcome) for outcome in outcomes]}
+        except LabError as error:
+            found = {"refused": str(error)}
+        except Exception:  # a mistake of ours: the batch goes on and shows it
+            return {"broken": traceback.format_exc()}
+    return found
 
-    def _line(self, deadline: float) -> bytes:
-        taken, source = b"", self.process.stdout.fileno()
-        while not taken.endswith(b"\n"):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([source], [], [], left)[0]:
-                return b""
-            part = os.read(source, 1 << 16)
-            if not part:
-                return b""
-            taken += part
-        return taken
 
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+def _starting(job: dict):
+    """How this job's process starts; it is known here, so that `stop` ends it."""
+    start = plainly
+    if job["told"]["sealed"]:
+        start = functools.partial(in_sandbox, closed=job["closed"])
+
+    def known(told: dict) -> subprocess.Popen:
+        with _lock:
+            if _stopped.is_set():
+                raise LabError("Stopped.")
+            _processes[:] = [p for p in _processes if p.poll() is None]
+            _processes.append(start(told))
+            return _processes[-1]
+
+    return known
+
+
+_stopped = threading.Event()  # then no new process is started
+_lock = threading.Lock()
+_processes: list[subprocess.Popen] = []
+_clients: list = []  # connections to a cluster
 
 
 def stop() -> None:
     """End what was started here, whatever it does."""
     _stopped.set()
-    while _started:
-        _started.pop().close()
+    with _lock:
+        for process in _processes:
+            process.kill()
+    while _clients:
+        _clients.pop().close()

@@ -1,0 +1,236 @@
+"""Exercises of one notebook tried in a process of their own, and what became of each.
+
+`labcore submit` starts that process as it is, `labcore grade` inside a sandbox; all
+else is the same, so that both find the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from labcore.runtime import LabError, strict_environment
+
+__all__ = ["ARGUMENTS", "WALL", "Outcome", "plainly", "tried"]
+
+ARGUMENTS = [sys.executable, "-m", "labcore.student.alone"]
+START_SECONDS, GRACE = 180, 30
+LOOK = 0.2  # seconds from one look at the process to the next
+WALL = 10  # times the processor time that an answer may take: it may sleep
+Start = Callable[[dict], subprocess.Popen]
+Watch = Callable[[subprocess.Popen, int], bool]
+
+
+@dataclass
+class Outcome:
+    """What was found of one exercise: its worst verdict of all seeds."""
+
+    status: str = "error"
+    points: int = 0
+    of: int = 0
+    message: str = ""
+    seed: int | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+def plainly(job: dict) -> subprocess.Popen:
+    """The process as any other of this user, in an empty folder."""
+    del job
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = strict_environment() | {
+        "PYTHONPATH": paths,
+        "LABCORE_PRECISION": "fp32",
+        "LABCORE_DEVICE": "cpu",
+        "MPLBACKEND": "agg",
+    }
+    return subprocess.Popen(
+        ARGUMENTS,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=tempfile.gettempdir(),
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def tried(
+    job: dict, start: Start = plainly, too_large: Watch = lambda process, most: False
+) -> Iterator[Outcome]:
+    """The outcome of each exercise, in order; a new process after one was lost."""
+    alone = None
+    try:
+        for number, asked in enumerate(job["exercises"]):
+            if alone is None or alone.lost:
+                if alone:
+                    alone.close()
+                alone = _Alone(job, start)
+            yield _Trial(job, asked).outcome(alone, number, too_large)
+    finally:
+        if alone:
+            alone.close()
+
+
+class _Alone:
+    """A running process of `alone`; its lines come through a thread, on any system."""
+
+    def __init__(self, job: dict, start: Start) -> None:
+        self.lost = False
+        self.process = start(job)
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.order(json.dumps(job))
+        if self._ready() != b'"ready"\n':
+            self.close()
+            raise LabError(
+                "The process for the answers does not start: run 'labcore doctor', "
+                "and see whether the lab's setup cells run."
+            )
+
+    def _read(self) -> None:
+        with suppress(OSError, ValueError):
+            for line in self.process.stdout:
+                self._lines.put(line)
+        self._lines.put(b"")  # its end
+
+    def _ready(self) -> bytes:
+        try:
+            return self._lines.get(timeout=START_SECONDS)
+        except queue.Empty:
+            return b""
+
+    def order(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # it is dead: waiting for a line says so
+            self.process.stdin.write(text.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def line(self) -> bytes | None:
+        """The next one, empty at the end; None where none came in a moment."""
+        try:
+            return self._lines.get(timeout=LOOK)
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        self.lost = True
+        with suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL) if os.name == "posix" else None
+        self.process.kill()
+        self.process.wait()
+        with suppress(OSError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class _Trial:
+    """One exercise while it is tried: what was said of it so far."""
+
+    def __init__(self, job: dict, asked: dict) -> None:
+        self.seconds, self.wall, self.memory = (
+            job["seconds"],
+            job["wall"],
+            job["memory"],
+        )
+        self.title = f"[{asked['id']} {asked['name']}]"
+        self.mark = secrets.token_hex(8)
+        self.found = Outcome(of=asked["points"])
+        self.verdicts: list[dict] = []
+        self.seed, self.earned = None, 0
+        self.late = self.done = False
+
+    def outcome(self, alone: _Alone, number: int, too_large: Watch) -> Outcome:
+        alone.order(f"{number} {self.mark}")
+        deadline = time.monotonic() + self.wall + GRACE
+        over_memory = False
+        while (line := alone.line()) != b"":
+            if line:
+                said = self._taken(line)
+                if "ended" in said:
+                    alone.lost = not said.get("clear", False)
+                    return self._result(said["ended"], over_memory)
+            over_memory = over_memory or too_large(alone.process, self.memory)
+            if time.monotonic() > deadline:
+                break
+        alone.lost = True
+        return self._result(None if line else "gone", over_memory)
+
+    def _taken(self, line: bytes) -> dict:
+        """What a line says; one without the mark is not ours, and is told of."""
+        try:
+            said = json.loads(line)
+            ours = "ended" in said or said["mark"] == self.mark
+        except (ValueError, TypeError, KeyError):
+            ours = False
+        if not ours:
+            remark = "something was written to the pipe through which verdicts come"
+            if remark not in self.found.remarks:
+                self.found.remarks.append(remark)
+            return {}
+        if "seed" in said:
+            self.seed, self.earned = said["seed"], 0
+        self.earned = said.get("earned", self.earned)
+        if "verdict" in said:
+            self.verdicts.append(said["verdict"] | {"seed": self.seed})
+        self.found.remarks += said.get("remarks", [])
+        self.late = self.late or "late" in said
+        self.done = self.done or "done" in said
+        return said
+
+    def _result(self, ended, over_memory: bool) -> Outcome:
+        found = self.found
+        if self.done and not self.late and not over_memory:
+            worst = min(self.verdicts, key=lambda verdict: verdict["points"])
+            found.status, found.points = worst["status"], worst["points"]
+            found.message, found.seed = worst["message"], worst["seed"]
+            return found
+        # what was passed before it ended, on every seed so far, is earned
+        earned = [verdict["points"] for verdict in self.verdicts]
+        if not self.verdicts or self.verdicts[-1]["seed"] != self.seed:
+            earned.append(self.earned)
+        found.points, found.seed = min(earned), self.seed
+        found.status, said = self._fault(ended, over_memory)
+        found.message = f"{self.title} {said}"
+        if found.points:
+            found.message += "; the steps passed before that keep their points"
+        return found
+
+    def _fault(self, ended, over_memory: bool) -> tuple[str, str]:
+        """Status and sentence of an exercise whose process did not end well."""
+        if over_memory:
+            most = f"{self.memory / 1e9:g} GB"
+            return "memory", f"it took more than {most}, or started too many processes"
+        if self.late or ended in (_number("SIGXCPU"), _number("SIGPROF")):
+            return "timeout", (
+                f"your code was still running after {self.seconds:g} seconds of "
+                "processor time, which is the limit: look for a loop without an end"
+            )
+        if ended is None:
+            return "timeout", (
+                f"it did not end within {self.wall:g} seconds, although it "
+                f"used less than the {self.seconds:g} seconds of processor time that "
+                "it may take: it sleeps, or waits for something"
+            )
+        if ended == "gone":
+            return "error", "it ended the process that runs it"
+        if ended == _number("SIGKILL"):
+            return "memory", "it was killed, usually because memory ran out"
+        if ended < 0:
+            return "error", f"it crashed ({signal.Signals(-ended).name})"
+        return "error", f"it ended its process, with exit code {ended}"
+
+
+def _number(name: str) -> int | None:
+    """The exit code of a process that this signal ended."""
+    found = getattr(signal, name, None)
+    return -found if found else None
