@@ -52,6 +52,7 @@ def plainly(job: dict) -> subprocess.Popen:
         "PYTHONPATH": paths,
         "LABCORE_PRECISION": "fp32",
         "LABCORE_DEVICE": "cpu",
+        "LABCORE_THREADS": "1",
         "MPLBACKEND": "agg",
     }
     return subprocess.Popen(
