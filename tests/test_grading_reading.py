@@ -276,7 +276,7 @@ def test_no_cell_is_parsed_that_is_too_long(tmp_path, monkeypatch):
     data = json.dumps(nb).encode()
     work = read_work(Submission("ann", read=lambda: data), assignment)
     job = job_of(work, assignment, Terms((1,)), assignment.tasks)
-    assert [asked["name"] for asked in job["exercises"]] == ["quadruple"]
+    assert [asked["name"] for asked in job["told"]["exercises"]] == ["quadruple"]
     assert 0 < max(lengths) <= LONGEST_CELL
     assert work.notes == ["cells beside the answers too long to be read: 1"]
 
@@ -293,8 +293,8 @@ def test_from_python_it_is_one_submission_with_seeds_that_nobody_foresees(
     drawn = []
 
     def examined(job):
-        drawn.append(job["seeds"])
-        return {"results": [passed] * len(job["exercises"])}
+        drawn.append(job["told"]["seeds"])
+        return {"results": [passed] * len(job["told"]["exercises"])}
 
     monkeypatch.setattr(api.workers, "examined", examined)
     with pytest.raises(LabError, match="two.zip holds 2 submissions, but one"):
@@ -303,5 +303,5 @@ def test_from_python_it_is_one_submission_with_seeds_that_nobody_foresees(
     for terms in (None, Terms(()), Terms((3, 4))):
         assert api.grade(one, "90", terms=terms, root=root).student == "a"
     assert [len(set(seeds)) for seeds in drawn] == [2, 2, 2]
-    assert not set(drawn[0]) & set(drawn[1]) and drawn[2] == (3, 4)
+    assert not set(drawn[0]) & set(drawn[1]) and drawn[2] == [3, 4]
     assert min(drawn[0]) > 1

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore.runtime import LabError  # noqa: E402
-from labcore.staff.grading.assignment import Question  # noqa: E402
 from labcore.staff.grading.merge import merge  # noqa: E402
 from labcore.staff.grading.store import Store, read_table, table_text  # noqa: E402
+from labcore.student.tasks import Question  # noqa: E402
 
-WHY = Question("Q1.1", "why?", "why", 4, "a point each", "because", "YOUR ANSWER HERE")
+WHY = Question("Q1.1", "why?", "why", 4, "YOUR ANSWER HERE", "a point each", "because")
 
 
 def row(exercise, points, of, status, **more):
@@ -318,6 +318,20 @@ def test_no_text_stops_the_tables(store):
     _, grades = merged(store)
     assert grades["ann", "Q1.1"]["points"] == "3"
     assert grades["ann", "1.1"]["message"] == r"half \ud800, a byte \udce9"
+
+
+def test_remarks_on_answers_have_a_table_of_their_own(store):
+    assert merged(store)[0] == [] and store.table("remarks.csv") == []
+    forged = row("1.1", 3, 3, "passed", remarks=["it uses f_back: x.f_back"])
+    store.save(result("bob", rows=[forged]))
+    said, grades = merged(store)
+    assert said == ["remarks.csv: 1 on answers that tamper, or seem to"]
+    assert store.table("remarks.csv") == [
+        {"student": "bob", "exercise": "1.1", "remark": "it uses f_back: x.f_back"}
+    ]
+    assert grades["bob", "1.1"]["points"] == "3", "the instructor decides"
+    for page in (store.folder / "feedback").iterdir():
+        assert "f_back" not in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["run.json", "results"])
