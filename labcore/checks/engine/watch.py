@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Watched", "handed", "lent", "watched"]
 
-clock: AbstractContextManager = (
-    nullcontext()
-)  # runs while an answer does, and may end it
+clock: AbstractContextManager = nullcontext()  # runs while an answer does
 remarks: list[str] = []  # what an answer did that no honest one does
 _watches: list[_Watch] = []  # of the answers that run now, the innermost last
-_helpers: list[Callable] = []  # what they may call and runs now, so is not watched
 
 
 @dataclass
@@ -27,9 +24,22 @@ class _Watch:
     exercise: Exercise
     entered: list[str]  # the refused functions that the answer called
 
-    def note(self, module: str, function: str) -> None:
-        if module != __name__ and module.startswith(self.exercise.refused):
-            self.entered.append(f"{module}.{function}")
+    def see(self, frame, event: str, _arg) -> None:
+        """A profiler: it sees every call, and so looks first at what is cheap."""
+        if event != "call":
+            return
+        module = _module_of(frame.f_code.co_filename)
+        refused = module.startswith(self.exercise.refused) and module != __name__
+        if refused and _is_the_answers(frame.f_back):
+            self.entered.append(f"{module}.{frame.f_code.co_name}")
+
+
+def _is_the_answers(caller) -> bool:
+    """Whether a call is the answer's own, not one of what it was handed or lent."""
+    module = _module_of(caller.f_code.co_filename)
+    if module == __name__:
+        return caller.f_code.co_name != "on_our_side"
+    return not module.startswith("labcore.")
 
 
 def watched(
@@ -37,14 +47,9 @@ def watched(
 ):
     """Call it; the names of refused functions that it enters go into `entered`."""
     watch = _Watch(exercise, entered)
-
-    def profile(frame, event: str, _arg) -> None:
-        if event == "call" and not _helpers:  # first what is cheap: it sees every call
-            watch.note(_module_of(frame.f_code.co_filename), frame.f_code.co_name)
-
     previous = sys.getprofile()
     _watches.append(watch)
-    sys.setprofile(profile)
+    sys.setprofile(watch.see)
     try:
         with clock:
             return function(*args, **kwargs)
@@ -82,14 +87,10 @@ def handed(function: Callable) -> Callable:
     """Marks what a check hands over to be called, so that an answer may call it."""
 
     @functools.wraps(function)
-    def unwatched(*args, **kwargs):
-        _helpers.append(function)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            _helpers.pop()
+    def on_our_side(*args, **kwargs):
+        return function(*args, **kwargs)
 
-    return unwatched
+    return on_our_side
 
 
 def lent(exercise: Exercise) -> Callable:
