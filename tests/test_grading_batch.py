@@ -25,6 +25,7 @@ from labcore.staff.grading.batch import Options  # noqa: E402
 from labcore.staff.grading.jobs import Terms  # noqa: E402
 from labcore.staff.grading.store import Store, table_text  # noqa: E402
 from labcore.student import notebooks  # noqa: E402
+from labcore.student.running import plainly  # noqa: E402
 
 HERE = Path(__file__).parent
 WRONG = {"double": "def double(x):\n    return x * x"}
@@ -92,7 +93,7 @@ def replaced(options, **changed):
 
 
 def judged(job, points=None):
-    """What an examiner answers, without one: full points, but where others are said."""
+    """What a worker answers, without one: full points, but where others are said."""
     return {
         "results": [
             {
@@ -101,9 +102,9 @@ def judged(job, points=None):
                 "of": of,
                 "message": "",
             }
-            for asked, of in zip(job["exercises"], ALL.values(), strict=False)
+            for asked, of in zip(job["told"]["exercises"], ALL.values(), strict=False)
         ],
-        "version": version.version_of(job["checks"]),
+        "version": version.version_of(job["told"]["checks"]),
     }
 
 
@@ -450,20 +451,24 @@ def test_one_notebook_from_python_whose_messages_name_the_students_line(options)
     assert "the error comes from line 2: half = x / 0" in found.rows[0].message
 
 
-@pytest.mark.long
-def test_the_checks_process_that_dies_is_replaced(new, monkeypatch):
-    asked = []
+def test_the_process_that_dies_before_an_answer_ran_is_started_once_more(
+    new, monkeypatch
+):
+    started = []
 
-    def die_once(self, job, ask=workers._Examiner.ask):
-        asked.append(job)
-        if len(asked) == 1:
-            self.process.kill()
-        return ask(self, job)
+    def die_once(told):
+        process = plainly(told)
+        if not started:
+            process.kill()
+        started.append(process)
+        return process
 
-    monkeypatch.setattr(workers._Examiner, "ask", die_once)
+    monkeypatch.setattr(workers, "plainly", die_once)
+    monkeypatch.setattr(workers, "PAUSES", (0, 0))
     batch.grade_class(new)
     assert points(new)["ann", "90.1"] == 3
-    assert len(asked) == 3
+    assert len(started) == 3
+    assert logged(new, "fault") == []
 
 
 def run(*words):
@@ -541,7 +546,7 @@ def test_what_is_refused_ends_the_batch_only_before_an_answer_was_examined(
 
     def second_is_refused(job):
         told.append(job)
-        stamp = {"version": version.version_of(job["checks"])}
+        stamp = {"version": version.version_of(job["told"]["checks"])}
         return no_room | stamp if len(told) == 2 else judged(job)
 
     monkeypatch.setattr(workers, "examined", second_is_refused)

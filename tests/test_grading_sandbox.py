@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-import types
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ import pytest
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore.runtime import LabError  # noqa: E402
-from labcore.staff.grading import memory, refusing, sandbox, seccomp  # noqa: E402
+from labcore.staff.grading import memory, sandbox, seccomp  # noqa: E402
 from labcore.staff.grading.covers import covering  # noqa: E402
+from labcore.student.running import tried  # noqa: E402
 
 ALLOWED, REFUSED, NO_SUCH_CALL = 0x7FFF0000, 0x00050001, 0x00050026
 X86, ARM, I386 = 0xC000003E, 0xC00000B7, 0x40000003
@@ -172,7 +173,7 @@ def test_no_answer_sees_a_course_or_grades_inside_the_python_that_runs_it(monkey
         look = f"cd {folder}; find . -type f; echo x > app/new || true"
         with sandbox._filter() as rules:
             kind, bwrap = sandbox.kind_of_sandbox(), shutil.which("bwrap")
-            command = sandbox._command(bwrap, kind, rules, room, ["sh", "-c", look])
+            command = sandbox._command(bwrap, kind, rules, room, {}, ["sh", "-c", look])
             found = subprocess.run(
                 command, capture_output=True, text=True, pass_fds=[rules]
             )
@@ -209,65 +210,218 @@ def test_memory_is_summed_over_a_process_and_its_children_shared_ones_once():
     assert not memory.hold_more([process.pid], 0)
 
 
-@pytest.fixture
-def room():
-    made = sandbox.Room(
-        sandbox=True,
-        exercises=3,
-        setup=[],
-        hidden=[],
-        closed=[],
-        memory=3 * 10**9,
-        seconds=5,
-    )
-    yield made
-    made.close()
+RIGHT = "def double(x):\n    return 2 * x"
 
 
-@needs_bubblewrap
-def test_a_room_that_is_not_clean_is_replaced(room):
-    first, process = room.run(0), room.process
-    assert first and room.run(1) and room.process is process
-    process.kill()
-    assert process.stdout.read() == b""  # now all in it are gone
-    assert room.run(2) and room.process.poll() is None
-
-
-@needs_bubblewrap
-def test_a_room_with_too_many_processes_is_ended(room, monkeypatch):
-    assert room.run(0) and not room.ended_as_too_large()
-    monkeypatch.setattr(sandbox, "PROCESSES", 1)
-    assert room.ended_as_too_large() and room.process.wait(10) != 0
-    monkeypatch.undo()
-    assert room.run(1) and room.process.poll() is None
+def job(*answers, checks="toy_checks", name="double", **changed):
+    """A job of several answers to one exercise, as `grade` makes it."""
+    told = {
+        "checks": checks,
+        "setup": [],
+        "given": [],
+        "lend": [],
+        "seeds": [3],
+        "seconds": 20,
+        "wall": 60,
+        "limits": {"DATA": 3 * 10**9, "NOFILE": 64},
+        "memory": 3 * 10**9,
+        "sealed": True,
+        "exercises": [
+            {"id": "90.1", "name": name, "points": 3, "answer": text, "others": []}
+            for text in answers
+        ],
+    }
+    return sandbox.with_limits(told | changed)
 
 
 @pytest.fixture
-def made_up():
-    module = types.ModuleType("made_up")
-    exec(
-        "def area(width, height=2, *, scale=1): return width * height * scale",
-        vars(module),
-    )
-    return module
+def started():
+    """The processes that the jobs of a test have had."""
+    return []
 
 
-def test_a_masked_function_tells_of_every_call_by_whatever_name(made_up):
-    by_another_name, seen = made_up.area, []
-    refusing.mask(("made_up",), seen.append)
-    assert by_another_name(3) == 6 and made_up.area(3, 3, scale=2) == 18
-    assert seen == ["made_up.area"] * 2
+@pytest.fixture
+def outcomes(started):
+    """What is found of a job in a sandbox."""
+
+    def start(told):
+        started.append(sandbox.in_sandbox(told, closed=[]))
+        return started[-1]
+
+    return lambda told: tried(told, start, sandbox.too_large)
 
 
-@pytest.mark.parametrize(
-    "source, expected",
-    [
-        ("def f(): return area(3)", True),
-        ("class A:\n    def f(self): return [area(x) for x in (1, 2)]", True),
-        ("def f():\n    import made_up\n    return made_up", True),
-        ("import made_up\ndef f(model): return model.area()", False),
-    ],
-)
-def test_cells_that_need_a_refused_module_are_known(made_up, source, expected):
-    code = compile(source, "cell", "exec")
-    assert refusing.needs(code, ("made_up",), {"area": made_up.area}) is expected
+def said(outcome):
+    """What an answer said by an error."""
+    assert outcome.status == "error", outcome
+    return outcome.message.partition("SAID ")[2].partition(" DONE")[0]
+
+
+def asking(code):
+    """An answer that says what this code puts into `found`."""
+    return f"{code}\nraise ValueError(f'SAID {{found}} DONE')"
+
+
+LOCKED = """\
+import os
+os.makedirs("/tmp/locked/inner")
+open("/tmp/locked/inner/note", "w").write("x")
+os.chmod("/tmp/locked/inner", 0)
+os.chmod("/tmp/locked", 0)
+"""
+TMP = asking("import os\nfound = sorted(os.listdir('/tmp'))")
+
+
+@needs_bubblewrap
+def test_a_room_that_is_not_clean_is_replaced(outcomes, started):
+    found = list(outcomes(job(RIGHT, "open('/tmp/note', 'w')", TMP, LOCKED, TMP)))
+    assert found[0].status == "passed" and said(found[2]) == said(found[4])
+    assert "note" not in said(found[2]) and "locked" not in said(found[4])
+    assert len(started) == 2, "only for the folder that could not be taken away"
+
+
+@needs_bubblewrap
+def test_a_room_that_was_killed_is_replaced_and_the_next_exercise_runs(
+    outcomes, started
+):
+    found = outcomes(job(RIGHT, RIGHT, RIGHT))
+    assert next(found).status == "passed"
+    started[0].kill()
+    started[0].stdout.read()  # now all in it are gone
+    assert next(found).status == "error"
+    assert next(found).status == "passed" and len(started) == 2
+    assert list(found) == []
+
+
+MANY = """\
+import subprocess, time
+many = [subprocess.Popen(["sleep", "60"]) for _ in range(10)]
+time.sleep(30)
+"""
+
+
+@needs_bubblewrap
+def test_a_room_with_too_many_processes_is_ended(outcomes, started, monkeypatch):
+    found = outcomes(job(RIGHT, MANY, RIGHT))
+    monkeypatch.setattr(sandbox, "PROCESSES", 4)
+    assert next(found).status == "passed"
+    ended = next(found)
+    assert (ended.status, ended.points) == ("memory", 0), ended
+    assert "or started too many processes" in ended.message
+    assert next(found).status == "passed" and len(started) == 2
+    assert started[0].poll() is not None
+
+
+# each says what it found and should not have, or did not find and should have
+SEEN = """\
+import os
+found = []
+for folder, _, files in os.walk("/course"):
+    found += [os.path.join(folder, file)[8:] for file in files]
+wanted = {"toy_checks.py", "labcore/checks/engine/exercise.py", "labcore/nets.py"}
+wanted |= {"labcore/student/" + n for n in ("__init__.py", "alone.py", "cells.py")}
+wanted |= {"labcore/student/remarks.py"}
+found = [place for place in found if place not in wanted and (
+    place.startswith(("labcore/checks/lab", "labcore/staff/g", "labcore/student"))
+    or not place.startswith("labcore/")
+    or place.endswith(".ipynb")
+)] + sorted(wanted - set(found))
+"""
+READABLE = """\
+import importlib
+found = []
+for module in ("labcore.checks.lab02", "labcore.staff.authoring", "labcore.staff.grading",
+               "labcore.student.submit", "labcore.student.tasks", "solutions", "tests",
+               "labcore.checks.engine.trial"):
+    try:
+        importlib.import_module(module)
+        found.append(module)
+    except ImportError:
+        pass
+"""
+LABS = """\
+import os
+found = sorted(n for n in os.listdir("/course/labcore/checks") if n.startswith("lab"))
+found += os.listdir("/course/labcore/staff") + sorted(os.listdir("/course"))
+"""
+
+
+@pytest.fixture(scope="module")
+def sights():
+    """What can be seen in the room of the toy's checks."""
+    if not shutil.which("bwrap"):
+        pytest.skip("no bubblewrap")
+    orphans = asking(ZOMBIES)
+    told = job(asking(SEEN), asking(READABLE), FAMILY, orphans)
+    return list(tried(told, lambda told: sandbox.in_sandbox(told, closed=[])))
+
+
+def test_of_the_course_only_these_checks_and_what_they_need_are_there(sights):
+    assert said(sights[0]) == "[]"
+
+
+def test_no_other_module_of_the_course_can_be_imported(sights):
+    assert said(sights[1]) == "['labcore.checks.engine.trial']"
+
+
+FAMILY = """\
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        for _ in range(3):
+            if os.fork() == 0:
+                os.setsid()
+                time.sleep(0.3)
+                os._exit(0)
+        os._exit(0)
+time.sleep(0.1)
+os._exit(0)
+"""
+ZOMBIES = """\
+import os
+found = []
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    text = open(f"/proc/{pid}/stat").read()
+    found.append(text.rpartition(")")[2].split()[0] + pid)
+found = " ".join(sorted(found))
+"""
+
+
+def test_no_process_of_an_exercise_is_left_for_the_next_not_even_a_dead_one(sights):
+    assert sights[2].status == "error"
+    states = said(sights[3]).split()
+    assert len(states) == 2 and not any(s.startswith("Z") for s in states), states
+
+
+@needs_bubblewrap
+def test_a_labs_own_checks_are_there_and_those_of_other_labs_are_not(outcomes):
+    lab02 = {"checks": "labcore.checks.lab02", "name": "sparsity_leaving"}
+    (found,) = outcomes(job(asking(LABS), **lab02))
+    shown = sandbox.in_reach("labcore.checks.lab02").values()
+    labs = sorted({f.name for f in shown if "lab" in f.name.removeprefix("labcore")})
+    assert labs == ["lab02.py"], "it needs no other lab's"
+    assert said(found) == "['lab02.py', 'labcore']"
+
+
+@needs_bubblewrap
+def test_all_in_a_room_end_with_it(started):
+    started.append(sandbox.in_sandbox(job(RIGHT), closed=[]))
+    (room,) = started
+    while len(members := memory.family(room.pid)) < 2:
+        time.sleep(0.05)
+    room.kill()
+    room.wait()
+    deadline = time.monotonic() + 10
+    while any(map(_lives, members)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_lives, members))
+    room.stdin.close()
+    room.stdout.close()
+
+
+def _lives(process):
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] not in "ZX"

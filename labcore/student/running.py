@@ -170,7 +170,7 @@ class _Trial:
         """What a line says; one without the mark is not ours, and is told of."""
         try:
             said = json.loads(line)
-            ours = "ended" in said or said["mark"] == self.mark
+            ours = said["mark"] == self.mark
         except (ValueError, TypeError, KeyError):
             ours = False
         if not ours:
@@ -218,9 +218,8 @@ class _Trial:
             )
         if ended is None:
             return "timeout", (
-                f"it did not end within {self.wall:g} seconds, although it "
-                f"used less than the {self.seconds:g} seconds of processor time that "
-                "it may take: it sleeps, or waits for something"
+                f"it did not end within {self.wall:g} seconds: it sleeps, waits for "
+                "something, or is in one call that takes too long"
             )
         if ended == "gone":
             return "error", "it ended the process that runs it"

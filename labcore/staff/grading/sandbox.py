@@ -164,7 +164,9 @@ def _of_the_course() -> Path:
 def _as_nobody() -> list[str]:
     user = _new_user()
     drop = ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *drop]
+    end = ("--pdeathsig", "KILL")  # another user would outlive bubblewrap otherwise
+    user_is = (f"--reuid={user}", f"--regid={user}", "--clear-groups")
+    return ["setpriv", *user_is, *drop, *end]
 
 
 def _new_user() -> int:

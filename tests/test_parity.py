@@ -1,0 +1,158 @@
+"""Parity: submit and grade find the same, whatever honest style an answer has.
+
+Every reference is handed in as it is and rewritten in ways that students write, on
+every lab: all points in `submit`, in `grade` with the sandbox and without, no remarks.
+"""
+
+import copy
+import re
+import shutil
+import textwrap
+
+import pytest
+from corpus import save
+from nbformat.v4 import new_code_cell
+from notebooks import LABS, ROOT, read
+
+pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+
+from labcore.staff.grading import jobs, workers  # noqa: E402
+from labcore.staff.grading.assignment import read_assignment  # noqa: E402
+from labcore.staff.grading.reading import find_submissions  # noqa: E402
+from labcore.student.notebooks import grading  # noqa: E402
+from labcore.student.running import tried  # noqa: E402
+from labcore.student.submit import LIMITS  # noqa: E402
+from labcore.student.tasks import Work, job_of, rows_of, take_answers  # noqa: E402
+
+SEEDS = (3, 4)
+QUICK = [("01", "as it is"), ("01", "a callable object"), ("02", "in two cells")]
+
+# style -> the text of an answer's cell, or of several cells, made from the reference
+
+
+def renamed(name, source):
+    """The reference under another name, for a style to wrap."""
+    return re.sub(rf"\b(def|class) {name}\b", rf"\1 inner_{name}", source)
+
+
+def only_functions(style):
+    """A class stays as it is."""
+    return lambda name, source: (
+        [source] if f"class {name}" in source else style(name, source)
+    )
+
+
+STYLES = {
+    "as it is": lambda name, source: [source],
+    "a partial": only_functions(
+        lambda name, source: [
+            f"import functools\n{renamed(name, source)}\n"
+            f"{name} = functools.partial(inner_{name})"
+        ]
+    ),
+    "a lambda": only_functions(
+        lambda name, source: [
+            f"{renamed(name, source)}\n{name} = lambda *a, **k: inner_{name}(*a, **k)"
+        ]
+    ),
+    "a callable object": only_functions(
+        lambda name, source: [
+            f"{renamed(name, source)}\n"
+            "class Answer:\n"
+            "    def __call__(self, *args, **kwargs):\n"
+            f"        return inner_{name}(*args, **kwargs)\n"
+            f"{name} = Answer()"
+        ]
+    ),
+    "a decorator and a data class": only_functions(
+        lambda name, source: [
+            "from __future__ import annotations\n"
+            "import dataclasses, functools\n"
+            "@dataclasses.dataclass\n"
+            "class Größe:\n    wert: int = 0\n"
+            "def noted(function):\n"
+            "    @functools.wraps(function)\n"
+            "    def with_note(*args, **kwargs):\n"
+            "        if (größe := Größe(1)).wert:\n"
+            "            return function(*args, **kwargs)\n"
+            "    return with_note\n"
+            f"{renamed(name, source)}\n{name} = noted(inner_{name})"
+        ]
+    ),
+    "in two cells": lambda name, source: [source + "\n\n1 / 0  # a trial", "# done"],
+    "with much around it": lambda name, source: [
+        "%matplotlib inline\n"
+        "from tqdm.auto import tqdm\n"
+        "import matplotlib.pyplot as plt\n"
+        "for _ in tqdm(range(3)):\n    print('warming up')\n"
+        "figure, axes = plt.subplots()\naxes.plot([1, 2]); plt.show(); plt.close()\n"
+        f"display(figure)\n{source}\n"
+        "await __import__('asyncio').sleep(0)"
+    ],
+    "line ends of Windows": lambda name, source: [source.replace("\n", "\r\n")],
+}
+
+
+def handed_in(assignment, style, folder):
+    """The lab with every reference written in this style, as a file."""
+    nb = copy.deepcopy(assignment.lab.notebook)
+    solution = {
+        grading(cell).get("grade_id"): cell.source
+        for cell in read(ROOT / "solutions" / f"{assignment.stem}.ipynb").cells
+    }
+    names = {task.grade_id: task.name for task in assignment.tasks}
+    cells = []
+    for cell in nb.cells:
+        cells.append(cell)
+        grade_id = grading(cell).get("grade_id")
+        if grade_id in names:
+            answer = textwrap.dedent(solution[grade_id])
+            cell.source, *rest = STYLES[style](names[grade_id], answer)
+            cells += [new_code_cell(text, metadata=cell.metadata) for text in rest]
+    nb.cells = cells
+    save(nb, folder, f"{assignment.stem}.ipynb")
+    return nb
+
+
+def submitted(nb, lab):
+    work = Work()
+    take_answers(work, nb, lab)
+    job = job_of(work, lab, lab.tasks, SEEDS, 60, **LIMITS)
+    return list(rows_of(work, lab.tasks, tried(job)))
+
+
+def graded(folder, assignment, sandbox):
+    (submission,) = find_submissions(folder, assignment.stem)
+    work = jobs.read_work(submission, assignment)
+    terms = jobs.Terms(seeds=SEEDS, timeout=60, memory=4, sandbox=sandbox)
+    workers.local(1)  # from here on processes may start
+    found = workers.examined(jobs.job_of(work, assignment, terms, assignment.tasks))
+    return jobs.rows_of(work, assignment.tasks, found["results"])
+
+
+CASES = [
+    pytest.param(
+        path.name[:2],
+        style,
+        marks=[] if (path.name[:2], style) in QUICK else [pytest.mark.long],
+        id=f"{path.name[:2]}: {style}",
+    )
+    for path in LABS
+    for style in STYLES
+]
+
+
+@pytest.mark.parametrize("number, style", CASES)
+def test_an_honest_answer_earns_the_same_everywhere(tmp_path, number, style):
+    assignment = read_assignment(number, ROOT)
+    nb = handed_in(assignment, style, tmp_path / "ann")
+    rows = submitted(nb, assignment.lab)
+    assert [(row.status, row.points) for row in rows] == [
+        ("passed", task.points) for task in assignment.tasks
+    ], [row.message for row in rows]
+    assert not any(row.remarks for row in rows)
+    for sandbox in (False, True) if shutil.which("bwrap") else (False,):
+        for row, other in zip(rows, graded(tmp_path, assignment, sandbox), strict=True):
+            same = ("exercise", "title", "points", "of", "status", "message")
+            assert [getattr(row, name) for name in same] == [other[n] for n in same]
+            assert other["remarks"] == []
