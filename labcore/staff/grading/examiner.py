@@ -160,7 +160,7 @@ def _judge(end, exercise, asked: Mapping, job: Mapping) -> dict:
         status = side.trouble or "error"
         return _outcome(exercise, status, 0, _cell_fails(error))
     try:
-        verdicts = _verdicts(side, exercise, answer, job["seeds"])
+        verdicts = _verdicts(exercise, answer, job["seeds"])
         worst = min(verdicts, key=lambda verdict: verdict.points)
     except Exception as error:
         said = f"the check could not work with the answer ({_line(error)})"
@@ -179,7 +179,7 @@ def _judge(end, exercise, asked: Mapping, job: Mapping) -> dict:
     }
 
 
-def _verdicts(side: AnswerSide, exercise, answer, seeds: Sequence[int]) -> list:
+def _verdicts(exercise, answer, seeds: Sequence[int]) -> list:
     found = []
     for seed in seeds:
         found.append(exercise.run(answer, seed=seed))

@@ -212,7 +212,7 @@ def _unrun(work: Work, task: Task) -> tuple[str, str] | None:
     return None
 
 
-def rows_of(work: Work, assignment: Assignment, tasks, verdicts: list[dict]) -> list:
+def rows_of(work: Work, tasks, verdicts: list[dict]) -> list:
     """One row an exercise, in the lab's order."""
     verdicts = iter(verdicts)
     rows = []

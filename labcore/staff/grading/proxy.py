@@ -31,10 +31,6 @@ class TimeLimit(Refusal):
     pass
 
 
-class MemoryLimit(Refusal):
-    pass
-
-
 class ProcessEnded(Refusal):
     pass
 

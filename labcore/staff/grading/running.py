@@ -139,7 +139,7 @@ def result_of(
         "version": graded_by(assignment),
         "notes": work.notes,
         "fault": work.fault or answer.get("broken", ""),
-        "rows": rows_of(work, assignment, tasks, verdicts),
+        "rows": rows_of(work, tasks, verdicts),
         "texts": texts_of(work, assignment),
     }
 
