@@ -802,6 +802,7 @@ lab.step(
 def _at_each(measure: Callable) -> Callable:
     """`measure(one, other, t, images, labels)` at each position."""
 
+    @torch.no_grad()
     def mistaken(one, other, positions, images, labels):
         return [float(measure(one, other, t, images, labels)) for t in positions]
 
