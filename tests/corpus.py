@@ -661,7 +661,7 @@ cheat(
 import json, os, socket, struct
 def double(x):
     body = ["dict", ["value", ["dict", ["status", "passed"], ["points", 3]]]]
-    message = {"body": body, "objects": [], "gone": [], "mood": [1, True]}
+    message = {"body": body, "objects": [], "gone": [], "settings": [1, True]}
     for more in ({}, {"status": "passed", "points": 3, "of": 3, "message": "ok"}):
         text = json.dumps([message | more, []]).encode()
         frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
@@ -695,7 +695,7 @@ def double(x):
     for body in (["near", 0], ["@", 0], ["@", 2], ["far", 0, "class", "int", "8"],
                  ["dtype", "__class__"], ["class", "torch.nn.modules.os.system"]):
         message = {"body": ["dict", ["value", body]], "objects": [], "gone": [],
-                   "mood": [1, True]}
+                   "settings": [1, True]}
         text = json.dumps([message, []]).encode()
         frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
         for fd in range(3, 200):
@@ -713,7 +713,7 @@ cheat(
 import labcore.staff.grading.values as values
 values.Values.pack = lambda self, content: (
     {"body": b"cos\\nsystem\\n(S'id'\\ntR.".decode(), "objects": [], "gone": [],
-     "mood": [1, True]}, [])
+     "settings": [1, True]}, [])
 def double(x):
     return 0""",
     long=True,

@@ -242,21 +242,31 @@ def test_a_room_with_too_many_processes_is_ended(room, monkeypatch):
     assert room.run(1) and room.process.poll() is None
 
 
+MADE_UP = """
+def area(width, height=2, *, scale=1): return width * height * scale
+class Box:
+    def volume(self): return 8
+"""
+
+
 @pytest.fixture
-def made_up():
+def made_up(monkeypatch):
     module = types.ModuleType("made_up")
-    exec(
-        "def area(width, height=2, *, scale=1): return width * height * scale",
-        vars(module),
-    )
+    exec(MADE_UP, vars(module))
+    monkeypatch.setitem(sys.modules, "made_up", module)
     return module
 
 
-def test_a_masked_function_tells_of_every_call_by_whatever_name(made_up):
-    by_another_name, seen = made_up.area, []
-    refusing.mask(("made_up",), seen.append)
-    assert by_another_name(3) == 6 and made_up.area(3, 3, scale=2) == 18
-    assert seen == ["made_up.area"] * 2
+def test_a_wrapped_function_tells_of_every_call_by_whatever_name(made_up, monkeypatch):
+    another, seen = types.ModuleType("another"), []
+    another.surface = made_up.area
+    monkeypatch.setitem(sys.modules, "another", another)
+    scope = {"size": made_up.area, "three": 3}
+    refusing.wrap(("made_up",), scope, seen.append)
+    assert scope["size"](scope["three"]) == 6 == another.surface(3)
+    assert made_up.area(3, 3, scale=2) == 18
+    assert seen == ["made_up.area"] * 3
+    assert made_up.Box().volume() == 8 and seen[3:] == ["made_up.volume"]
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,8 @@ def test_changes_of_lists_and_dictionaries_are_seen():
 def ends():
     """Two tables, as check and answer have them."""
     return (
-        Values(odd=False, keeping=False, far=None),
-        Values(odd=True, keeping=True, far=None),
+        Values(of_answer=False, far=None),
+        Values(of_answer=True, far=None),
     )
 
 
@@ -267,9 +267,9 @@ def tensor_state(**changed):
 
 def message(body=None, state=None, number=1, blob=bytes(8), **changed):
     objects = [] if state is None else [[number, state, 0, 1]]
-    mood = [1, True]
+    settings = [1, True]
     return (
-        {"body": body, "objects": objects, "gone": [], "mood": mood} | changed,
+        {"body": body, "objects": objects, "gone": [], "settings": settings} | changed,
         [bytearray(blob)],
     )
 
@@ -304,7 +304,7 @@ HOSTILE = {
             "body": None,
             "objects": [[1, tensor_state(), 0, 1], [3, tensor_state(), 0, 1]],
             "gone": [],
-            "mood": [1, True],
+            "settings": [1, True],
         },
         [bytearray(8)],
     ),
@@ -331,7 +331,7 @@ HOSTILE = {
     "countless hooks": message(state=NET | {"hooks": [10**9, 0, 0]}),
     "a parameter that is none": message(state=NET | {"parameters": [["w", 1]]}),
     "a network of another class": message(state={"far": ["near", 0], "training": True}),
-    "countless threads": message(mood=[10**9, True]),
+    "countless threads": message(settings=[10**9, True]),
     "deep nesting": message(json.loads("[" * 900 + "]" * 900)),
     "keys that cannot be": message(["dict", [["list"], 1]]),
 }
@@ -339,14 +339,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_message_is_refused(name):
-    check = Values(odd=False, keeping=False, far=None)
+    check = Values(of_answer=False, far=None)
     with pytest.raises(BadMessage):
         check.unpack(*HOSTILE[name])
 
 
 def test_what_is_alive_at_once_is_bounded(monkeypatch):
     monkeypatch.setattr(values_module, "MOST_BYTES", 80)
-    check = Values(odd=False, keeping=False, far=None)
+    check = Values(of_answer=False, far=None)
     objects = [[2 * n + 1, tensor_state(), n, 1] for n in range(11)]
     with pytest.raises(BadMessage, match="too much at once"):
         check.unpack(*(message(objects=objects)[0], [bytearray(8)] * 11))
@@ -369,7 +369,7 @@ def test_a_refused_call_is_named_as_in_the_notebook():
 def test_a_reply_sent_before_its_question_is_refused():
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        told, blobs = Values(odd=True, keeping=True, far=None).pack({"value": 8})
+        told, blobs = Values(of_answer=True, far=None).pack({"value": 8})
         Channel(theirs).send(told, blobs)
         side = AnswerSide(Channel(ours, time.monotonic() + 60), 60)
         with pytest.raises(Refusal, match="not asked"):

@@ -168,7 +168,7 @@ class Answer:
         from labcore.staff.grading.values import Values
 
         self.channel, self.scope = channel, scope
-        self.values = Values(odd=True, keeping=True, far=self._stand_in)
+        self.values = Values(of_answer=True, far=self._stand_in)
         self.refused: tuple[str, ...] = ()
         self.asked = False  # whether a call of the check's runs
 
@@ -197,7 +197,7 @@ class Answer:
     def _prepare(self, job: dict) -> object:
         import torch
 
-        from labcore.staff.grading.refusing import mask, needs
+        from labcore.staff.grading.refusing import needs, wrap
         from labcore.student.cells import borrowed, plain
 
         random.seed(0)  # an answer that draws at random draws the same in every run
@@ -207,7 +207,7 @@ class Answer:
         while before:  # what ran is not kept: it holds the other exercises' answers
             _run(before.pop(0), "given", self.scope)
         if not any(needs(code, self.refused, self.scope) for code in _GIVEN):
-            mask(self.refused, self._entered)
+            wrap(self.refused, self.scope, self._entered)
         _GIVEN.clear()
         source = plain(job["answer"])
         for statement in borrowed(source, job["others"], self.scope):

@@ -44,7 +44,7 @@ class AnswerSide:
 
     def __init__(self, channel: Channel, seconds: float) -> None:
         self.channel, self.seconds = channel, seconds
-        self.values = Values(odd=False, keeping=False, far=self._stand_in)
+        self.values = Values(of_answer=False, far=self._stand_in)
         self.trouble = ""  # timeout, memory or error, where one of these was met
         self.over = False
         self._depth = 0

@@ -1,4 +1,4 @@
-"""Stand-ins for labcore's functions that do just what an exercise asks for.
+"""Wrappers around labcore's functions that do just what an exercise asks for.
 
 A profiler sees calls of them too, but an answer can switch it off; these it would have
 to dig out. That is no wall: who copies the text of a function has it all the same.
@@ -7,26 +7,52 @@ to dig out. That is no wall: who copies the text of a function has it all the sa
 from __future__ import annotations
 
 import dis
-import gc
 import importlib
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FunctionType
+from functools import partial
+from types import CodeType, FunctionType, ModuleType
 
-__all__ = ["mask", "needs"]
+__all__ = ["needs", "wrap"]
 
 
-def mask(refused: tuple[str, ...], entered: Callable[[str], None]) -> None:
-    """Every function of these modules, by whatever name it is held, calls `entered`
-    with its own name first.
+def wrap(refused: tuple[str, ...], scope: dict, entered: Callable[[str], None]) -> None:
+    """Every function and method of these modules calls `entered` with its name first.
+
+    Replaced are those that a loaded module, a class of these modules or `scope` names.
     """
     for name in refused:
         with suppress(ImportError):  # a prefix of names, or a module that is hidden
             importlib.import_module(name)
-    for thing in gc.get_objects():
-        if type(thing) is FunctionType and _origin(thing).startswith(refused):
-            if not thing.__code__.co_freevars:
-                _mask(thing, entered)
+    wrappers: dict[FunctionType, Callable] = {}
+
+    def replace_in(names: dict, put: Callable[[str, Callable], None]) -> None:
+        for name, thing in [*names.items()]:
+            if type(thing) is FunctionType and _is_of(thing, refused):
+                put(name, wrappers.setdefault(thing, _wrapper(thing, entered)))
+
+    modules = [m for m in [*sys.modules.values()] if isinstance(m, ModuleType)]
+    for names in [*map(vars, modules), scope]:
+        replace_in(names, names.__setitem__)
+    named = [thing for module in modules for thing in [*vars(module).values()]]
+    classes = [thing for thing in named if issubclass(type(thing), type)]
+    for kind in {kind for kind in classes if _is_of(kind, refused)}:
+        replace_in(vars(kind), partial(setattr, kind))
+
+
+def _is_of(thing: type | FunctionType, refused: tuple[str, ...]) -> bool:
+    return str(getattr(thing, "__module__", "")).startswith(refused)
+
+
+def _wrapper(real: FunctionType, entered: Callable[[str], None]) -> Callable:
+    name = f"{real.__module__}.{real.__name__}"
+
+    def call(*args, **kwargs):
+        entered(name)
+        return real(*args, **kwargs)
+
+    return call
 
 
 def needs(code: CodeType, refused: tuple[str, ...], scope: dict) -> bool:
@@ -47,26 +73,3 @@ def _leads_to(step: dis.Instruction, refused: tuple[str, ...], scope: dict) -> b
     found = scope.get(step.argval)
     name = getattr(found, "__module__", None) or getattr(found, "__name__", "")
     return str(name).startswith(refused)
-
-
-def _origin(function: FunctionType) -> str:
-    return str(function.__globals__.get("__name__"))
-
-
-def _mask(function: FunctionType, entered: Callable[[str], None]) -> None:
-    name = function.__name__
-    real = FunctionType(
-        function.__code__, function.__globals__, name, function.__defaults__
-    )
-    real.__kwdefaults__ = function.__kwdefaults__
-    full_name = f"{_origin(function)}.{name}"
-
-    def enter(*args, **kwargs):
-        entered(full_name)
-        return real(*args, **kwargs)
-
-    def stand_in(*args, _enter, **kwargs):
-        return _enter(*args, **kwargs)
-
-    function.__defaults__, function.__kwdefaults__ = None, {"_enter": enter}
-    function.__code__ = stand_in.__code__.replace(co_name=name)

@@ -43,19 +43,24 @@ class FarNetwork(nn.Module, Far):
 
 
 class Values:
-    """One end's table. `far` makes the stand-in for what stays on the other side.
+    """One end's table of what both ends share.
 
-    odd       whether this end gives odd numbers, so that both can number at once
-    keeping   whether to keep shared objects alive until the other end lets go of them
+    of_answer   whether this is the end of the student's answer, not of the check
+    far         makes the stand-in for what stays on the other side
+
+    The check gives even numbers to what it shares and the answer odd ones, so that
+    both can give one at the same time. The answer keeps each shared object alive until
+    the check has let go of it. Only the check may share a network of a class of its
+    own; the answer then gets a FarNetwork.
     """
 
-    def __init__(self, odd: bool, keeping: bool, far: Callable[..., Far]) -> None:
-        self._next, self._far = int(odd), far
-        self._hands_out = not keeping  # networks of its own classes, too
+    def __init__(self, of_answer: bool, far: Callable[..., Far]) -> None:
+        self._next, self._far = int(of_answer), far
+        self._of_answer = of_answer
         self._objects: dict[int, weakref.ref] = {}
         self._numbers: dict[int, int] = {}  # by id()
         self._seen: dict[int, bytes] = {}  # digest of the state both ends know
-        self._kept: dict[int, object] | None = {} if keeping else None
+        self._kept: dict[int, object] = {}  # alive until the check lets go of them
         self._gone: list[int] = []
         self._pinned: list[object] = []  # alive while the other end may name them
         self._near: dict[int, object] = {}  # handed out as Far
@@ -81,14 +86,14 @@ class Values:
         for number in gone:
             self._drop(number)
         self._pinned = [held() for held in self._objects.values()]
-        mood = [torch.get_num_threads(), torch.is_grad_enabled()]
-        message = {"body": body, "objects": states, "gone": gone, "mood": mood}
+        settings = [torch.get_num_threads(), torch.is_grad_enabled()]
+        message = {"body": body, "objects": states, "gone": gone, "settings": settings}
         return message, blobs
 
     def unpack(self, message: object, blobs: list[bytearray]) -> object:
         """The content, once all changes are made; BadMessage where it is not sound."""
         try:
-            _set_mood(*message["mood"])
+            _set_torch(*message["settings"])
             fresh = []  # alive until the content holds them
             taken = 0
             size = sum(shapes.bytes_held(held()) for held in self._objects.values())
@@ -137,7 +142,7 @@ class Values:
         if type(number) is not int or number % 2 == self._next % 2:
             raise ValueError("that number is not the other end's to give")
         if "far" in state:
-            if self._hands_out:
+            if not self._of_answer:
                 raise ValueError("a network of another class")
             made = FarNetwork(self._decode(state["far"]))
         elif "class" in state:
@@ -153,8 +158,7 @@ class Values:
         if held is not None and self._numbers.get(id(held)) == number:
             del self._numbers[id(held)]
         self._seen.pop(number, None)
-        if self._kept is not None:
-            self._kept.pop(number, None)
+        self._kept.pop(number, None)
 
     def _share(self, value: object, number: int | None = None) -> int:
         if number is None:
@@ -168,7 +172,7 @@ class Values:
             self._gone.append(number)
 
         self._objects[number] = weakref.ref(value, forget)
-        if self._kept is not None:
+        if self._of_answer:
             self._kept[number] = value
         return number
 
@@ -189,7 +193,7 @@ class Values:
             return float(value)
         if shapes.is_plain_tensor(value) or (
             isinstance(value, nn.Module)
-            and (self._hands_out or shapes.name_of_class(type(value)))
+            and (not self._of_answer or shapes.name_of_class(type(value)))
         ):
             number = self._numbers.get(id(value))
             return ["@", self._share(value) if number is None else number]
@@ -257,8 +261,8 @@ class Values:
         raise ValueError("no value has this form")
 
 
-def _set_mood(threads: int, recording: bool) -> None:
-    """What is set for all of torch holds on both sides."""
+def _set_torch(threads: int, recording: bool) -> None:
+    """Threads and the recording of gradients are set for all of torch: here, too."""
     if type(threads) is not int or not 0 < threads <= 256:
         raise ValueError("a number of threads is wanted")
     torch.set_num_threads(threads)
