@@ -27,7 +27,7 @@ CARDS: dict[str, Card] = {
     "B": {"budget": "MACs", "limit": 10_000_000},
     "C": {"budget": "ms", "limit": 0.25, "device": DEVICES["accelerator"]},
 }
-LEAST = 0.5  # share of a limit that has to be used: who removes all meets any card
+LEAST = 0.5  # share of a limit that has to be used: an empty network meets any card
 
 
 def needs(model: nn.Module, card: Card) -> float:
