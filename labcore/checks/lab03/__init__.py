@@ -15,7 +15,7 @@ from labcore.checks.engine.scenarios import fill
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
 from labcore.checks.lab03.rehearsal import Rehearsal
-from labcore.nets import MLP, VGG
+from labcore.nets import MLP, VGG, layers
 from labcore.tracks import workbench
 
 __all__ = ["EXERCISES", "lend"]
@@ -51,7 +51,7 @@ def scan_layer(
 
 @torch.no_grad()
 def _clear(
-    ask: Trial, model: nn.Module, layers: list[str], levels: list[float]
+    ask: Trial, model: nn.Module, names: list[str], levels: list[float]
 ) -> tuple[Tensor, Tensor]:
     """Images on which the best score stands out, dense and at each of the levels.
 
@@ -62,7 +62,7 @@ def _clear(
     images = torch.randint(-4, 5, (80, *shape), generator=ask.rng).float()
 
     nets = [model]
-    for name in layers:
+    for name in names:
         for level in levels:
             nets.append(copy.deepcopy(model))
             fine_grained_prune(nets[-1].get_submodule(name).weight, level)
@@ -434,13 +434,9 @@ def choose_sparsities() -> dict[str, float]:
     }
 
 
-def _layers(model: nn.Module) -> dict[str, int]:
+def _sizes(model: nn.Module) -> dict[str, int]:
     """The number of weights of each layer that can be pruned."""
-    return {
-        name.removesuffix(".weight"): parameter.numel()
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1
-    }
+    return {name: layer.weight.numel() for name, layer in layers(model).items()}
 
 
 def _share(ask: Trial, name: str, share: object) -> float:
@@ -461,7 +457,7 @@ def _share(ask: Trial, name: str, share: object) -> float:
 @lab.step("fits", "a share for each layer")
 def _chosen(ask: Trial) -> dict[str, float]:
     """The dictionary, if it is one from layers to shares."""
-    chosen, layers = ask.call(), _layers(workbench().dense())
+    chosen, names = ask.call(), list(layers(workbench().dense()))
     if not isinstance(chosen, Mapping):
         ask.wrong(
             expected="a dictionary from layers to sparsities",
@@ -470,10 +466,10 @@ def _chosen(ask: Trial) -> dict[str, float]:
         )
     shares = {}
     for name, share in chosen.items():
-        if name not in layers:
-            full = next((n for n in layers if n.split(".")[-1] == name), "")
+        if name not in names:
+            full = next((n for n in names if n.split(".")[-1] == name), "")
             ask.wrong(
-                expected=f"names of layers: {', '.join(layers)}",
+                expected=f"names of layers: {', '.join(names)}",
                 got=show(name),
                 likely=f"the full name is {full!r}" if full else "",
             )
@@ -487,7 +483,7 @@ def _(ask: Trial) -> None:
     dense, left = planned_bytes(model, {}), planned_bytes(model, chosen)
     if left <= SIZE * dense:
         return
-    kept = {n: k - round(chosen.get(n, 0) * k) for n, k in _layers(model).items()}
+    kept = {n: k - round(chosen.get(n, 0) * k) for n, k in _sizes(model).items()}
     largest = max(kept, key=kept.get)
     turned = {name: 1 - chosen.get(name, 0) for name in kept}
     upside_down = chosen and planned_bytes(model, turned) <= SIZE * dense
@@ -511,10 +507,10 @@ def _accuracy(bench, shares: Shares) -> float:
 def _uniform_accuracy(bench) -> float:
     """With one share for all layers, so that just SIZE of the bytes stays."""
     model = bench.dense()
-    layers, whole = _layers(model), planned_bytes(model, {}) / 4
-    weights = sum(layers.values())
+    sizes, whole = _sizes(model), planned_bytes(model, {}) / 4
+    weights = sum(sizes.values())
     left = SIZE * whole - (whole - weights)
-    return _accuracy(bench, dict.fromkeys(layers, 1 - left / weights))
+    return _accuracy(bench, dict.fromkeys(sizes, 1 - left / weights))
 
 
 def _costly_layer(bench, chosen: Shares) -> str:

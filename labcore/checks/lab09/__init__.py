@@ -14,7 +14,7 @@ from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab09.budgets import CARDS, hold_to_cards, meet
-from labcore.nets import MLP, VGG, LeNet
+from labcore.nets import MLP, VGG, LeNet, layers
 
 __all__ = ["CARDS", "EXERCISES", "lend"]
 
@@ -364,20 +364,15 @@ def _(shapes, density):
 
 @lab.exercise("9.3", points={"idea": 3, "any network": 2})
 def taylor_scores(model: nn.Module, images: Tensor, labels: Tensor) -> Scores:
-    layers = _layers(model)
-    weights = [layer.weight for layer in layers.values()]
+    scored = layers(model)
+    weights = [layer.weight for layer in scored.values()]
     with torch.enable_grad():
         loss = F.cross_entropy(model(images), labels)
         gradients = torch.autograd.grad(loss, weights)
     return {
         name: (weight * gradient).detach().square()
-        for name, weight, gradient in zip(layers, weights, gradients, strict=True)
+        for name, weight, gradient in zip(scored, weights, gradients, strict=True)
     }
-
-
-def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    kinds = nn.Conv2d | nn.Linear
-    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
 
 
 def _by_hand() -> MLP:
@@ -605,8 +600,8 @@ def _(ask: Trial) -> None:
     for _ in range(4):
         count = torch.randint(2, 6, (), generator=ask.rng).item()
         sizes = torch.randint(1, 6, (count,), generator=ask.rng).tolist()
-        layers = enumerate(pairwise(sizes))
-        ask({f"layer {i}": _drawn(ask, o, n) for i, (n, o) in layers})
+        pairs = enumerate(pairwise(sizes))
+        ask({f"layer {i}": _drawn(ask, o, n) for i, (n, o) in pairs})
 
 
 def _with_gradients(weights: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
