@@ -1,7 +1,8 @@
 """Every kind of submission that a class may hand in, each with its one outcome.
 
 A kind is a function that puts files into the folder of submissions and the expected
-(status, points) of each exercise of the toy lab.
+(status, points) of each exercise of the toy lab. One that is like others is left to
+`make test-all` by `long=True`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -26,7 +28,14 @@ FORGED = (
     '"trouble": false}]}'
 )
 
-KINDS: dict[str, tuple[Callable[[Path], None], Outcome]] = {}
+
+class Kind(NamedTuple):
+    fill: Callable[[Path], None]
+    expected: Outcome
+    long: bool
+
+
+KINDS: dict[str, Kind] = {}
 
 
 def nobody(status: str) -> Outcome:
@@ -45,7 +54,7 @@ def save(nb, folder: Path, name: str = FILE) -> None:
     (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def kind(name: str, expected: Outcome):
+def kind(name: str, expected: Outcome, long: bool = False):
     """Register a function that makes the notebook, or itself fills the folder."""
 
     def register(make: Callable) -> Callable:
@@ -54,15 +63,15 @@ def kind(name: str, expected: Outcome):
             if made is not None:
                 save(made, top / name)
 
-        KINDS[name] = fill, expected
+        KINDS[name] = Kind(fill, expected, long)
         return make
 
     return register
 
 
-def answers(name: str, expected: Outcome, **sources: str) -> None:
+def answers(name: str, expected: Outcome, long: bool = False, **sources: str) -> None:
     """A kind that differs from the right one in these answers only."""
-    kind(name, expected)(lambda: handed_in(**sources))
+    kind(name, expected, long)(lambda: handed_in(**sources))
 
 
 def raw(name: str, expected: Outcome, data: bytes) -> None:
@@ -73,29 +82,6 @@ def raw(name: str, expected: Outcome, data: bytes) -> None:
     kind(name, expected)(fill)
 
 
-# like others, so left to `make test-all`
-LONG = {
-    *("whole number floats", "tests copied", "reordered", "unknown kernel", "raises"),
-    *("another release of the lab", "another's wrong, with script", "no such name"),
-    *("endless loop", "sys.exit", "memory bomb in torch", "reads its input"),
-    *("returns a network of its own", "returns what nests without end", "one stuck"),
-    *("finds answers anywhere", "metadata stripped", "cheat: asks the check's module"),
-    *("cheat: takes the reference from another exercise", "returns far too much"),
-    *("late loop keeps what came before", "answer turned into text"),
-    *("cheat: the channel, with a pickle", "leaves a file for the next exercise"),
-    *("reads the other exercises' references", "opens files without end"),
-    *("a control character in an f-string of another cell", "a stub below its cell"),
-    *("what Python cannot write anew, in helpers and amendments", "tests deleted"),
-    *("memory bomb of many processes", "memory bomb in files without a name"),
-    *("half a character in a comment", "leaves something with the kernel"),
-    *("outputs in plenty", "names that other cells bind in every way"),
-    *("cheat: the channel, with the check's own objects", "answers below their cells"),
-    *("cheat: the channel, with rubbish", "cheat: looks for the expected value"),
-    *("cheat: switches the profiler off", "memory bomb in shared memory"),
-    *("leaves a locked folder for the next exercise", "kills what runs it"),
-    *("a no-break space in an f-string", "one huge cell", "names that are none"),
-    "half a character in an error",
-}
 WRONG = {
     "double": "def double(x):\n    return x * x",
     "flip": "def flip(tensor):\n    return -tensor",
@@ -111,8 +97,13 @@ answers(
     double="def double(x):\n    return abs(2 * x)",
 )
 answers("wrong", ALL_WRONG, **WRONG)
-answers("one stuck", but(first=("failed", 0)), double=WRONG["double"])
-answers("whole number floats", PASSED, double="def double(x):\n    return 2.0 * x")
+answers("one stuck", but(first=("failed", 0)), long=True, double=WRONG["double"])
+answers(
+    "whole number floats",
+    PASSED,
+    long=True,
+    double="def double(x):\n    return 2.0 * x",
+)
 
 
 @kind("as released", nobody("todo"))
@@ -135,7 +126,7 @@ def _():
     return nb
 
 
-@kind("tests deleted", PASSED)
+@kind("tests deleted", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.cells = [
@@ -144,14 +135,14 @@ def _():
     return nb
 
 
-@kind("tests copied", PASSED)
+@kind("tests copied", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.cells += [copy.deepcopy(cell_of(nb, "check-double")) for _ in range(2)]
     return nb
 
 
-@kind("reordered", PASSED)
+@kind("reordered", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.cells.reverse()
@@ -174,7 +165,7 @@ def _():
     return nb
 
 
-@kind("answer turned into text", but(second=("missing", 0)))
+@kind("answer turned into text", but(second=("missing", 0)), long=True)
 def _():
     nb = handed_in()
     cell = cell_of(nb, "flip")
@@ -184,7 +175,7 @@ def _():
     return nb
 
 
-@kind("metadata stripped", PASSED)
+@kind("metadata stripped", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.metadata.clear()
@@ -208,7 +199,7 @@ def _():
     return nbformat.convert(handed_in(), 3)
 
 
-@kind("unknown kernel", PASSED)
+@kind("unknown kernel", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.metadata.kernelspec = {
@@ -219,7 +210,7 @@ def _():
     return nb
 
 
-@kind("another release of the lab", PASSED)
+@kind("another release of the lab", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.metadata.released = "0123456789ab"
@@ -248,11 +239,13 @@ answers("half a character in a text", PASSED, why="because \ud800 of it\r\nand s
 answers(
     "half a character in a comment",
     PASSED,
+    long=True,
     double="def double(x):  # \udfff\n    return 2 * x",
 )
 answers(
     "half a character in an error",
     but(first=("failed", 0)),
+    long=True,
     double='def double(x):\n    raise ValueError("\\ud800")',
 )
 raw(
@@ -262,7 +255,7 @@ raw(
 )
 
 
-@kind("outputs in plenty", PASSED)
+@kind("outputs in plenty", PASSED, long=True)
 def _():
     nb = handed_in()
     cell_of(nb, "double").outputs = [{"data": {"x": [{}] * 100_000}}] * 3
@@ -276,7 +269,7 @@ def _():
     return nb
 
 
-@kind("names that are none", nobody("damaged"))
+@kind("names that are none", nobody("damaged"), long=True)
 def _():
     nb = handed_in()
     for cell in nb.cells:
@@ -341,22 +334,25 @@ def _():
     return nb
 
 
-answers("one huge cell", but(first=("damaged", 0)), double="x=1\n" * 3_000_000)
+answers(
+    "one huge cell", but(first=("damaged", 0)), long=True, double="x=1\n" * 3_000_000
+)
 answers(
     "a no-break space in an f-string",
     PASSED,
+    long=True,
     double="def double(x):\n    f\"{'a\u00a0b'}\"\n    return 2 * x",
 )
 
 
-@kind("a control character in an f-string of another cell", PASSED)
+@kind("a control character in an f-string of another cell", PASSED, long=True)
 def _():
     nb = handed_in()
     nb.cells.insert(1, new_code_cell("x = f\"{'a\x07b'}\""))
     return nb
 
 
-@kind("what Python cannot write anew, in helpers and amendments", PASSED)
+@kind("what Python cannot write anew, in helpers and amendments", PASSED, long=True)
 def _():
     nb = handed_in(double="def double(x):\n    return (two() + big - big) * x")
     nb.cells.remove(cell_of(nb, "quadruple"))
@@ -371,7 +367,7 @@ def _():
     return nb
 
 
-@kind("names that other cells bind in every way", PASSED)
+@kind("names that other cells bind in every way", PASSED, long=True)
 def _():
     nb = handed_in(
         double="%%time\n%%capture out\ndef double(x):\n"
@@ -390,7 +386,7 @@ def _():
     return nb
 
 
-@kind("answers below their cells", PASSED)
+@kind("answers below their cells", PASSED, long=True)
 def _():
     from toylab import stub
 
@@ -411,7 +407,7 @@ def _():
     return nb
 
 
-@kind("a stub below its cell", but(first=("todo", 0)))
+@kind("a stub below its cell", but(first=("todo", 0)), long=True)
 def _():
     nb = handed_in(double=None, flip="def flip(it):\n    return it.neg_().sum()")
     nb.cells.append(new_code_cell("double = lab90.lend\ndef flip(it):\n    return 5"))
@@ -438,21 +434,28 @@ def _():
     )
 
 
-@kind("another's wrong, with script", but(first=("failed", 0)))
+@kind("another's wrong, with script", but(first=("failed", 0)), long=True)
 def _():
     return handed_in(double='def double(x):\n    return "<script>alert(3)</script>"')
 
 
 answers("syntax error", but(first=("error", 0)), double="def double(x)\n    return x")
 answers(
-    "no such name", but(first=("error", 0)), double="def dubble(x):\n    return 2 * x"
+    "no such name",
+    but(first=("error", 0)),
+    long=True,
+    double="def dubble(x):\n    return 2 * x",
 )
 answers(
-    "raises", but(first=("failed", 0)), double="def double(x):\n    return x + 1 / 0"
+    "raises",
+    but(first=("failed", 0)),
+    long=True,
+    double="def double(x):\n    return x + 1 / 0",
 )
 answers(
     "endless loop",
     but(first=("timeout", 0)),
+    long=True,
     double="def double(x):\n    while True:\n        pass",
 )
 answers(
@@ -472,6 +475,7 @@ while True:
 answers(
     "late loop keeps what came before",
     but(first=("timeout", 2)),
+    long=True,
     double="def double(x):\n    while x < 0:\n        pass\n    return 2 * x",
 )
 answers(
@@ -479,7 +483,12 @@ answers(
     but(first=("error", 0)),
     double="import os\ndef double(x):\n    os._exit(0)",
 )
-answers("sys.exit", but(first=("failed", 0)), double="def double(x):\n    exit(0)")
+answers(
+    "sys.exit",
+    but(first=("failed", 0)),
+    long=True,
+    double="def double(x):\n    exit(0)",
+)
 answers(
     "segfault", but(first=("error", 0)), double="import ctypes\nctypes.string_at(0)"
 )
@@ -496,6 +505,7 @@ answers(
 answers(
     "memory bomb in torch",
     but(first=("memory", 0)),
+    long=True,
     double="import torch\ndef double(x):\n    return torch.ones(10**12)",
 )
 answers(
@@ -518,6 +528,7 @@ def double(x):
 answers(
     "reads its input",
     but(first=("failed", 0)),
+    long=True,
     double="def double(x):\n    return 2 * x + len(input())",
 )
 answers(
@@ -535,6 +546,7 @@ def double(x):
 answers(
     "kills what runs it",
     but(first=("error", 0)),
+    long=True,
     double="""\
 import os
 os.kill(os.getppid(), 9)
@@ -544,6 +556,7 @@ os.kill(os.getpid(), 9)""",
 answers(
     "returns a network of its own",
     but(first=("failed", 0)),
+    long=True,
     double="""\
 import torch
 class Net(torch.nn.Module):
@@ -555,6 +568,7 @@ def double(x):
 answers(
     "returns far too much",
     but(first=("error", 0)),
+    long=True,
     double="""\
 import torch
 def double(x):
@@ -563,6 +577,7 @@ def double(x):
 answers(
     "returns what nests without end",
     but(first=("failed", 0)),
+    long=True,
     double="""\
 def double(x):
     deep = []
@@ -572,9 +587,9 @@ def double(x):
 )
 
 
-def cheat(name: str, source: str, status: str = "failed") -> None:
+def cheat(name: str, source: str, status: str = "failed", long: bool = False) -> None:
     """A wrong first answer that tries to score all the same."""
-    answers(f"cheat: {name}", but(first=(status, 0)), double=source)
+    answers(f"cheat: {name}", but(first=(status, 0)), long, double=source)
 
 
 cheat(
@@ -646,7 +661,7 @@ cheat(
 import json, os, socket, struct
 def double(x):
     body = ["dict", ["value", ["dict", ["status", "passed"], ["points", 3]]]]
-    message = {"body": body, "objects": [], "gone": [], "mood": [1, True]}
+    message = {"body": body, "objects": [], "gone": [], "settings": [1, True]}
     for more in ({}, {"status": "passed", "points": 3, "of": 3, "message": "ok"}):
         text = json.dumps([message | more, []]).encode()
         frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
@@ -670,6 +685,7 @@ def double(x):
             pass
     return 0""",
     "error",
+    long=True,
 )
 cheat(
     "the channel, with the check's own objects",
@@ -679,7 +695,7 @@ def double(x):
     for body in (["near", 0], ["@", 0], ["@", 2], ["far", 0, "class", "int", "8"],
                  ["dtype", "__class__"], ["class", "torch.nn.modules.os.system"]):
         message = {"body": ["dict", ["value", body]], "objects": [], "gone": [],
-                   "mood": [1, True]}
+                   "settings": [1, True]}
         text = json.dumps([message, []]).encode()
         frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
         for fd in range(3, 200):
@@ -689,6 +705,7 @@ def double(x):
                 pass
     return 0""",
     "error",
+    long=True,
 )
 cheat(
     "the channel, with a pickle",
@@ -696,9 +713,10 @@ cheat(
 import labcore.staff.grading.values as values
 values.Values.pack = lambda self, content: (
     {"body": b"cos\\nsystem\\n(S'id'\\ntR.".decode(), "objects": [], "gone": [],
-     "mood": [1, True]}, [])
+     "settings": [1, True]}, [])
 def double(x):
     return 0""",
+    long=True,
 )
 cheat(
     "looks for the expected value",
@@ -715,6 +733,7 @@ def double(x):
                 return frame.f_locals[name]
         frame = frame.f_back
     return 0""",
+    long=True,
 )
 cheat(
     "asks the check's module",
@@ -722,10 +741,12 @@ cheat(
 import toy_checks
 def double(x):
     return toy_checks.double(x)""",
+    long=True,
 )
 answers(
     "cheat: switches the profiler off",
     but(first=("failed", 0)),
+    long=True,
     double="""\
 import sys
 from labcore.measure import margin
@@ -747,6 +768,7 @@ cheat(
     """\
 def double(x):
     return quadruple(x) / 2""",
+    long=True,
 )
 
 
@@ -775,6 +797,7 @@ exec("".join(next(c for c in cells if c.get("id") == "double")["source"]))"""
 answers(
     "finds answers anywhere",
     but(first=("error", 0)),
+    long=True,
     double="""\
 import os
 for folder, _, files in os.walk("/"):
@@ -818,12 +841,14 @@ def double(x):
 answers(
     "leaves a file for the next exercise",
     but(second=("error", 0)),
+    long=True,
     double="open('/tmp/note', 'w').write('x')\ndef double(x):\n    return 2 * x",
     flip="open('/tmp/note')\n" + "def flip(tensor):\n    return tensor.neg_().sum()",
 )
 answers(
     "leaves a locked folder for the next exercise",
     but(second=("error", 0)),
+    long=True,
     double="""\
 import os
 os.makedirs("/tmp/locked/inner")
@@ -841,6 +866,7 @@ def flip(tensor):
 answers(
     "leaves something with the kernel",
     PASSED,
+    long=True,
     double="""\
 import ctypes, os, platform, resource
 libc, here = ctypes.CDLL(None, use_errno=True), platform.machine() == "x86_64"
@@ -863,6 +889,7 @@ except PermissionError:
 answers(
     "reads the other exercises' references",
     PASSED,
+    long=True,
     double="""\
 import sys
 frame = sys._getframe()
@@ -875,6 +902,7 @@ def double(x):
 answers(
     "memory bomb in shared memory",
     but(first=("memory", 0)),
+    long=True,
     double="""\
 import mmap
 flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
@@ -885,6 +913,7 @@ def double(x):
 answers(
     "memory bomb in files without a name",
     but(first=("error", 0)),
+    long=True,
     double="""\
 import os
 block = bytes(40_000_000)
@@ -896,6 +925,7 @@ def double(x):
 answers(
     "memory bomb of many processes",
     but(first=("memory", 0)),
+    long=True,
     double="""\
 import mmap, os, time
 flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
@@ -910,6 +940,7 @@ def double(x):
 answers(
     "opens files without end",
     but(first=("error", 0)),
+    long=True,
     double="""\
 import os
 pipes = [os.pipe() for _ in range(200)]

@@ -2,12 +2,11 @@
 
 import copy
 from decimal import Decimal
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from answers import LabTests
+from answers import LabTests, as_answer, unwatched
 from torch import nn
 
 from labcore.checks import lab04
@@ -72,63 +71,36 @@ def select_into_a_new_vgg(model, i, index):
     return made.train(model.training)
 
 
-def spoiled(spoil, select=select):
-    """Select rightly, then spoil it: spoil(new parts, old parts, index)."""
-
-    def answer(model, i, index):
-        made = select(model, i, index)
-        new, old = (SimpleNamespace(**named(m, i)) for m in (made, model))
-        spoil(new, old, index)
-        return made
-
-    return answer
+def select_without_padding(model, i, index):
+    made = select(model, i, index)
+    parts(made, i)[0].padding = (0, 0)
+    return made
 
 
-def named(model, i):
-    conv, norm, following = parts(model, i)
-    return {"conv": conv, "norm": norm, "next": following, "model": model}
+def select_for_training(model, i, index):
+    return select(model, i, index).train()
 
 
-def stale(new, old, index):
-    new.conv.out_channels = old.conv.out_channels
-    new.norm.num_features = old.norm.num_features
-    new.next.in_channels = old.next.in_channels
-
-
-def no_padding(new, old, index):
-    new.conv.padding = (0, 0)
-
-
-def in_training(new, old, index):
-    new.model.train()
-
-
-def the_others(index, channels):
-    listed = index.tolist()
-    return torch.tensor([c for c in range(channels) if c not in listed])
-
-
-@torch.no_grad()
-def only_zeroed(model, i, index):
+def select_plain_tensors(model, i, index):
     model = copy.deepcopy(model)
-    following = parts(model, i)[2]
-    following.weight[:, the_others(index, following.in_channels)] = 0
+    for layer in parts(model, i):
+        layer.weight = layer.weight[index]
     return model
 
 
-def changing_index(change):
-    def answer(model, i, index):
-        made = select(model, i, index)
-        change(index)
-        return made
+def select_and_move_index(model, i, index):
+    made = select(model, i, index)
+    index.add_(1)
+    return made
 
-    return answer
+
+def select_in_conv0(model, i, index):
+    return copy.deepcopy(model) if i else select(model, i, index)
 
 
 def prune(model, prune_ratio, select=select):
-    pruned = convs(model)[:-1]
     several = isinstance(prune_ratio, list)
-    for i, conv in enumerate(pruned):
+    for i, conv in enumerate(convs(model)[:-1]):
         ratio = prune_ratio[i] if several else prune_ratio
         keep = round(conv.out_channels * (1 - ratio))
         model = select(model, i, torch.arange(keep))
@@ -154,38 +126,21 @@ def prune_into_a_new_vgg(model, prune_ratio):
     return prune(model, prune_ratio, select_into_a_new_vgg)
 
 
-def prune_with(spoil):
-    return lambda model, ratio: prune(model, ratio, spoiled(spoil))
-
-
-def prune_keeping(count):
-    """Keep another number of channels."""
-
-    def answer(model, prune_ratio):
-        pruned = convs(model)[:-1]
-        if not isinstance(prune_ratio, list):
-            prune_ratio = [prune_ratio] * len(pruned)
-        for i, (conv, ratio) in enumerate(zip(pruned, prune_ratio, strict=True)):
-            keep = count(conv.out_channels, ratio)
-            model = select(model, i, torch.arange(keep))
-        return model
-
-    return answer
-
-
-def one_ratio_only(model, prune_ratio):
-    return prune_keeping(lambda c, r: round(c * (1 - prune_ratio)))(model, 0.0)
+def prune_by_one_ratio(model, prune_ratio):
+    for i, conv in enumerate(convs(model)[:-1]):
+        keep = round(conv.out_channels * (1 - prune_ratio))
+        model = select(model, i, torch.arange(keep))
+    return model
 
 
 def importance(weight):
     return torch.linalg.vector_norm(weight, dim=(0, 2, 3))
 
 
-def sort(model, select=select, order=None):
-    order = order or (lambda conv, following: -importance(following.weight))
-    before = convs(model)
-    for i, (conv, following) in enumerate(zip(before, before[1:], strict=False)):
-        model = select(model, i, order(conv, following).argsort())
+def sort(model):
+    for i, following in enumerate(convs(model)[1:]):
+        order = importance(following.weight).argsort(descending=True)
+        model = select(model, i, order)
     return model
 
 
@@ -213,13 +168,11 @@ def sort_in_a_copy(model):
     return model
 
 
-def sort_upside_down(model):
-    return sort(model, order=lambda conv, following: importance(following.weight))
-
-
-def sort_first_pair(model):
-    index = importance(convs(model)[1].weight).argsort(descending=True)
-    return select(model, 0, index)
+def sort_by_the_whole_norm(model):
+    for i, following in enumerate(convs(model)[1:]):
+        order = following.weight.norm().view(1).argsort(descending=True)
+        model = select(model, i, order)
+    return model
 
 
 def to_keep(channels, prune_ratio):
@@ -256,8 +209,9 @@ RIGHT = {
     ],
 }
 
-ANY, LAYERS, COPY = "any convolution", "what the layers report", "a copy"
-WHOLE = "a number of channels is whole"
+ANY, LAYERS = "any convolution", "what the layers report"
+WHOLE = "a number of channels is whole: wrap what is rounded in int()"
+THREE, TWO_AXES = "three input channels", "norm() takes two axes at most"
 
 WRONG = {
     "get_num_channels_to_keep": [
@@ -265,54 +219,25 @@ WRONG = {
         ("text", lambda c, r: str(to_keep(c, r)), "30 % of 10", "that is text"),
         ("float", lambda c, r: float(to_keep(c, r)), "any size", WHOLE),
         ("NumPy's float", lambda c, r: np.round(c * (1 - r)), "any size", WHOLE),
-        (
-            "float tensor",
-            lambda c, r: torch.tensor(c * (1 - r)).round(),
-            "any size",
-            WHOLE,
-        ),
+        ("tensor", lambda c, r: torch.tensor(c * (1 - r)).round(), "any size", WHOLE),
     ],
     "select_channels": [
-        ("index moved", changing_index(lambda index: index.add_(1)), "shapes", None),
-        ("no padding", spoiled(no_padding), LAYERS, None),
-        ("training", spoiled(in_training), LAYERS, None),
-        (
-            "only conv0",
-            lambda m, i, index: copy.deepcopy(m) if i else select(m, i, index),
-            ANY,
-            None,
-        ),
+        ("plain tensors", select_plain_tensors, "shapes", "the error comes from line"),
+        ("index moved", select_and_move_index, "shapes", None),
+        ("no padding", select_without_padding, LAYERS, None),
+        ("training", select_for_training, LAYERS, None),
+        ("only conv0", select_in_conv0, ANY, None),
     ],
     "channel_prune": [
-        ("no list", one_ratio_only, "a ratio for each", "the error comes from"),
+        ("no list", prune_by_one_ratio, "a ratio for each", "the error comes from"),
     ],
     "get_input_channel_importance": [
-        (
-            "norm with three axes",
-            lambda w: w.norm(dim=(0, 2, 3)),
-            "three input channels",
-            "norm() takes two axes at most; torch.linalg.vector_norm takes three",
-        ),
-        (
-            "torch.norm with three axes",
-            lambda w: torch.norm(w, dim=(0, 2, 3)),
-            "three input channels",
-            "norm() takes two axes at most",
-        ),
-        (
-            "centre of the kernel",
-            lambda w: w[:, :, 0, 0].norm(dim=0),
-            "3x3 kernels",
-            None,
-        ),
+        ("Tensor.norm", lambda w: w.norm(dim=(0, 2, 3)), THREE, TWO_AXES),
+        ("torch.norm", lambda w: torch.norm(w, dim=(0, 2, 3)), THREE, TWO_AXES),
+        ("corner", lambda w: w[:, :, 0, 0].norm(dim=0), "3x3 kernels", None),
     ],
     "apply_channel_sorting": [
-        (
-            "whole norm",
-            lambda m: sort(m, order=lambda conv, n: n.weight.norm().view(1)),
-            "shapes",
-            None,
-        ),
+        ("the whole norm", sort_by_the_whole_norm, "shapes", None),
     ],
 }
 
@@ -321,21 +246,26 @@ class TestLab04(LabTests):
     lab, right, wrong = lab04, RIGHT, WRONG
 
 
-def test_the_points_are_twenty():
-    assert sum(exercise.points for exercise in lab04.EXERCISES.values()) == 20
+def verdict_on(name, words):
+    """On the known mistake that begins with these words."""
+    exercise = lab04.EXERCISES[name]
+    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
+    return unwatched(exercise).run(as_answer(exercise, mistake))
 
 
-def test_the_idea_earns_points_without_the_edge_cases():
-    verdict = lab04.EXERCISES["channel_prune"].run(prune_with(stale))
-    assert (verdict.status, verdict.points, verdict.of) == ("partial", 2, 4)
-    verdict = lab04.EXERCISES["apply_channel_sorting"].run(sort_first_pair)
-    assert (verdict.status, verdict.points, verdict.of) == ("partial", 3, 5)
-
-
-def test_sorting_nothing_or_upside_down_earns_nothing():
-    for answer in (lambda model: model, copy.deepcopy, sort_upside_down):
-        verdict = lab04.EXERCISES["apply_channel_sorting"].run(answer)
-        assert (verdict.status, verdict.points) == ("failed", 0)
+@pytest.mark.parametrize(
+    ("name", "words", "points"),
+    [
+        ("channel_prune", "the sizes reported are old", 2),
+        ("apply_channel_sorting", "only the first pair is sorted", 3),
+        ("apply_channel_sorting", "nothing is sorted", 0),
+        ("apply_channel_sorting", "the least important comes first", 0),
+    ],
+)
+def test_the_idea_earns_points_without_the_edge_cases(name, words, points):
+    verdict = verdict_on(name, words)
+    assert verdict.status == ("partial" if points else "failed")
+    assert verdict.points == points
 
 
 def test_a_wrong_order_is_drawn_as_bars():

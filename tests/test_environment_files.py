@@ -1,12 +1,16 @@
 """environment.yml, pyproject.toml and the Makefile say the same."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +32,25 @@ def pinned() -> dict[str, str]:
     lines = [line for line in CONDA["dependencies"] if isinstance(line, str)]
     pairs = [line.partition("=") for line in lines if line != "pip"]
     return {CONDA_NAMES.get(name, name): version for name, _, version in pairs}
+
+
+def imported(*files: Path) -> set[str]:
+    """The packages of others that these files import, anywhere in them."""
+    nodes = [n for file in files for n in ast.walk(ast.parse(file.read_bytes()))]
+    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
+    own = {"labcore", "tests", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
+    others = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
+    owners = packages_distributions()
+    return {canonicalize_name(owners.get(name, [name])[0]) for name in others}
+
+
+def test_what_labcore_and_the_tests_import_is_declared():
+    optional = {*PROJECT["optional-dependencies"]} - {"test"}
+    for folder, extras in (("labcore", optional), ("tests", {*optional, "test"})):
+        declared = {canonicalize_name(name) for name in required(*extras)}
+        pattern = "*.py" if folder == "tests" else "**/*.py"
+        assert imported(*(ROOT / folder).glob(pattern)) <= declared
 
 
 def test_conda_has_all_that_the_labs_need():

@@ -226,9 +226,9 @@ def lab02(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(corpus, "handed_in", handed_in)
         patched.setattr(corpus, "cell_of", cell_of)
-        for name, (fill, _) in corpus.KINDS.items():
+        for name, kind in corpus.KINDS.items():
             if name not in TOYS:
-                fill(folder / "in")
+                kind.fill(folder / "in")
     found = grade(folder, "02", Terms(seeds=(3,), timeout=10, memory=2))
     ids = dict(zip(toylab.ALL, map(tasks.get, NAMES.values()), strict=True))
     return types.SimpleNamespace(results=found, tasks=ids)
@@ -238,7 +238,7 @@ def lab02(tmp_path_factory):
 @pytest.mark.parametrize("kind", sorted(set(corpus.KINDS) - TOYS))
 def test_lab_02_gives_every_kind_the_same_outcome(lab02, kind):
     rows = {row["exercise"]: row for row in lab02.results[kind]["rows"]}
-    for toy, (status, points) in corpus.KINDS[kind][1].items():
+    for toy, (status, points) in corpus.KINDS[kind].expected.items():
         task = lab02.tasks[toy]
         row = rows[task.id]
         assert row["status"] == status, row["message"]

@@ -330,8 +330,8 @@ found = [place for place in found if place not in wanted and (
 READABLE = """\
 import importlib
 found = []
-for module in ("labcore.checks.lab02", "labcore.staff.authoring", "labcore.staff.grading",
-               "labcore.student.submit", "labcore.student.tasks", "solutions", "tests",
+for module in ("labcore.checks.lab02", "labcore.staff.authoring",
+               "labcore.staff.grading", "labcore.student.submit", "labcore.student.tasks", "solutions", "tests",
                "labcore.checks.engine.trial"):
     try:
         importlib.import_module(module)

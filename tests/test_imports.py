@@ -27,7 +27,7 @@ ALLOWED = {
     "measure": {"nets", "runtime"},
     "scan": {"runtime"},
     "plots": set(),
-    "checks": {"nets", "runtime", "tracks"},
+    "checks": {"measure", "nets", "runtime", "tracks"},
     "student": {"assets", "checks", "files", "machine", "runtime"},
     "staff": {
         *("assets", "checks", "files", "machine", "nets", "raw"),

@@ -251,7 +251,7 @@ def test_the_worst_seed_counts():
     assert row.message.endswith("LABCORE_CHECK_SEED=7")
 
 
-def test_five_different_seeds_are_drawn_anew_for_every_exercise(monkeypatch):
+def test_five_different_seeds_are_drawn_anew_for_every_exercise():
     class Recorder:
         drawn = []
 
@@ -324,7 +324,7 @@ def test_a_notebook_is_found_by_number_or_path(folders):
         ("BROKEN", "broken.ipynb is damaged"),
     ],
 )
-def test_a_mistake_in_the_name_is_one_sentence(folders, capsys, name, sentence):
+def test_a_mistake_in_the_name_is_one_sentence(folders, name, sentence):
     work, _ = folders
     write(work / "00_a.ipynb", small_lab())
     write(work / "00_b.ipynb", small_lab())

@@ -7,6 +7,7 @@ from collections import Counter
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from labcore.runtime import LabError
 
@@ -128,17 +129,13 @@ def folded(traced: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None
     module, norm = traced.get_submodule(node.target), _only_reader(traced, node)
     weight = module.weight.detach()
     bias = None if module.bias is None else module.bias.detach()
-    if not isinstance(norm, NORMS) or isinstance(module, nn.Linear):
+    foldable = isinstance(norm, NORMS) and not isinstance(module, nn.Linear)
+    if not foldable or norm.running_mean is None:
         return weight, bias
-    if norm.running_mean is None:
-        return weight, bias
-    scale = torch.rsqrt(norm.running_var + norm.eps)
-    offset = -norm.running_mean if bias is None else bias - norm.running_mean
-    if norm.affine:
-        scale = scale * norm.weight.detach()
-    offset = offset * scale + (norm.bias.detach() if norm.affine else 0)
     _absorb_reader(traced, node)
-    return weight * scale.view(-1, *[1] * (weight.dim() - 1)), offset
+    statistics = norm.running_mean, norm.running_var, norm.eps
+    fused = fuse_conv_bn_weights(weight, bias, *statistics, norm.weight, norm.bias)
+    return fused[0].detach(), fused[1].detach()
 
 
 def absorbed(traced: fx.GraphModule, node: fx.Node) -> tuple[bool, nn.Module | None]:

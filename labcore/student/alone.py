@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from labcore.checks.engine import watch
-from labcore.student.cells import borrowed, plain
+from labcore.student.cells import borrowed, newer_syntax, plain
 from labcore.student.remarks import Untouched, reading_frames
 
 __all__ = ["main"]
@@ -177,8 +177,16 @@ class Work:
         except OutOfTime:
             pass
         except (Exception, SystemExit) as error:
-            say(verdict=self._error(_where(error)))
+            say(verdict=self._error(self._why(error)))
         say(remarks=[*untouched.changed(), *watch.remarks, *self._looks()], done=True)
+
+    def _why(self, error: BaseException) -> str:
+        said = _where(error)
+        newer = newer_syntax(self.ran[-1]) if self.ran else ""
+        if isinstance(error, SyntaxError) and newer:
+            here = ".".join(map(str, sys.version_info[:2]))
+            said += f"; it uses {newer}, and this is Python {here}"
+        return said
 
     def _looks(self) -> Iterator[str]:
         """Remarks on the lines of the answer and of what it borrows."""
@@ -191,14 +199,11 @@ class Work:
         random.seed(0)  # an answer that draws at random draws the same in every run
         torch.manual_seed(0)
         scope, name = self.scope, self.asked["name"]
-        for source in self.job["given"]:
-            run_cell(source, "given", scope)
-        for module, function in self.job["lend"]:
-            scope[function] = _lent(module, function)
-        scope.pop(name, None)
+        fixed = self._stand_ins()
+        scope |= fixed
         source = plain(self.asked["answer"])
         with clock:
-            for statement in borrowed(source, self.asked["others"], scope):
+            for statement in self._borrowed(source, fixed):
                 self.ran.append(statement)
                 with contextlib.suppress(Exception):  # the answer will miss its name
                     run_cell(statement, "own", scope)
@@ -211,6 +216,28 @@ class Work:
         if name not in scope:
             raise LookupError(f"after this cell there is no {name}")
         return scope[name]
+
+    def _stand_ins(self) -> dict:
+        """What given cells define, and the references of the other exercises.
+
+        They are made in a namespace of their own, so that names of the student's own
+        do not reach them.
+        """
+        before = dict(self.scope)
+        apart = dict(before)
+        for source in self.job["given"]:
+            run_cell(source, "given", apart)
+        made = {name: v for name, v in apart.items() if v is not before.get(name)}
+        for module, function in self.job["lend"]:
+            made[function] = watch.lent(_exercise(module, function))
+        made.pop("__builtins__", None)
+        made.pop(self.asked["name"], None)
+        return made
+
+    def _borrowed(self, source: str, fixed: dict) -> list[str]:
+        """Statements of the student's other cells that the answer needs."""
+        others, above = self.asked["others"], self.asked["above"]
+        return borrowed(source, others, self.scope, fixed=fixed, above=above)
 
     def _check(self, answer, clock: Clock, say: Callable) -> None:
         watch.clock = clock
@@ -243,10 +270,6 @@ def _is_of_memory(message: str) -> bool:
 
 def _exercise(module: str, name: str):
     return importlib.import_module(module).EXERCISES[name]
-
-
-def _lent(module: str, name: str):
-    return watch.lent(_exercise(module, name))
 
 
 def _where(error: BaseException) -> str:

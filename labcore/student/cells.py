@@ -7,8 +7,9 @@ import builtins
 import functools
 import re
 import symtable
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
 
 __all__ = [
     "LONGEST_CELL",
@@ -16,18 +17,19 @@ __all__ = [
     "as_text",
     "as_written",
     "borrowed",
+    "bound",
     "is_lent",
+    "newer_syntax",
     "parsed",
     "plain",
+    "starred",
 ]
 
 CELL_MAGIC = re.compile(r"\A(?:\s*%%(?:time|timeit|capture|prun)\b[^\n]*(?:\n|\Z))+")
-BINDERS = (
-    *(ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign),
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
-)
-PERHAPS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AugAssign)
-MOST_STARS = 20
+MAGIC = re.compile(r"^[ \t]*[%!?]|=[ \t]*[%!]|\?[ \t]*$", re.MULTILINE)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp)
 LONGEST_CELL = 100_000  # characters: to parse one costs a thousand times its size
 NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -35,18 +37,18 @@ NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 def plain(source: str) -> str:
     """Python without the lines that only IPython understands."""
     source = CELL_MAGIC.sub(lambda found: "\n" * found[0].count("\n"), source)
+    if len(source) > LONGEST_CELL or parsed(source):
+        return source
+    if len(source) * len(MAGIC.findall(source)) > LONGEST_CELL:
+        return source  # for each magic IPython reads the whole cell again
     try:
-        ast.parse(source)
-    except NO_PYTHON:
-        try:
-            from IPython.core.inputtransformer2 import TransformerManager
+        from IPython.core.inputtransformer2 import TransformerManager
 
-            changed = TransformerManager().transform_cell(source)
-            ast.parse(changed)
-            return changed
-        except (ImportError, *NO_PYTHON):
-            pass  # the cell's own error says more
-    return source
+        changed = TransformerManager().transform_cell(source)
+        ast.parse(changed)
+        return changed
+    except (ImportError, *NO_PYTHON):
+        return source  # the cell's own error says more
 
 
 def parsed(source: str) -> ast.Module | None:
@@ -60,64 +62,221 @@ def parsed(source: str) -> ast.Module | None:
 
 
 def borrowed(
-    answer: str, others: Sequence[str], scope: Mapping[str, object]
+    answer: str,
+    others: Sequence[str],
+    scope: Mapping[str, object],
+    fixed: Collection[str] | None = None,
+    above: int | None = None,
 ) -> list[str]:
     """Statements of other cells that bind names which the answer needs, in order.
 
     So a helper function or an import in a cell of the student's own is no mistake.
+
+    fixed   names that stay as they are in the scope; all that are in it if None. Any
+            other name is what the student's cells made of it
+    above   how many of the other cells stand above the answer; all of them if None.
+            Cells below count only for names that nothing binds before
     """
-    sources = [plain(cell) for cell in others]
-    statements = [found for source in sources for found in _statements(source)]
-    binders: dict[str, list[int]] = {}
-    for at, statement in enumerate(statements):
-        for name in statement.names:
-            if statement.anew:
-                binders[name] = []
-            binders.setdefault(name, []).append(at)
-    wanted, taken, unknown = _needed(answer), set(), set()
-    while wanted:
-        name = wanted.pop()
-        if name in scope or hasattr(builtins, name):
-            continue
-        if name not in binders:
-            unknown.add(name)
-        for at in set(binders.get(name, ())) - taken:
-            taken.add(at)
-            wanted |= _needed(statements[at].text)
-    stars = dict.fromkeys(m for source in sources for m in _starred(source))
+    book = _read(others, scope, set(scope if fixed is None else fixed))
+    end = len(others) if above is None else above
+    taken: set[int] = set()
+    seen: set[str] = set()
+    unknown: set[str] = set()
+
+    def take(wanted: set[str]) -> None:
+        while wanted:
+            key = wanted.pop()
+            if key in seen or key in book.fixed:
+                continue
+            seen.add(key)
+            known = key in scope or hasattr(builtins, key)
+            if known and fixed is None:
+                continue
+            uses = book.uses.get(key, [])
+            if any(book.statements[at].cell < end for at in book.binds.get(key, ())):
+                uses = [at for at in uses if book.statements[at].cell < end]
+            elif known:
+                continue
+            elif key.isidentifier() and not (uses or key in book.changers):
+                unknown.add(key)
+            wanted |= book.changers.get(key, set())
+            for at in set(uses) - taken:
+                taken.add(at)
+                wanted |= book.statements[at].needed()
+
+    def take_star(at: int) -> None:
+        taken.add(at)
+        take(book.statements[at].needed())
+
+    for at in book.stars:
+        if book.statements[at].cell < end:
+            take_star(at)
+    take(_needed(_body(answer), answer))
+    for at in book.stars if unknown else ():
+        take_star(at)
+    lines = []
+    for at in sorted(taken):
+        statement = book.statements[at]
+        keep = book.kept_from(statement)
+        if statement.star and statement.cell >= end:
+            keep = keep | (seen - unknown)
+        lines += _keeping(keep, statement.text)
+    return lines
+
+
+def _keeping(names: Iterable[str], text: str) -> list[str]:
+    """The statement, after which these names are again what they were before it."""
+    names = sorted(n for n in names if n.isidentifier() and not n.startswith("__"))
+    if not names or not text:
+        return [text] if text else []
     return [
-        *(
-            f"from {module} import {name}"
-            for module in [*stars][:MOST_STARS]
-            for name in unknown
-        ),
-        *(statements[at].text for at in sorted(taken)),
+        f"kept_ = {{n: globals()[n] for n in {names} if n in globals()}}",
+        text,
+        f"[globals().pop(n, None) for n in {names}]; globals().update(kept_)",
     ]
 
 
 @dataclass(frozen=True)
 class _Statement:
-    """A top statement of a cell, and the names that it binds."""
+    """A top statement of a cell: the names it binds, and those it may change.
 
-    names: list[str]
-    anew: bool  # whatever they were before
-    text: str
+    "f()" stands for a call of the student's function f, and is bound by whatever
+    calls it.
+    """
+
+    node: ast.stmt
+    source: str
+    cell: int
+    binds: set[str]
+    changes: set[str]
+    star: bool
+
+    @property
+    def text(self) -> str:
+        return as_text(self.node, self.source)
+
+    def needed(self) -> set[str]:
+        return _needed([self.node], self.text)
 
 
-def _statements(source: str) -> Iterator[_Statement]:
-    for statement in _body(source):
-        text, anew = as_text(statement, source), isinstance(statement, BINDERS)
-        if isinstance(statement, ast.AnnAssign) and not statement.value:
-            continue
-        if anew or isinstance(statement, PERHAPS):
-            yield _Statement(_bound(text), anew, text)
-        if names := amended(statement):
-            yield _Statement(names, False, text)
+@dataclass
+class _Book:
+    """What the statements of all cells do to names."""
+
+    fixed: set[str]
+    statements: list[_Statement] = field(default_factory=list)
+    binds: dict[str, list[int]] = field(default_factory=dict)
+    uses: dict[str, list[int]] = field(default_factory=dict)  # binds or changes
+    changers: dict[str, set[str]] = field(default_factory=dict)  # name -> "f()"
+    stars: list[int] = field(default_factory=list)
+
+    def kept_from(self, statement: _Statement) -> set[str]:
+        """The fixed names that this statement may bind."""
+        if statement.star:
+            return self.fixed
+        return {
+            name
+            for name in self.fixed
+            if name in statement.binds
+            or not statement.binds.isdisjoint(self.changers.get(name, ()))
+        }
+
+
+def _read(cells: Sequence[str], scope: Mapping[str, object], fixed: set[str]) -> _Book:
+    book = _Book(fixed)
+    found = [
+        (node, source, number, list(_at_once(node)))
+        for number, source in enumerate(map(plain, cells))
+        for node in _body(source)
+    ]
+    functions = {p.name: p for f in found for p in f[3] if isinstance(p, FUNCTIONS)}
+    modules = {name for node, *_ in found for name in _imported(node)}
+    modules |= {name for name, it in scope.items() if isinstance(it, ModuleType)}
+    for name in functions.keys() - fixed:
+        for key in _effects(functions[name]) - modules:
+            book.changers.setdefault(key, set()).add(f"{name}()")
+    for at, (node, source, number, parts) in enumerate(found):
+        binds, changes, star = _bound(parts), set(), any(map(_is_star, parts))
+        for part in parts:
+            changes |= {*amended(part), *(set(_receivers(part)) - modules)}
+            called = part.func if isinstance(part, ast.Call) else None
+            if isinstance(called, ast.Name) and called.id in functions:
+                binds.add(f"{called.id}()")
+                changes |= {a.id for a in part.args if isinstance(a, ast.Name)}
+        book.statements.append(_Statement(node, source, number, binds, changes, star))
+        for name in binds:
+            book.binds.setdefault(name, []).append(at)
+        for name in binds | changes:
+            book.uses.setdefault(name, []).append(at)
+        if star:
+            book.stars.append(at)
+    return book
 
 
 def _body(source: str) -> list[ast.stmt]:
     tree = parsed(source)
     return tree.body if tree else []
+
+
+def _at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """What of a statement runs when it is reached: no body of a function or class."""
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, DEFINITIONS):
+            todo += node.decorator_list
+            if isinstance(node, ast.ClassDef):
+                todo += [*node.bases, *(k.value for k in node.keywords)]
+            else:
+                defaults = [*node.args.defaults, *node.args.kw_defaults]
+                todo += [d for d in defaults if d]
+        elif isinstance(node, ast.comprehension):
+            todo += [node.iter, *node.ifs]
+        elif not isinstance(node, ast.Lambda):
+            todo += ast.iter_child_nodes(node)
+
+
+def bound(statement: ast.stmt) -> set[str]:
+    """The names that this statement may bind, in whichever branch."""
+    return _bound(_at_once(statement))
+
+
+def _bound(parts: Iterable[ast.AST]) -> set[str]:
+    names = set()
+    for node in parts:
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+        elif isinstance(node, DEFINITIONS):
+            names.add(node.name)
+        elif isinstance(node, ast.alias) and node.name != "*":
+            names.add(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+            names.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            names.add(node.rest)
+    return names
+
+
+def starred(statement: ast.stmt) -> bool:
+    """Whether it imports everything of a module."""
+    return any(map(_is_star, _at_once(statement)))
+
+
+def _is_star(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.ImportFrom)
+        and not node.level
+        and node.names[0].name == "*"
+    )
+
+
+def _imported(statement: ast.stmt) -> set[str]:
+    """The names under which it imports something; what they stand for is a module's."""
+    if not isinstance(statement, ast.Import | ast.ImportFrom):
+        return set()
+    return bound(statement)
 
 
 def as_text(statement: ast.stmt, source: str) -> str:
@@ -145,64 +304,186 @@ def _lines(source: str) -> list[bytes]:
     return source.encode().splitlines()
 
 
-def _bound(source: str) -> list[str]:
-    try:
-        symbols = symtable.symtable(source, "cell", "exec").get_symbols()
-    except NO_PYTHON:
-        return []
-    return [s.get_name() for s in symbols if s.is_assigned() or s.is_imported()]
-
-
-def amended(statement: ast.stmt) -> list[str]:
+def amended(statement: ast.AST) -> list[str]:
     """The names of which it sets an attribute or an item: Pruner.apply = apply."""
-    if not isinstance(statement, ast.Assign):
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AugAssign | ast.AnnAssign | ast.For):
+        targets = [statement.target]
+    elif isinstance(statement, ast.Expr) and _calls(statement.value, "setattr"):
+        return [a.id for a in statement.value.args[:1] if isinstance(a, ast.Name)]
+    else:
         return []
-    names = []
-    for target in statement.targets:
-        inner = target
-        while isinstance(inner, ast.Attribute | ast.Subscript):
-            inner = inner.value
-        if inner is not target and isinstance(inner, ast.Name):
-            names.append(inner.id)
-    return names
+    return [name for t in targets if (name := _root(t)) and not isinstance(t, ast.Name)]
+
+
+def _root(node: ast.expr) -> str:
+    """Pruner for Pruner.masks[0]; empty where it begins with no name."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _receivers(node: ast.AST) -> list[str]:
+    """The names of which it calls a method for its effect: TABLE.append(1)."""
+    if not isinstance(node, ast.Expr):
+        return []
+    value = node.value
+    if isinstance(value, COMPREHENSIONS):
+        value = value.elt
+    called = value.func if isinstance(value, ast.Call) else None
+    name = _root(called) if isinstance(called, ast.Attribute) else ""
+    return [name] if name else []
+
+
+def _effects(function: ast.AST) -> set[str]:
+    """The names of the notebook that a call of this function may bind or change."""
+    declared, local, changed, called = set(), set(), set(), set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Global):
+            declared |= set(node.names)
+        elif isinstance(node, ast.arg):
+            local.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            local.add(node.id)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            called.add(f"{node.func.id}()")
+        changed |= {*amended(node), *_receivers(node)}
+    return declared | called | (changed - local)
 
 
 def is_lent(source: str, name: str) -> bool:
     """Whether this cell binds the name, at last, to a reference: f = lend("f")."""
     for statement in reversed(_body(source)):
-        if name in _bound(as_text(statement, source)):
-            return isinstance(statement, ast.Assign) and _calls_lend(statement.value)
+        if name in bound(statement):
+            return isinstance(statement, ast.Assign) and _calls(statement.value, "lend")
     return False
 
 
-def _calls_lend(value: ast.expr) -> bool:
+def _calls(value: ast.expr, name: str) -> bool:
     called = value.func if isinstance(value, ast.Call) else None
-    return getattr(called, "attr", getattr(called, "id", "")) == "lend"
+    return getattr(called, "attr", getattr(called, "id", "")) == name
 
 
-def _starred(source: str) -> Iterator[str]:
-    """The modules of which it imports everything."""
-    for statement in _body(source):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                if node.names[0].name == "*":
-                    yield node.module
-
-
-def _needed(source: str) -> set[str]:
-    """The names that this code looks up and does not bind itself."""
+def _needed(body: Sequence[ast.stmt], source: str) -> set[str]:
+    """The names that this code looks up before it binds them itself, if it does."""
+    now: set[str] = set()
+    own: set[str] = set()
+    for statement in body:
+        now |= _looked_up(statement) - own
+        own |= bound(statement)
     try:
         table = symtable.symtable(source, "cell", "exec")
     except NO_PYTHON:
-        return set()
-    own = {s.get_name() for s in table.get_symbols() if s.is_assigned()}
-    return set(_looked_up(table)) - own
+        return now
+    return now | (set(_looked_up_later(table)) - own)
 
 
-def _looked_up(table: symtable.SymbolTable) -> Iterator[str]:
-    top = table.get_type() == "module"
-    for symbol in table.get_symbols():
-        if symbol.is_referenced() and (top or symbol.is_global()):
-            yield symbol.get_name()
-    for inner in table.get_children():
-        yield from _looked_up(inner)
+def _looked_up(statement: ast.stmt) -> set[str]:
+    names, inside = set(), set()
+    for node in _at_once(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.comprehension):
+            inside |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+    return names - inside
+
+
+def _looked_up_later(table: symtable.SymbolTable) -> Iterator[str]:
+    """By functions and classes, wherever they stand."""
+    todo = [*table.get_children()]
+    while todo:
+        inner = todo.pop()
+        todo += inner.get_children()
+        for symbol in inner.get_symbols():
+            if symbol.is_referenced() and symbol.is_global():
+                yield symbol.get_name()
+
+
+PARAMETER = r"\*{0,2}\w+(?:\s*:[^\n=\],]+)?"
+DEFAULT = r"\s*=[^\n=\],]+"
+PARAMETERS = rf"{PARAMETER}(?:\s*,\s*{PARAMETER})*"
+DEFAULTS = rf"{PARAMETER}{DEFAULT}(?:\s*,\s*{PARAMETER}{DEFAULT})*"
+NEWER = [  # how it is spelled, how older Pythons spell the like, and its name
+    (re.compile(pattern, re.MULTILINE), older, name)
+    for pattern, older, name in (
+        (
+            rf"\b((?:def|class)\s+\w+)\s*\[\s*(?:{PARAMETERS}\s*,\s*)?{DEFAULTS}\s*,?\s*\]",
+            r"\1",
+            "type parameters with defaults, which need Python 3.13",
+        ),
+        (
+            rf"\b((?:def|class)\s+\w+)\s*\[\s*{PARAMETERS}\s*,?\s*\]",
+            r"\1",
+            "type parameters, which need Python 3.12",
+        ),
+        (
+            r"^([ \t]*)type\s+(\w+)\s*(?:\[[^\]\n]*\])?\s*=(?!=)",
+            r"\1\2 =",
+            "a type statement, which needs Python 3.12",
+        ),
+        (
+            r"^([ \t]*except\*?)[ \t]+([\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)[ \t]*:",
+            r"\1 (\2):",
+            "several types after except without parentheses, which need Python 3.14",
+        ),
+        (
+            r"(?<![\w\"'])(?:[tT]([rR]?)|([rR])[tT])(?=[\"'])",
+            r"\1\2f",
+            "template strings, which need Python 3.14",
+        ),
+    )
+]
+QUOTED = re.compile(  # f"{of["key"]}": the quotes of the string again inside its braces
+    r"\b(?:[fF][rR]?|[rR][fF])(?P<quote>[\"'])"
+    r"(?P<before>(?:(?!(?P=quote))[^\n])*\{(?:(?!(?P=quote))[^{}\n])*)"
+    r"(?P=quote)(?P<text>[^\"'\\\n]*)(?P=quote)(?=[^{}\n]*\})"
+)
+LONGEST_QUOTED, MOST_QUOTED = 300, 20  # characters and strings of a line
+
+
+def newer_syntax(source: str) -> str:
+    """What a newer Python would understand and this one does not, if that is all.
+
+    Empty for code that this Python understands, and for a mistake in any Python: the
+    code has to be right as soon as it is spelled as older Pythons spell it.
+    """
+    error = _mistake(source) if len(source) <= LONGEST_CELL else ""
+    if not error:
+        return ""
+    if "f-string expression part cannot include a backslash" in error:
+        return "a backslash inside the braces of an f-string, which needs Python 3.12"
+    for pattern, older, name in NEWER:
+        source, count = pattern.subn(older, source)
+        if count and _mistake(source) is None:
+            return name
+    if _mistake("\n".join(map(_requoted, source.split("\n")))) is None:
+        return (
+            "the same quotes inside the braces of an f-string, which need Python 3.12"
+        )
+    return ""
+
+
+def _mistake(source: str) -> str | None:
+    """What Python says about its syntax; None if it is right."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        return str(error.msg)
+    except NO_PYTHON:
+        return ""
+    return None
+
+
+def _requoted(line: str) -> str:
+    """With other quotes inside the braces of its f-strings."""
+    for _ in range(MOST_QUOTED if len(line) <= LONGEST_QUOTED else 0):
+        found = QUOTED.search(line)
+        if not found:
+            break
+        other = "'" if found["quote"] == '"' else '"'
+        text = f"{other}{found['text']}{other}"
+        line = line[: found.end("before")] + text + line[found.end() :]
+    return line

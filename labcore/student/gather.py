@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from textwrap import indent
 
 from labcore.student.cells import (
@@ -13,10 +16,12 @@ from labcore.student.cells import (
     as_text,
     as_written,
     borrowed,
+    bound,
     parsed,
+    starred,
 )
 
-__all__ = ["completed", "elsewhere", "gathered"]
+__all__ = ["choose", "completed", "elsewhere", "gathered", "local_imports"]
 
 MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -37,27 +42,112 @@ def elsewhere(
     unwritten = answer is None or not answer.strip() or _same(answer, stub)
     if not unwritten:
         tree = parsed(_simple(answer))
-        if tree is None or any(_binds(node, name) for node in tree.body):
+        if tree is None or _defines(answer, name) or any(map(starred, tree.body)):
             return None
-    found = None
+    found, undone = None, _definition(stub, name)
     for cell in others:
-        found = _definition(cell, name) or found
+        definition = _definition(cell, name)
+        if definition and not (undone and _same(definition, undone)):
+            found = definition
     if found is None or unwritten:
         return found
     return f"{answer}\n\n{found}"
 
 
 def completed(answer: str, name: str, others: Sequence[str]) -> str:
-    """The answer and what other cells add to it afterwards: Pruner.apply = apply."""
+    """The answer and what other cells add to it afterwards: Pruner.apply = apply.
+
+    They may also continue a class: class Pruner(Pruner). An answer that itself
+    continues one borrows the earlier parts instead.
+    """
     parts = [answer]
+    continued = any(_continues(s, name) for s in _statements(_simple(answer)))
     for cell in (_simple(other) for other in others if name in other):
-        tree = parsed(cell)
-        amending = [s for s in (tree.body if tree else ()) if name in amended(s)]
-        if text := "\n".join(as_text(s, cell) for s in amending):
+        added = [
+            s
+            for s in _statements(cell)
+            if name in amended(s) or (_continues(s, name) and not continued)
+        ]
+        if text := "\n".join(as_text(s, cell) for s in added):
             helpers = borrowed(text, [cell], {name: ...})
-            added = indent("\n".join([*helpers, text]), "    ")
-            parts.append(f"try:\n{added}\nexcept Exception:\n    pass")
+            lines = indent("\n".join([*helpers, text]), "    ")
+            parts.append(f"try:\n{lines}\nexcept Exception:\n    pass")
     return "\n\n".join(parts)
+
+
+def choose(copies: Sequence[str], name: str, stub: str = "") -> int:
+    """Which of several cells with one grade_id is the answer.
+
+    The last one that defines the name, and for a text (name "") the last one in which
+    something stands. A copy of the stub counts only if there is nothing else.
+    """
+    filled = [i for i, copy in enumerate(copies) if not _is_empty(copy, bool(name))]
+    written = [i for i in filled if not _is_stub(copies[i], stub)]
+    defining = [i for i in filled if name and _defines(copies[i], name)]
+    done = [i for i in written if i in defining]
+    return (done or defining or written or filled or [len(copies) - 1])[-1]
+
+
+def local_imports(sources: Sequence[str], folder: Path) -> list[str]:
+    """The modules that the notebook imports from files of the student's beside it.
+
+    In grading only the notebook is there, so these imports fail.
+    """
+    imported = dict.fromkeys(
+        module for source in sources for module in _modules(_simple(source))
+    )
+    beside = [
+        module
+        for module in imported
+        if module not in sys.stdlib_module_names and _stands_in(folder, module)
+    ]
+    installed = importlib.metadata.packages_distributions() if beside else {}
+    return [module for module in beside if module not in installed]
+
+
+def _modules(source: str) -> Iterator[str]:
+    for node in (n for s in _statements(source) for n in ast.walk(s)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _stands_in(folder: Path, module: str) -> bool:
+    package = folder / module
+    try:
+        return (folder / f"{module}.py").is_file() or any(package.glob("*.py"))
+    except OSError:  # no name that a file can have
+        return False
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    tree = parsed(source)
+    return tree.body if tree else []
+
+
+def _continues(statement: ast.stmt, name: str) -> bool:
+    """Whether it is a subclass of the same name: class Pruner(Pruner)."""
+    return (
+        isinstance(statement, ast.ClassDef)
+        and statement.name == name
+        and any(isinstance(b, ast.Name) and b.id == name for b in statement.bases)
+    )
+
+
+def _defines(cell: str, name: str) -> bool:
+    body = _statements(_simple(cell)) if name in cell else ()
+    return any(name in bound(statement) for statement in body)
+
+
+def _is_empty(cell: str, code: bool) -> bool:
+    """Whether nothing but comments stands in it."""
+    tree = parsed(_simple(cell)) if code else None
+    return not (tree.body if tree else cell.strip())
+
+
+def _is_stub(cell: str, stub: str) -> bool:
+    return cell.strip() == stub.strip() or _same(cell, stub)
 
 
 def _simple(source: str) -> str:
@@ -68,36 +158,22 @@ def _simple(source: str) -> str:
 
 def _same(answer: str, stub: str) -> bool:
     """Whether both say the same, but for comments."""
-    return _texts(answer) == _texts(stub) != []
-
-
-def _texts(source: str) -> list[str]:
-    simple = _simple(source)
-    tree = parsed(simple)
-    return [as_text(s, simple) for s in (tree.body if tree else ())]
-
-
-def _binds(node: ast.stmt, name: str) -> bool:
-    """Whether this statement may bind the name, in whichever branch."""
-    return any(
-        (isinstance(part, DEFINITIONS) and part.name == name)
-        or (isinstance(part, ast.Name) and part.id == name and _stored(part))
-        or (isinstance(part, ast.alias) and (part.asname or part.name) in (name, "*"))
-        for part in ast.walk(node)
-    )
-
-
-def _stored(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
+    both = [(_simple(cell), _statements(_simple(cell))) for cell in (answer, stub)]
+    if not 0 < len(both[0][1]) == len(both[1][1]):
+        return False
+    texts = [[as_text(s, simple) for s in body] for simple, body in both]
+    return texts[0] == texts[1]
 
 
 def _definition(cell: str, name: str) -> str | None:
-    """The text of the last function or class of this name at the top of the cell."""
+    """The text of the last function or class of this name at the top of the cell.
+
+    A class that continues another of its name is no definition of its own.
+    """
     simple = _simple(cell)
-    tree = parsed(simple) if name in cell else None
-    for node in reversed(tree.body if tree else ()):
+    for node in reversed(_statements(simple) if name in cell else ()):
         named = isinstance(node, DEFINITIONS) and node.name == name
-        if named or _is_lambda(node, name):
+        if (named and not _continues(node, name)) or _is_lambda(node, name):
             return as_written(node, simple)
     return None
 

@@ -48,10 +48,11 @@ def parse_notebook(text: str, name: str) -> NotebookNode:
     """The notebook in `text` as format 4, ids as they are, or LabError if damaged."""
     try:
         raw = json.loads(text)
+        _fill_metadata(raw)
         if raw["nbformat"] == 4:
             nb = nbformat.v4.to_notebook(raw)
         else:
-            nb = nbformat.convert(nbformat.reader.reads(text), 4)
+            nb = nbformat.convert(nbformat.reader.reads(json.dumps(raw)), 4)
         sound = all(
             isinstance(cell.source, str)
             and isinstance(cell.metadata, dict)
@@ -66,6 +67,14 @@ def parse_notebook(text: str, name: str) -> NotebookNode:
             "restore it from a backup or take a fresh copy."
         )
     return nb
+
+
+def _fill_metadata(raw: dict) -> None:
+    """Metadata that some editor left out, or null, is empty."""
+    for part in (raw, *raw.get("worksheets", ())):
+        for holder in (part, *part.get("cells", ())):
+            if holder.get("metadata") is None:
+                holder["metadata"] = {}
 
 
 def read_notebook(path: Path) -> NotebookNode:

@@ -14,6 +14,10 @@ from typing import Any, Literal
 import nbformat
 from nbformat import NotebookNode
 
+from .cells import parsed
+from .gather import choose
+from .notebooks import same_name
+
 __all__ = ["Answer", "Report", "Unfit", "splice"]
 
 Found = Literal["grade_id", "cell id", "position"]
@@ -42,7 +46,7 @@ class Unfit:
 class Report:
     moved: list[Answer] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    duplicates: dict[str, list[int]] = field(default_factory=dict)  # overruled copies
+    duplicates: dict[str, list[int]] = field(default_factory=dict)  # the other copies
     unfit: list[Unfit] = field(default_factory=list)
 
 
@@ -60,9 +64,10 @@ def splice(
 ) -> tuple[NotebookNode, Report]:
     """A copy of the reference with the student's answers in its answer cells.
 
-    An answer cell is found by its grade_id, else by its cell id; of several copies the
-    last counts. Only where no cell at all has a known name (an editor dropped them) do
-    positions decide. An answer that is missing leaves the reference's cell as it is.
+    An answer cell is found by its grade_id, else by its cell id; of several copies (to
+    split a cell makes some) the last that defines what is asked for counts. Only where
+    no cell at all has a known name (an editor dropped them) do positions decide. An
+    answer that is missing leaves the reference's cell as it is.
     """
     spliced = nbformat.v4.to_notebook(nbformat.from_dict(reference))
     theirs = [_cell(raw) for raw in student.get("cells", [])]
@@ -71,6 +76,7 @@ def splice(
     for index, cell in enumerate(ours):
         if cell.answer:
             found_by, copies = _copies(cell, theirs, ours)
+            copies = _with_the_answer_last(copies, cell, theirs)
             _record(report, cell.grade_id, found_by, copies, index)
     if not _share_names(theirs, ours):
         _match_positions(report, theirs, ours)
@@ -119,6 +125,24 @@ def _copies(
         for i, cell in same_kind
         if wanted.id and cell.id == wanted.id and cell.grade_id not in names
     ]
+
+
+def _with_the_answer_last(
+    copies: list[int], wanted: _Cell, theirs: list[_Cell]
+) -> list[int]:
+    if len(copies) < 2:
+        return copies
+    sources = [theirs[i].source for i in copies]
+    counts = copies[choose(sources, _asked(wanted), wanted.source)]
+    return [*(i for i in copies if i != counts), counts]
+
+
+def _asked(wanted: _Cell) -> str:
+    """The name of the function or class that an answer cell asks for."""
+    tree = parsed(wanted.source) if wanted.kind == "code" else None
+    names = [getattr(node, "name", "") for node in (tree.body if tree else ())]
+    fitting = [name for name in names if same_name(wanted.grade_id, name)]
+    return (fitting or list(filter(None, names)) or [""])[-1]
 
 
 def _share_names(theirs: list[_Cell], ours: list[_Cell]) -> bool:

@@ -13,6 +13,7 @@ from ..files import write_bytes
 from ..runtime import LabError, progress, strict_environment
 from .cells import LONGEST_CELL
 from .find import find
+from .gather import local_imports
 from .kernel import Kernel, Outcome
 from .notebooks import notebook_text, read_notebook
 from .running import tried
@@ -42,7 +43,7 @@ def submit(name: str, work: Path, labs: Path) -> None:
     outcomes = tried(job_of(own, lab, lab.tasks, _seeds(), SECONDS, **LIMITS))
     waiting = progress(outcomes, what="checks", total=len(to_run(own, lab.tasks)))
     rows = [*rows_of(own, lab.tasks, waiting), *text_rows(own, lab.questions)]
-    _show(rows, _remarks(report, mine, released))
+    _show(rows, [*_remarks(report, mine, released), *_beside(own, path.parent)])
     target = work / "submissions" / lab_path.name
     write_bytes(target, notebook_text(_bare(mine)).encode())
     size = target.stat().st_size / 1000
@@ -95,7 +96,8 @@ def _fault(outcome: Outcome, seconds: int) -> str:
 
 def _remarks(report: Report, mine, lab) -> list[str]:
     remarks = [
-        f"{name}: there are several copies of this cell; the last one counts."
+        f"{name}: there are several copies of this cell; the last that defines "
+        "its function counts."
         for name in report.duplicates
     ]
     remarks += [
@@ -112,6 +114,16 @@ def _remarks(report: Report, mine, lab) -> list[str]:
             "this one (`python -m labcore update` brings your notebook to it)."
         )
     return remarks
+
+
+def _beside(own: Work, folder: Path) -> list[str]:
+    """Remarks on files beside the notebook, which are not handed in with it."""
+    sources = [source for _, source in own.cells]
+    return [
+        f"Your notebook imports {module}, a file beside it that is not handed in: copy "
+        "what you use of it into a cell."
+        for module in local_imports(sources, folder)
+    ]
 
 
 def _show(rows: list[Row], remarks: list[str]) -> None:
@@ -150,8 +162,8 @@ def _explained(row: Row) -> str:
         return message if "it uses" in message else ""
     if "NameError" in message:
         message += (
-            "\n  note      of other cells an answer sees imports, functions and plain "
-            "values\n            only: what else it needs stands in its own cell"
+            "\n  note      an answer runs without the lab's demonstrations, and no cell of"
+            "\n            yours binds this name: define it in the answer's cell"
         )
     if row.status in ("failed", "partial"):
         message += f"\n  seed      LABCORE_CHECK_SEED={row.seed}"

@@ -6,7 +6,7 @@ What `submit` shows and what `grade` stores comes from the same rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
@@ -99,6 +99,17 @@ class Work:
     notes: list[str] = field(default_factory=list)
     status: str = ""  # damaged or missing, where there is nothing to run
     problem: str = ""
+
+    def own_cells(self) -> list[str]:
+        """The student's cells that are no answers."""
+        return [source for grade_id, source in self.cells if not grade_id]
+
+    def others(self, task: Task) -> tuple[list[str], int]:
+        """All cells but this answer, and how many of them stand above it."""
+        names = [grade_id for grade_id, _ in self.cells]
+        above = names.index(task.grade_id) if task.grade_id in names else len(names)
+        others = [text for grade_id, text in self.cells if grade_id != task.grade_id]
+        return others, above
 
 
 @dataclass(frozen=True)
@@ -194,11 +205,11 @@ def take_answers(work: Work, notebook: NotebookNode, lab: Lab) -> Report:
     used = {answer.student: answer.grade_id for answer in report.moved}
     for place, grade_id in used.items():
         work.answers[grade_id] = notebook.cells[place].source
-    _take_cells(work, notebook, used)
+    copies = {place for places in report.duplicates.values() for place in places}
+    _take_cells(work, notebook, used, copies)
     for task in lab.tasks:
         answer = work.answers.get(task.grade_id)
-        others = others_of(work, task)
-        if found := elsewhere(answer, task.stub, task.name, others):
+        if found := elsewhere(answer, task.stub, task.name, work.own_cells()):
             work.answers[task.grade_id] = found
             work.notes.append(
                 f"{task.id}: its cell defines no {task.name}; what another cell "
@@ -207,11 +218,14 @@ def take_answers(work: Work, notebook: NotebookNode, lab: Lab) -> Report:
     return report
 
 
-def _take_cells(work: Work, notebook: NotebookNode, used: Mapping[int, str]) -> None:
+def _take_cells(
+    work: Work, notebook: NotebookNode, used: Mapping[int, str], copies: Collection[int]
+) -> None:
     room, left = MOST_OTHERS, 0
     for index, cell in enumerate(notebook.cells):
         grade_id = used.get(index, "")
-        if cell.cell_type != "code" or (grading(cell) and not grade_id):
+        known = bool(grading(cell)) and not grade_id and index not in copies
+        if cell.cell_type != "code" or known:
             continue
         if grade_id or len(cell.source) <= min(room, LONGEST_CELL):
             room -= 0 if grade_id else len(cell.source)
@@ -220,11 +234,6 @@ def _take_cells(work: Work, notebook: NotebookNode, used: Mapping[int, str]) -> 
             left += 1
     if left:
         work.notes.append(f"cells beside the answers too long to be read: {left}")
-
-
-def others_of(work: Work, task: Task) -> list[str]:
-    """The cells of the student's own, of whose definitions an answer may need some."""
-    return [source for grade_id, source in work.cells if not grade_id]
 
 
 def to_run(work: Work, tasks: Sequence[Task]) -> list[Task]:
@@ -245,7 +254,7 @@ def _unrun(work: Work, task: Task) -> tuple[str, str] | None:
         return "lent", LENT
     if source.strip() in ("", task.stub.strip()):
         lent = re.compile(rf"\blend\(\s*[\"']{task.name}[\"']")
-        if any(lent.search(text) for text in [*others_of(work, task), source]):
+        if any(lent.search(text) for text in [*work.own_cells(), source]):
             return "lent", LENT
         return "todo", "nothing was written yet"
     return None
@@ -268,19 +277,21 @@ def job_of(
         "seeds": list(seeds),
         "seconds": seconds,
         "wall": WALL * seconds,
-        "exercises": [
-            {
-                "id": task.id,
-                "name": task.name,
-                "points": task.points,
-                "answer": completed(
-                    work.answers[task.grade_id], task.name, others_of(work, task)
-                ),
-                "others": others_of(work, task),
-            }
-            for task in to_run(work, tasks)
-        ],
+        "exercises": [_asked(work, task) for task in to_run(work, tasks)],
         **more,
+    }
+
+
+def _asked(work: Work, task: Task) -> dict:
+    others, above = work.others(task)
+    answer = completed(work.answers[task.grade_id], task.name, work.own_cells())
+    return {
+        "id": task.id,
+        "name": task.name,
+        "points": task.points,
+        "answer": answer,
+        "others": others,
+        "above": above,
     }
 
 

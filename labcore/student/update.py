@@ -78,7 +78,7 @@ def _describe(report: Report, own: int) -> list[str]:
         lines.append(f"still to be written: {names(report.missing)}")
     if report.duplicates:
         lines.append(
-            f"copied several times, the last counts: {names(report.duplicates)}"
+            f"copied several times, the last that defines its name counts: {names(report.duplicates)}"
         )
     for unfit in report.unfit:
         lines.append(f"did not fit, kept at the end: {unfit.grade_id} ({unfit.reason})")

@@ -15,7 +15,7 @@ from labcore.checks.engine.scenarios import fill
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
 from labcore.checks.lab03.rehearsal import Rehearsal
-from labcore.nets import MLP, VGG
+from labcore.nets import MLP, VGG, layers
 from labcore.tracks import workbench
 
 __all__ = ["EXERCISES", "lend"]
@@ -24,6 +24,13 @@ lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
 
 Shares = Mapping[str, float]  # layer -> sparsity
+Scanned = Mapping[str, Mapping[float, float]]  # layer -> sparsity -> accuracy
+Finetune = Callable[[nn.Module, Callable], object]
+
+
+@torch.no_grad()
+def _percent_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    return 100 * (model(images).argmax(dim=1) == labels).double().mean().item()
 
 
 @lab.exercise("3.1", points={"idea": 3, "leaves no trace": 3})
@@ -43,21 +50,19 @@ def scan_layer(
 
 
 @torch.no_grad()
-def _percent_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    return 100 * (model(images).argmax(dim=1) == labels).double().mean().item()
-
-
-@torch.no_grad()
-def _clear(ask: Trial, model: nn.Module, layers: list[str], levels: list[float]):
+def _clear(
+    ask: Trial, model: nn.Module, names: list[str], levels: list[float]
+) -> tuple[Tensor, Tensor]:
     """Images on which the best score stands out, dense and at each of the levels.
 
     So an answer may compute in bfloat16. Half of the labels are the dense answer.
     """
-    first = next(p for p in model.parameters())
+    first = next(model.parameters())
     shape = (3, 32, 32) if first.dim() == 4 else first.shape[1:]
     images = torch.randint(-4, 5, (80, *shape), generator=ask.rng).float()
+
     nets = [model]
-    for name in layers:
+    for name in names:
         for level in levels:
             nets.append(copy.deepcopy(model))
             fine_grained_prune(nets[-1].get_submodule(name).weight, level)
@@ -65,6 +70,7 @@ def _clear(ask: Trial, model: nn.Module, layers: list[str], levels: list[float])
     best = scores.topk(2, dim=2).values
     stands_out = best[..., 0] - best[..., 1] > 0.1 * scores.abs().amax(dim=2)
     images = images[stands_out.all(dim=0)][:12]
+
     labels = model(images).argmax(dim=1)
     other = torch.randint(scores.shape[2], labels.shape, generator=ask.rng)
     return images, torch.where(torch.arange(len(labels)) % 2 == 0, labels, other)
@@ -104,37 +110,39 @@ def _numbers_alone(ask: Trial, levels: list[float]) -> None:
     ask.through(_accuracies, *_case(ask, levels))
 
 
-def _other_layers(ask: Trial) -> None:
+lab.step("idea", "one sparsity", lambda ask: _numbers_alone(ask, [0.5]))
+lab.step("idea", "three sparsities", lambda ask: _numbers_alone(ask, [0.2, 0.5, 1.0]))
+lab.step("leaves no trace", "falling order", lambda ask: ask(*_case(ask, [0.75, 0.25])))
+
+
+@lab.step("leaves no trace", "other layers")
+def _(ask: Trial) -> None:
     model = fill(MLP(3, (4, 3), 3), ask.rng, unit=1)
     images, labels = _clear(ask, model, ["fc1", "fc2", "fc3"], [0.5])
     for name in ("fc3", "fc2"):
         ask(model, name, [0.5], images, labels)
 
 
-def _blocks(ask: Trial) -> None:
-    # channels-last as on a bench: evaluate() would replace the weight's memory else
+@lab.step("leaves no trace", "a layer in a block")
+def _(ask: Trial) -> None:
+    # channels-last as on a bench: else evaluate() would replace the weight's memory
     model = VGG(width=2).eval().to(memory_format=torch.channels_last)
     images, labels = _clear(ask, model, ["backbone.conv2"], [0.9, 0.3])
     ask(model, "backbone.conv2", [0.9, 0.3], images, labels)
 
 
-def _one_after_the_other(model, name, sparsities, images, labels):
-    model, found = copy.deepcopy(model), {}
-    for sparsity in sparsities:
-        found |= scan_layer(model, name, [sparsity], images, labels)
-        fine_grained_prune(model.get_submodule(name).weight, sparsity)
-    return found
+def _pruned_by(prune: Callable[[nn.Module, str, float], object]) -> Callable:
+    """A scan that prunes its copies of the network in another way."""
 
+    def mistaken(model, name, sparsities, images, labels):
+        found = {}
+        for sparsity in sparsities:
+            pruned = copy.deepcopy(model)
+            prune(pruned, name, sparsity)
+            found[sparsity] = _percent_right(pruned, images, labels)
+        return found
 
-def _every_layer(model, name, sparsities, images, labels):
-    found = {}
-    for sparsity in sparsities:
-        pruned = copy.deepcopy(model)
-        for parameter in pruned.parameters():
-            if parameter.dim() > 1:
-                fine_grained_prune(parameter, sparsity)
-        found[sparsity] = _percent_right(pruned, images, labels)
-    return found
+    return mistaken
 
 
 def _mapped(change: Callable[[float], float]) -> Callable:
@@ -146,62 +154,64 @@ def _mapped(change: Callable[[float], float]) -> Callable:
     return mistaken
 
 
-_wrong_answers = _mapped(lambda value: 100 - value)
+@lab.mistake(
+    "each sparsity needs the dense weight again; yours finds it already pruned",
+    help="After 0.75 a request for 0.25 finds three quarters of the weights at zero "
+    "already. Put the dense weight back *inside* the loop.",
+)
+def _(model, name, sparsities, images, labels):
+    model, found = copy.deepcopy(model), {}
+    for sparsity in sparsities:
+        found |= scan_layer(model, name, [sparsity], images, labels)
+        fine_grained_prune(model.get_submodule(name).weight, sparsity)
+    return found
 
 
+@lab.mistake("you prune every layer; only the named one is to be pruned")
+@_pruned_by
+def _every_layer(model, name, sparsity):
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            fine_grained_prune(parameter, sparsity)
+
+
+lab.mistake("that is a share; asked is percent", _mapped(lambda value: value / 100))
+
+
+@lab.mistake("that is the dense network's accuracy each time: prune, and then evaluate")
 def _of_dense(model, name, sparsities, images, labels):
     return dict.fromkeys(sparsities, _percent_right(model, images, labels))
 
 
+@lab.mistake("that is what is lost; asked is the accuracy")
 def _loss_of_accuracy(*case):
     dense, found = _of_dense(*case), scan_layer(*case)
     return {level: dense[level] - value for level, value in found.items()}
 
 
-def _largest_first(model, name, sparsities, images, labels):
-    found = {}
-    for sparsity in sparsities:
-        pruned = copy.deepcopy(model)
-        weight = pruned.get_submodule(name).weight.detach()
-        mask = fine_grained_prune(1 / weight, sparsity)  # no weight here is zero
-        weight[~mask] = 0
-        found[sparsity] = _percent_right(pruned, images, labels)
-    return found
+@lab.mistake("you keep the share that has to go")
+@_pruned_by
+def _(model, name, sparsity):
+    fine_grained_prune(model.get_submodule(name).weight, 1 - sparsity)
 
 
-def _kept_instead(model, name, sparsities, images, labels):
-    found = scan_layer(model, name, [1 - s for s in sparsities], images, labels)
-    return dict(zip(sparsities, found.values(), strict=True))
-
-
-lab.step("idea", "one sparsity", lambda ask: _numbers_alone(ask, [0.5]))
-lab.step("idea", "three sparsities", lambda ask: _numbers_alone(ask, [0.2, 0.5, 1.0]))
-lab.step("leaves no trace", "falling order", lambda ask: ask(*_case(ask, [0.75, 0.25])))
-lab.step("leaves no trace", "other layers", _other_layers)
-lab.step("leaves no trace", "a layer in a block", _blocks)
-lab.mistake(
-    "each sparsity needs the dense weight again; yours finds it already pruned",
-    _one_after_the_other,
-    help=(
-        "After 0.75 a request for 0.25 finds three quarters of the weights "
-        "at zero already. Put the dense weight back *inside* the loop."
-    ),
+_wrong_answers = lab.mistake(
+    "that is the share of wrong answers", _mapped(lambda value: 100 - value)
 )
-lab.mistake("you prune every layer; only the named one is to be pruned", _every_layer)
-lab.mistake("that is a share; asked is percent", _mapped(lambda value: value / 100))
-lab.mistake(
-    "that is the dense network's accuracy each time: prune, and then evaluate",
-    _of_dense,
-)
-lab.mistake("that is what is lost; asked is the accuracy", _loss_of_accuracy)
-lab.mistake("you keep the share that has to go", _kept_instead)
-lab.mistake("that is the share of wrong answers", _wrong_answers)
-lab.mistake("the largest weights are gone; the smallest have to go", _largest_first)
+
+
+@lab.mistake("the largest weights are gone; the smallest have to go")
+@_pruned_by
+def _largest_first(model, name, sparsity):
+    weight = model.get_submodule(name).weight.detach()
+    mask = fine_grained_prune(1 / weight, sparsity)  # no weight here is zero
+    weight[~mask] = 0
+
+
 lab.help(
     "an operation in place",
-    "The accuracies are right, but the network that was handed over is "
-    "left pruned. Put the dense weight back after the last sparsity "
-    "too.",
+    "The accuracies are right, but the network that was handed over is left pruned. "
+    "Put the dense weight back after the last sparsity too.",
 )
 
 
@@ -213,7 +223,25 @@ def planned_bytes(model: nn.Module, sparsity_dict: Shares) -> int:
     return 4 * kept
 
 
-def _random_plans(ask: Trial) -> None:
+lab.step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.25}))
+
+
+@lab.step("idea", "two layers")
+def _(ask: Trial) -> None:
+    ask(MLP(4, (2,), 3), {"fc1": 0.75, "fc2": 0.5})
+
+
+@lab.step("any network", "rounding")
+def _(ask: Trial) -> None:
+    for share in (0.4, 0.5):  # 2.8 and 3.5 of seven weights go
+        ask(MLP(7, (1,), 3), {"fc1": share})
+
+
+lab.step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {}))
+
+
+@lab.step("any network", "layers in blocks")
+def _(ask: Trial) -> None:
     names = ["classifier", *(f"backbone.conv{i}" for i in range(8))]
     for _ in range(3):
         shares = torch.rand(len(names), generator=ask.rng).tolist()
@@ -222,82 +250,68 @@ def _random_plans(ask: Trial) -> None:
         ask(fill(VGG(width=2), ask.rng, unit=1), plan)
 
 
-def _roundings(ask: Trial) -> None:
-    for share in (0.4, 0.5):  # 2.8 and 3.5 of seven weights go
-        ask(MLP(7, (1,), 3), {"fc1": share})
+def _removing(count: Callable[[float, int], int]) -> Callable:
+    """The bytes left where count(share, n) of a layer's n weights go."""
+
+    def mistaken(model, plan):
+        sizes = {name: model.get_submodule(name).weight.numel() for name in plan}
+        removed = sum(count(share, sizes[name]) for name, share in plan.items())
+        return planned_bytes(model, {}) - 4 * removed
+
+    return mistaken
 
 
-def _all_weights_only(model, sparsity_dict):
+@lab.mistake("you count the named layers' weights only; all other parameters stay")
+def _(model, plan):
+    sizes = {name: model.get_submodule(name).weight.numel() for name in plan}
+    return 4 * sum(n - round(plan[name] * n) for name, n in sizes.items())
+
+
+@lab.mistake("biases stay, and take bytes too")
+def _(model, plan):
     biases = sum(p.numel() for p in model.parameters() if p.dim() == 1)
-    return planned_bytes(model, sparsity_dict) - 4 * biases
+    return planned_bytes(model, plan) - 4 * biases
 
 
-def _rounded_what_stays(model, sparsity_dict):
-    kept = planned_bytes(model, {}) // 4
-    for name, sparsity in sparsity_dict.items():
-        n = model.get_submodule(name).weight.numel()
-        kept -= n - round((1 - sparsity) * n)
-    return 4 * kept
-
-
-def _named_only(model, sparsity_dict):
-    weights = {n: model.get_submodule(n).weight.numel() for n in sparsity_dict}
-    return 4 * sum(n - round(sparsity_dict[name] * n) for name, n in weights.items())
-
-
-def _removed_bytes(model, sparsity_dict):
-    return planned_bytes(model, {}) - planned_bytes(model, sparsity_dict)
-
-
-def _biases_too(model, sparsity_dict):
-    kept = planned_bytes(model, {}) // 4
-    for name, sparsity in sparsity_dict.items():
-        for parameter in model.get_submodule(name).parameters():
-            kept -= round(sparsity * parameter.numel())
-    return 4 * kept
-
-
-def _cut_off(model, sparsity_dict):
-    kept = planned_bytes(model, {}) // 4
-    for name, sparsity in sparsity_dict.items():
-        kept -= int(sparsity * model.get_submodule(name).weight.numel())
-    return 4 * kept
-
-
-lab.step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.25}))
-lab.step(
-    "idea", "two layers", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.75, "fc2": 0.5})
-)
-lab.step("any network", "rounding", _roundings)
-lab.step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {}))
-lab.step("any network", "layers in blocks", _random_plans)
 lab.mistake(
-    "you count the named layers' weights only; all other parameters stay", _named_only
+    "you round what stays; the rule rounds what goes",
+    _removing(lambda share, n: n - round((1 - share) * n)),
 )
-lab.mistake("biases stay, and take bytes too", _all_weights_only)
-lab.mistake("you round what stays; the rule rounds what goes", _rounded_what_stays)
 lab.mistake(
     "you take the share that stays for the one that goes",
-    lambda model, plan: planned_bytes(
-        model, {name: 1 - share for name, share in plan.items()}
-    ),
+    _removing(lambda share, n: round((1 - share) * n)),
 )
-lab.mistake("those are the bytes that go; asked are those that stay", _removed_bytes)
+lab.mistake(
+    "those are the bytes that go; asked are those that stay",
+    lambda model, plan: planned_bytes(model, {}) - planned_bytes(model, plan),
+)
 lab.mistake(
     "that is a number of values; each takes 4 bytes",
     lambda model, plan: planned_bytes(model, plan) // 4,
 )
 lab.mistake(
-    "those are bits; a byte has 8", lambda model, plan: 8 * planned_bytes(model, plan)
+    "those are bits; a byte has 8",
+    lambda model, plan: 8 * planned_bytes(model, plan),
 )
-lab.mistake("biases are not pruned; they stay in full", _biases_too)
-lab.mistake("int() cuts off; the rule is round()", _cut_off)
+
+
+@lab.mistake("biases are not pruned; they stay in full")
+def _(model, plan):
+    kept = planned_bytes(model, {}) // 4
+    for name, share in plan.items():
+        for parameter in model.get_submodule(name).parameters():
+            kept -= round(share * parameter.numel())
+    return 4 * kept
+
+
 lab.mistake(
-    "those are the dense network's bytes", lambda model, plan: planned_bytes(model, {})
+    "int() cuts off; the rule is round()",
+    _removing(lambda share, n: int(share * n)),
 )
-
-
-Scanned = Mapping[str, Mapping[float, float]]  # layer -> sparsity -> accuracy
+lab.mistake(
+    "those are the dense network's bytes",
+    lambda model, plan: planned_bytes(model, {}),
+)
 
 
 @lab.exercise("3.3", points={"idea": 1, "any plan": 1})
@@ -315,43 +329,45 @@ SCANNED = {
     "conv2": {0.25: 94.5, 0.5: 93.5, 0.75: 91.0},
 }
 
-# the worst neither first nor last, so that one of them alone is told from the lowest
-THREE = {"conv1": 0.5, "conv0": 0.75, "conv2": 0.5}
+
+def _scanned(**plan: float) -> Callable:
+    """A step that asks about this plan."""
+    return lambda ask: ask(94.0, SCANNED, plan)
 
 
-def _gaining(ask: Trial) -> None:
+# the worst is neither first nor last: an answer from one of these is not the lowest
+lab.step("idea", "three layers", _scanned(conv1=0.5, conv0=0.75, conv2=0.5))
+lab.step("idea", "two layers", _scanned(conv0=0.5, conv1=0.75))
+lab.step("any plan", "a layer left dense", _scanned(conv0=0.0, conv2=0.75))
+
+
+@lab.step("any plan", "a layer that gains")
+def _(ask: Trial) -> None:
     for plan in ({"conv2": 0.25, "conv1": 0.75}, {"conv2": 0.25}):
         ask(94.0, SCANNED, plan)
 
 
-def _random_scan(ask: Trial) -> None:
+lab.step("any plan", "nothing pruned", _scanned())
+
+
+@lab.step("any plan", "random scans")
+def _(ask: Trial) -> None:
+    levels = (0.2, 0.5, 0.9)
     for _ in range(3):
         values = (95 * torch.rand(5, 3, generator=ask.rng)).tolist()
         scanned = {
-            f"layer{i}": dict(zip((0.2, 0.5, 0.9), row, strict=True))
+            f"layer{i}": dict(zip(levels, row, strict=True))
             for i, row in enumerate(values)
         }
         picks = torch.randint(4, (5,), generator=ask.rng).tolist()
-        plan = {n: (0.0, 0.2, 0.5, 0.9)[k] for n, k in zip(scanned, picks, strict=True)}
+        plan = {n: (0.0, *levels)[k] for n, k in zip(scanned, picks, strict=True)}
         ask(94.0, scanned, plan)
 
 
-def _each_accuracy(dense, accuracy, plan) -> list[float]:
+def _each_accuracy(dense: float, accuracy: Scanned, plan: Shares) -> list[float]:
     return [accuracy[n][s] if s else dense for n, s in plan.items()]
 
 
-lab.step("idea", "three layers", lambda ask: ask(94.0, SCANNED, THREE))
-lab.step(
-    "idea", "two layers", lambda ask: ask(94.0, SCANNED, {"conv0": 0.5, "conv1": 0.75})
-)
-lab.step(
-    "any plan",
-    "a layer left dense",
-    lambda ask: ask(94.0, SCANNED, {"conv0": 0.0, "conv2": 0.75}),
-)
-lab.step("any plan", "a layer that gains", _gaining)
-lab.step("any plan", "nothing pruned", lambda ask: ask(94.0, SCANNED, {}))
-lab.step("any plan", "random scans", _random_scan)
 lab.mistake(
     "you subtract the accuracy; subtract what is lost, dense - accuracy",
     lambda dense, *scan: dense - sum(_each_accuracy(dense, *scan)),
@@ -364,10 +380,14 @@ lab.mistake(
     "that is the lowest of the accuracies; the losses add up",
     lambda *case: min(_each_accuracy(*case)),
 )
-lab.mistake(
-    "that is the average accuracy; the losses add up",
-    lambda *case: sum(_each_accuracy(*case)) / len(case[2]),
-)
+
+
+@lab.mistake("that is the average accuracy; the losses add up")
+def _(*case):
+    found = _each_accuracy(*case)
+    return sum(found) / len(found)
+
+
 lab.mistake(
     "that keeps only the last layer's loss; add them up",
     lambda *case: _each_accuracy(*case)[-1],
@@ -376,12 +396,13 @@ lab.mistake(
     "that keeps only the first layer's loss; return after the loop",
     lambda *case: _each_accuracy(*case)[0],
 )
-lab.mistake(
-    "a layer may gain: let its loss be negative",
-    lambda dense, *scan: (
-        dense - sum(max(0, dense - a) for a in _each_accuracy(dense, *scan))
-    ),
-)
+
+
+@lab.mistake("a layer may gain: let its loss be negative")
+def _(dense, *scan):
+    return dense - sum(max(0, dense - found) for found in _each_accuracy(dense, *scan))
+
+
 lab.mistake(
     "a plan whose layers gain may end above the dense one: do not cut it off",
     lambda dense, *scan: min(dense, predicted_accuracy(dense, *scan)),
@@ -397,7 +418,9 @@ MARGIN = 15.0  # points of accuracy on val above the uniform choice
 
 
 @lab.exercise(
-    "3.4", points={"fits": 2, "beats uniform": 4}, refused=("labcore.checks",)
+    "3.4",
+    points={"fits": 2, "beats uniform": 4},
+    refused=("labcore.checks",),  # measuring and scanning help to choose
 )
 def choose_sparsities() -> dict[str, float]:
     return {
@@ -411,77 +434,83 @@ def choose_sparsities() -> dict[str, float]:
     }
 
 
-def _layers(model: nn.Module) -> dict[str, int]:
+def _sizes(model: nn.Module) -> dict[str, int]:
     """The number of weights of each layer that can be pruned."""
-    return {
-        name.removesuffix(".weight"): parameter.numel()
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1
-    }
+    return {name: layer.weight.numel() for name, layer in layers(model).items()}
 
 
-def _chosen(ask: Trial) -> dict:
+def _share(ask: Trial, name: str, share: object) -> float:
+    """The share of a layer, if it is one."""
+    if isinstance(share, Tensor) and share.dim() == 0:
+        share = share.item()
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if not is_number or not 0 <= share <= 1:
+        percent = is_number and 1 < share <= 100
+        ask.wrong(
+            expected=f"a sparsity between 0 and 1 for {name}",
+            got=show(share),
+            likely=f"{share:g} % is {share / 100:g}" if percent else "",
+        )
+    return float(share)
+
+
+@lab.step("fits", "a share for each layer")
+def _chosen(ask: Trial) -> dict[str, float]:
     """The dictionary, if it is one from layers to shares."""
-    chosen, layers = ask.call(), _layers(workbench().dense())
+    chosen, names = ask.call(), list(layers(workbench().dense()))
     if not isinstance(chosen, Mapping):
         ask.wrong(
             expected="a dictionary from layers to sparsities",
             got=show(chosen),
             likely=common_cause({}, chosen),
         )
+    shares = {}
     for name, share in chosen.items():
-        if name not in layers:
-            full = next((n for n in layers if n.split(".")[-1] == name), "")
+        if name not in names:
+            full = next((n for n in names if n.split(".")[-1] == name), "")
             ask.wrong(
-                expected=f"names of layers: {', '.join(layers)}",
+                expected=f"names of layers: {', '.join(names)}",
                 got=show(name),
                 likely=f"the full name is {full!r}" if full else "",
             )
-        if isinstance(share, Tensor) and share.dim() == 0:
-            share = share.item()
-        is_number = isinstance(share, int | float) and not isinstance(share, bool)
-        if not is_number or not 0 <= share <= 1:
-            percent = is_number and 1 < share <= 100
-            ask.wrong(
-                expected=f"a sparsity between 0 and 1 for {name}",
-                got=show(share),
-                likely=f"{share:g} % is {share / 100:g}" if percent else "",
-            )
-    return {name: float(share) for name, share in chosen.items()}
+        shares[name] = _share(ask, name, share)
+    return shares
 
 
-def _small_enough(ask: Trial) -> None:
+@lab.step("fits", "at most a quarter")
+def _(ask: Trial) -> None:
     chosen, model = _chosen(ask), workbench().dense()
-    dense = planned_bytes(model, {})
-    size = planned_bytes(model, chosen) / dense
-    if size <= SIZE:
+    dense, left = planned_bytes(model, {}), planned_bytes(model, chosen)
+    if left <= SIZE * dense:
         return
-    layers = _layers(model)
-    kept = {n: k - round(chosen.get(n, 0) * k) for n, k in layers.items()}
+    kept = {n: k - round(chosen.get(n, 0) * k) for n, k in _sizes(model).items()}
     largest = max(kept, key=kept.get)
-    too_many = planned_bytes(model, chosen) - SIZE * dense
-    turned = {name: 1 - chosen.get(name, 0) for name in layers}
-    share_that_stays = planned_bytes(model, turned) / dense <= SIZE
+    turned = {name: 1 - chosen.get(name, 0) for name in kept}
+    upside_down = chosen and planned_bytes(model, turned) <= SIZE * dense
     ask.wrong(
         expected=f"at most {SIZE:.0%} of the dense size",
-        got=f"{size:.2%}, {too_many:,.0f} bytes too many; most of it in {largest}: "
-        f"{4 * kept[largest] / dense:.2%}",
+        got=f"{left / dense:.2%}, {left - SIZE * dense:,.0f} bytes too many; most of "
+        f"it in {largest}: {4 * kept[largest] / dense:.2%}",
         likely="these look like the shares that stay; asked are those that go"
-        if chosen and share_that_stays
+        if upside_down
         else "",
     )
 
 
-def _better_than_uniform(ask: Trial) -> None:
-    chosen, bench = _chosen(ask), workbench()
-    got, uniform = _accuracy(bench, chosen), _uniform_accuracy(bench)
-    if got < uniform + MARGIN:
-        ask.wrong(
-            expected=f"at least {MARGIN:g} points above the uniform choice, "
-            f"which reaches {uniform:.1f} %",
-            got=f"{got:.1f} % on val before fine-tuning",
-            likely=_costly_layer(bench, chosen),
-        )
+def _accuracy(bench, shares: Shares) -> float:
+    model = bench.dense()
+    FineGrainedPruner(model, shares)
+    return bench.accuracy(model, "val")
+
+
+@cache
+def _uniform_accuracy(bench) -> float:
+    """With one share for all layers, so that just SIZE of the bytes stays."""
+    model = bench.dense()
+    sizes, whole = _sizes(model), planned_bytes(model, {}) / 4
+    weights = sum(sizes.values())
+    left = SIZE * whole - (whole - weights)
+    return _accuracy(bench, dict.fromkeys(sizes, 1 - left / weights))
 
 
 def _costly_layer(bench, chosen: Shares) -> str:
@@ -497,28 +526,22 @@ def _costly_layer(bench, chosen: Shares) -> str:
     )
 
 
-@cache
-def _uniform_accuracy(bench) -> float:
-    """With one share for all layers, so that just SIZE of the bytes stays."""
-    model = bench.dense()
-    layers, whole = _layers(model), planned_bytes(model, {}) / 4
-    weights = sum(layers.values())
-    left = SIZE * whole - (whole - weights)
-    return _accuracy(bench, dict.fromkeys(layers, 1 - left / weights))
+@lab.step("beats uniform", "better than uniform")
+def _(ask: Trial) -> None:
+    chosen, bench = _chosen(ask), workbench()
+    got, uniform = _accuracy(bench, chosen), _uniform_accuracy(bench)
+    if got < uniform + MARGIN:
+        ask.wrong(
+            expected=f"at least {MARGIN:g} points above the uniform choice, "
+            f"which reaches {uniform:.1f} %",
+            got=f"{got:.1f} % on val before fine-tuning",
+            likely=_costly_layer(bench, chosen),
+        )
 
 
-def _accuracy(bench, shares: Shares) -> float:
-    model = bench.dense()
-    FineGrainedPruner(model, shares)
-    return bench.accuracy(model, "val")
-
-
-lab.step("fits", "a share for each layer", _chosen)
-lab.step("fits", "at most a quarter", _small_enough)
-lab.step("beats uniform", "better than uniform", _better_than_uniform)
 lab.help(
     "the full name is",
-    ("Layers inside `backbone` are called `backbone.conv0` and so on, as in `layers`."),
+    "Layers inside `backbone` are called `backbone.conv0` and so on, as in `layers`.",
 )
 lab.help(
     "these look like the shares that stay",
@@ -526,13 +549,7 @@ lab.help(
 )
 
 
-Finetune = Callable[[nn.Module, Callable], object]
-
-
-@lab.exercise(
-    "3.5",
-    points={"rounds": 2, "holds": 2},
-)
+@lab.exercise("3.5", points={"rounds": 2, "holds": 2})
 def prune_in_rounds(
     model: nn.Module, sparsity_dict: Shares, rounds: int, finetune: Finetune
 ) -> None:
@@ -562,87 +579,85 @@ def _in_the_end(loop, model, plan, rounds):
     return {name: p.detach() for name, p in model.named_parameters() if p.dim() > 1}
 
 
-def _rounds(scenario: Callable, rounds: int, **plan: float) -> Callable:
+def _small(scenario: Callable, rounds: int, **plan: float) -> Callable:
+    """A step that plays the scenario on a network of two layers."""
+
     def run(ask: Trial) -> None:
         ask.through(scenario, fill(MLP(8, (3,), 2), ask.rng, unit=1), plan, rounds)
 
     return run
 
 
-def _rounds_of_a_vgg(ask: Trial) -> None:
+lab.step("rounds", "one round", _small(_handed, 1, fc1=0.5))
+lab.step("rounds", "three rounds", _small(_handed, 3, fc1=0.875))
+lab.step("rounds", "two layers", _small(_handed, 3, fc1=0.875, fc2=0.5))
+lab.step("holds", "zeros while training", _small(_held, 3, fc1=0.875, fc2=0.5))
+lab.step("holds", "the same network", _small(_in_the_end, 2, fc1=0.75))
+
+
+@lab.step("holds", "layers in blocks")
+def _(ask: Trial) -> None:
     plan = {"backbone.conv1": 0.5, "backbone.conv6": 0.9, "classifier": 0.2}
     for scenario in (_handed, _in_the_end):
         ask.through(scenario, fill(VGG(width=2), ask.rng, unit=1), plan, 4)
 
 
-def _loop(
-    share: Callable[[float, int, int], float],
-    hold: bool = True,
-    on_a_copy: bool = False,
-) -> Callable:
+def _growing(share: Callable[[float, int, int], float]) -> Callable:
     """Pruning in rounds, with another share in round `done` of `rounds`."""
 
     def mistaken(model, plan, rounds, finetune):
-        if on_a_copy:
-            model = copy.deepcopy(model)
         for done in range(1, rounds + 1):
             now = {name: share(s, done, rounds) for name, s in plan.items()}
-            pruner = FineGrainedPruner(model, now)
-            finetune(model, pruner.apply if hold else lambda model: None)
+            finetune(model, FineGrainedPruner(model, now).apply)
 
     return mistaken
 
 
-def _geometric(s: float, done: int, rounds: int) -> float:
-    return 1 - (1 - s) ** (done / rounds)
-
-
-def _train_first(model, plan, rounds, finetune):
-    after_step = FineGrainedPruner(model, {}).apply
-    for done in range(1, rounds + 1):
-        finetune(model, after_step)
-        now = {name: _geometric(s, done, rounds) for name, s in plan.items()}
-        after_step = FineGrainedPruner(model, now).apply
-
-
-lab.step("rounds", "one round", _rounds(_handed, 1, fc1=0.5))
-lab.step("rounds", "three rounds", _rounds(_handed, 3, fc1=0.875))
-lab.step("rounds", "two layers", _rounds(_handed, 3, fc1=0.875, fc2=0.5))
-lab.step("holds", "zeros while training", _rounds(_held, 3, fc1=0.875, fc2=0.5))
-lab.step("holds", "the same network", _rounds(_in_the_end, 2, fc1=0.75))
-lab.step("holds", "layers in blocks", _rounds_of_a_vgg)
-lab.mistake("you prune to the final share in every round", _loop(lambda s, done, n: s))
+lab.mistake(
+    "you prune to the final share in every round",
+    _growing(lambda s, done, rounds: s),
+)
 lab.mistake(
     "the share grows by the same amount each round; it is what stays that is "
     "multiplied by the same factor",
-    _loop(lambda s, done, n: s * done / n),
-    help=(
-        "`s * done / rounds` removes as many weights in the last round as "
-        "in the first, when few are left. Multiply what stays."
-    ),
+    _growing(lambda s, done, rounds: s * done / rounds),
+    help="`s * done / rounds` removes as many weights in the last round as in the "
+    "first, when few are left. Multiply what stays.",
 )
-lab.mistake(
+
+
+@lab.mistake(
     "the first call of finetune gets the unpruned network: prune before it, and "
     "count the rounds from 1",
-    _train_first,
-    help=(
-        "`range(rounds)` starts at 0, and $(1 - s)^0 = 1$: nothing is "
-        "pruned. Or you train before you prune."
-    ),
+    help="`range(rounds)` starts at 0, and $(1 - s)^0 = 1$: nothing is pruned. Or you "
+    "train before you prune.",
 )
+def _(model, plan, rounds, finetune):
+    for done in range(rounds):
+        now = {name: 1 - (1 - s) ** (done / rounds) for name, s in plan.items()}
+        finetune(model, FineGrainedPruner(model, now).apply)
+    FineGrainedPruner(model, plan)
+
+
 lab.mistake(
     "you divide the share by the number of rounds, so it never grows",
-    _loop(lambda s, done, n: s / n),
+    _growing(lambda s, done, rounds: s / rounds),
 )
 lab.mistake(
     "finetune is called once only, after the last round",
-    lambda m, plan, n, tune: _loop(_geometric)(m, plan, 1, tune),
+    lambda model, plan, _, finetune: prune_in_rounds(model, plan, 1, finetune),
 )
-lab.mistake(
-    "the zeros are not held: hand the pruner's apply to finetune",
-    _loop(_geometric, hold=False),
-)
+
+
+@lab.mistake("the zeros are not held: hand the pruner's apply to finetune")
+def _(model, plan, rounds, finetune):
+    def without_apply(model, after_step):
+        finetune(model, lambda model: None)
+
+    prune_in_rounds(model, plan, rounds, without_apply)
+
+
 lab.mistake(
     "you work on a copy; the network that is handed over has to change",
-    _loop(_geometric, on_a_copy=True),
+    lambda model, *case: prune_in_rounds(copy.deepcopy(model), *case),
 )

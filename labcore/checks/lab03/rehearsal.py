@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from labcore.checks.engine.watch import handed
+from labcore.nets import layers
 
 __all__ = ["Rehearsal", "zeros"]
 
@@ -16,11 +17,7 @@ MOST_CALLS = 50  # a loop without end would hang the check
 
 def zeros(model: nn.Module) -> dict[str, int]:
     """The number of zeros in each layer's weights."""
-    return {
-        name.removesuffix(".weight"): int((parameter == 0).sum())
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1
-    }
+    return {n: int((layer.weight == 0).sum()) for n, layer in layers(model).items()}
 
 
 class Rehearsal:

@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -16,7 +17,6 @@ from labcore.checks.engine.exercise import REFUSED, Lab
 from labcore.checks.engine.trial import Trial, Wrong
 from labcore.checks.lab05 import machine
 from labcore.checks.lab05.devices import CANDIDATES, DEVICES, TABLES
-from labcore.checks.lab05.latency import measure_latency, wrongly
 from labcore.nets import VGG, LeNet, ResNet8
 
 __all__ = ["CANDIDATES", "DEVICES", "EXERCISES", "lend"]
@@ -273,11 +273,25 @@ def _(layer, given, output):
     return _macs_of(layer, given, output) // len(output)
 
 
-lab.exercise(
-    "5.2",
-    points={"idea": 2, "fair": 3},
-    refused=("labcore.measure", "labcore.scan", "labcore.checks.lab05.latency"),
-)(measure_latency)
+@lab.exercise("5.2", points={"idea": 2, "fair": 3})
+def measure_latency(
+    models, dummy_input, n_warmup=20, n_test=100, clock=time.perf_counter
+):
+    times: dict[str, list[float]] = {name: [] for name in models}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        for number in range(n_warmup + n_test):
+            for name, model in models.items():
+                model.eval()
+                start = clock()
+                model(dummy_input)
+                seconds = clock() - start
+                if number >= n_warmup:
+                    times[name].append(seconds)
+    torch.set_num_threads(before)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
 
 STEADY = {"a": [2.0], "b": [3.0]}  # seconds, call by call; the last goes on
 SLOW_START = {
@@ -331,18 +345,62 @@ def _(ask: Trial) -> None:
 lab.step("fair", "only the call timed", _pretend(STEADY, 0, 1))
 
 
+def _measuring(
+    summary: Callable = statistics.median,
+    warm_up: bool = True,
+    count_all: bool = False,
+    in_turns: bool = True,
+    eval_mode: bool = True,
+    gradients: bool = False,
+    one_thread: bool = True,
+    threads_back: bool = True,
+    gradients_back: bool = True,
+    left_out_too: int = 0,
+    eval_timed: bool = False,
+) -> Callable:
+    """A measurement that is right except for what the arguments say."""
+
+    def mistaken(models, dummy_input, n_warmup, n_test, clock):
+        n_warmup = n_warmup if warm_up else 0
+        rounds = range(n_warmup + n_test)
+        order = [name for _ in rounds for name in models]
+        if not in_turns:
+            order = [name for name in models for _ in rounds]
+        times: dict[str, list[float]] = {name: [] for name in models}
+        before = torch.get_num_threads()
+        torch.set_num_threads(1 if one_thread else before)
+        with torch.set_grad_enabled(gradients):
+            for name in order:
+                if not eval_timed:
+                    models[name].train(not eval_mode)
+                start = clock()
+                models[name].train(not eval_mode)
+                models[name](dummy_input)
+                times[name].append(clock() - start)
+        torch.set_num_threads(before if threads_back else 1)
+        torch.set_grad_enabled(gradients_back)
+        first = 0 if count_all else max(0, n_warmup + left_out_too)
+        return {name: summary(t[first:]) for name, t in times.items()}
+
+    return mistaken
+
+
 def _of_medians(change: Callable[[dict], dict]) -> Callable:
     """The right medians, changed."""
     return lambda *arguments: change(measure_latency(*arguments))
 
 
-lab.mistake("n_warmup calls of each model come first", wrongly(warm_up=False))
-lab.mistake("the first n_warmup calls are not to be counted", wrongly(count_all=True))
+lab.mistake("n_warmup calls of each model come first", _measuring(warm_up=False))
+lab.mistake(
+    "the first n_warmup calls are not to be counted", _measuring(count_all=True)
+)
 lab.mistake(
     "one call too many is left out: the first n_warmup, not one more",
-    wrongly(left_out_too=1),
+    _measuring(left_out_too=1),
 )
-lab.mistake("the last call of the warm-up is counted still", wrongly(left_out_too=-1))
+lab.mistake(
+    "the last call of the warm-up is counted still", _measuring(left_out_too=-1)
+)
 
 
 @lab.mistake("the time comes from the argument: clock()")
@@ -351,20 +409,21 @@ def _(models, dummy_input, n_warmup, n_test, clock):
 
 
 lab.mistake(
-    "the mean follows one interrupted call; take the median", wrongly(statistics.mean)
+    "the mean follows one interrupted call; take the median",
+    _measuring(statistics.mean),
 )
-lab.mistake("the fastest call is not the typical one; take the median", wrongly(min))
+lab.mistake("the fastest call is not the typical one; take the median", _measuring(min))
 lab.mistake(
     "of an even number the median is the mean of the two in the middle; that is "
     "the lower one",
-    wrongly(statistics.median_low),
+    _measuring(statistics.median_low),
 )
 lab.mistake(
     "of an even number the median is the mean of the two in the middle; that is "
     "the upper one",
-    wrongly(statistics.median_high),
+    _measuring(statistics.median_high),
 )
-lab.mistake("that is the sum of all calls", wrongly(sum))
+lab.mistake("that is the sum of all calls", _measuring(sum))
 
 lab.mistake(
     "read the clock before and after each single call, not around a round",
@@ -379,17 +438,17 @@ lab.mistake(
     _of_medians(lambda t: {name: 1000 * seconds for name, seconds in t.items()}),
 )
 
-lab.mistake("model.eval() is missing", wrongly(eval_mode=False))
-lab.mistake("with torch.no_grad(): is missing", wrongly(gradients=True))
+lab.mistake("model.eval() is missing", _measuring(eval_mode=False))
+lab.mistake("with torch.no_grad(): is missing", _measuring(gradients=True))
 lab.mistake(
     "gradients have to be recorded again afterwards; `with torch.no_grad():` sees "
     "to it",
-    wrongly(gradients_back=False),
+    _measuring(gradients_back=False),
 )
-lab.mistake("torch.set_num_threads(1) is missing", wrongly(one_thread=False))
+lab.mistake("torch.set_num_threads(1) is missing", _measuring(one_thread=False))
 lab.mistake(
     "the number of threads has to be put back afterwards",
-    wrongly(threads_back=False),
+    _measuring(threads_back=False),
     help=(
         "The number of threads belongs to the whole process: without it the "
         "rest of this notebook would run on one."
@@ -398,7 +457,7 @@ lab.mistake(
 lab.mistake(
     "one model after the other: a busy moment hits only one of them. In each "
     "round call every model once",
-    wrongly(in_turns=False),
+    _measuring(in_turns=False),
     help=(
         "The check's computer becomes slow half way. If all calls of one "
         "model come last, that model alone looks slow."
@@ -406,7 +465,7 @@ lab.mistake(
 )
 lab.mistake(
     "model.eval() takes time too: call it before the clock is read",
-    wrongly(eval_timed=True),
+    _measuring(eval_timed=True),
 )
 
 

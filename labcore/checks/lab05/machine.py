@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from labcore.checks.engine.watch import handed
+
 __all__ = ["busy", "clock_read", "gradients", "medians", "modes", "threads"]
 
 Durations = Mapping[str, Sequence[float]]
@@ -35,11 +37,13 @@ class Pretender(nn.Module):
         super().__init__()
         self.machine, self.durations, self.calls = machine, durations, 0
 
+    @handed
     def train(self, mode: bool = True) -> Pretender:
         if mode != self.training:
             self.machine.now += 0.25  # shows in the result if the answer times it
         return super().train(mode)
 
+    @handed
     def forward(self, x: Tensor) -> Tensor:
         seconds = self.durations[min(self.calls, len(self.durations) - 1)]
         self.calls += 1
@@ -58,6 +62,7 @@ class Machine:
         self.now, self.reads = 0.0, 0
         self.threads_after, self.recording_after = 0, True
 
+    @handed
     def clock(self) -> float:
         self.reads += 1
         return self.now

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labcore.checks.engine.compare import clone, same, show
-from labcore.checks.engine.exercise import Exercise, Lab
+from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
-from labcore.checks.engine.watch import lent
 from labcore.checks.lab08.rehearsal import MaskedTraining
 from labcore.nets import MLP
 
@@ -329,13 +328,9 @@ def _rewind(model: nn.Module, start: Start, masks: Masks) -> None:
 
 
 def _rehearsed(play: Callable, model, start, masks, share) -> tuple:
-    """The masks of a round, and the numbers of kept weights at each call of train.
-
-    What train does is not the answer's doing, so it is handed over as a lent function.
-    """
-    training = MaskedTraining()
-    train = lent(Exercise("8.2", reference=training, points_of={}))
-    return play(model, start, masks, train, share), training.seen
+    """The masks of a round, and the numbers of kept weights at each call of train."""
+    train = MaskedTraining()
+    return play(model, start, masks, train, share), train.seen
 
 
 def _returned(play, model, start, masks, share):
@@ -802,6 +797,7 @@ lab.step(
 def _at_each(measure: Callable) -> Callable:
     """`measure(one, other, t, images, labels)` at each position."""
 
+    @torch.no_grad()
     def mistaken(one, other, positions, images, labels):
         return [float(measure(one, other, t, images, labels)) for t in positions]
 

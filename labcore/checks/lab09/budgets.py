@@ -13,10 +13,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from labcore import measure
 from labcore.checks.engine.compare import NO_RETURN, clone, same, show
 from labcore.checks.engine.trial import Trial
 from labcore.checks.lab05.devices import DEVICES
-from labcore.nets import VGG
+from labcore.nets import VGG, layers
 
 __all__ = ["CARDS", "LEAST", "hold_to_cards", "meet", "needs"]
 
@@ -27,13 +28,13 @@ CARDS: dict[str, Card] = {
     "B": {"budget": "MACs", "limit": 10_000_000},
     "C": {"budget": "ms", "limit": 0.25, "device": DEVICES["accelerator"]},
 }
-LEAST = 0.5  # share of a limit that has to be used: who removes all meets any card
+LEAST = 0.5  # share of a limit that has to be used: an empty network meets any card
 
 
 def needs(model: nn.Module, card: Card) -> float:
     """What the network takes of this card's budget."""
-    total = sum(p.numel() for p in model.parameters())
-    kept = sum(p.count_nonzero().item() for p in model.parameters())
+    total = measure.parameters(model)
+    kept = measure.parameters(model, nonzero_only=True)
     if card["budget"] == "bytes":  # the nonzeros, and one bit a parameter
         return 4 * kept + math.ceil(total / 8)
     macs = _macs(model)
@@ -46,41 +47,27 @@ def needs(model: nn.Module, card: Card) -> float:
     return macs / device["macs_per_ms"]
 
 
-def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    kinds = nn.Conv2d | nn.Linear
-    return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
-
-
 def _macs(model: nn.Module) -> int:
-    """For one image of 32x32."""
-    total = 0
+    return measure.macs(model, _image(model))
 
-    def count(layer, _given, output):
-        nonlocal total
-        total += output.numel() * layer.weight[0].numel()
 
-    hooks = [m.register_forward_hook(count) for m in _layers(model).values()]
-    try:
-        _class_scores(model)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total
+def _image(model: nn.Module) -> Tensor:
+    channels = next(iter(layers(model).values())).weight.shape[1]
+    return torch.zeros(1, channels, 32, 32)
 
 
 def _class_scores(model: nn.Module) -> Tensor:
-    channels = next(iter(_layers(model).values())).weight.shape[1]
-    was_training = model.training
+    image, was_training = _image(model), model.training
     try:
         with torch.no_grad():
-            return model.eval()(torch.zeros(1, channels, 32, 32))
+            return model.eval()(image)
     finally:
         model.train(was_training)
 
 
 def _in_groups(model: nn.Module) -> bool:
     """Whether each four weights in a row have two zeros; a shorter rest may be any."""
-    for layer in _layers(model).values():
+    for layer in layers(model).values():
         rows = layer.weight.detach().flatten(1)
         groups = rows[:, : rows.shape[1] // 4 * 4].reshape(-1, 4)
         if (groups == 0).sum(1).lt(2).any():
@@ -100,7 +87,7 @@ def meet(model: nn.Module, card: Card) -> nn.Module:
 def _masked(model: nn.Module, density: float) -> nn.Module:
     """A copy with this share of the largest magnitudes of all layers together."""
     model = copy.deepcopy(model)
-    weights = [layer.weight.detach() for layer in _layers(model).values()]
+    weights = [layer.weight.detach() for layer in layers(model).values()]
     sizes = torch.cat([w.abs().flatten() for w in weights]).sort().values
     threshold = sizes[round((1 - density) * (len(sizes) - 1))]
     for weight in weights:
@@ -110,10 +97,10 @@ def _masked(model: nn.Module, density: float) -> nn.Module:
 
 def _narrower(model: nn.Module, share: float) -> nn.Module:
     """A copy in which every convolution but the last keeps its first channels."""
-    layers = list(_layers(model).values())
-    *widths, last = (m.out_channels for m in layers if isinstance(m, nn.Conv2d))
+    whole = list(layers(model).values())
+    *widths, last = (m.out_channels for m in whole if isinstance(m, nn.Conv2d))
     channels = [*(max(1, round(width * share)) for width in widths), last]
-    classes, inputs = layers[-1].out_features, layers[0].in_channels
+    classes, inputs = whole[-1].out_features, whole[0].in_channels
     small = VGG(in_channels=inputs, classes=classes, channels=channels)
     old = model.state_dict()
     for name, tensor in small.state_dict().items():
@@ -152,7 +139,7 @@ def _hold(ask: Trial, model: nn.Module, card: Card) -> None:
     try:
         scores = _class_scores(found)
     except Exception as error:
-        empty = any(layer.weight.numel() == 0 for layer in _layers(found).values())
+        empty = any(layer.weight.numel() == 0 for layer in layers(found).values())
         wrong(
             "a network that runs on images",
             f"{type(error).__name__}: {error}",
@@ -180,7 +167,7 @@ def _hold(ask: Trial, model: nn.Module, card: Card) -> None:
 
 def _taken_from(model: nn.Module, found: nn.Module) -> bool:
     """Whether every nonzero weight of a layer stands in the same layer of the model."""
-    old, new = _layers(model), _layers(found)
+    old, new = layers(model), layers(found)
     return old.keys() == new.keys() and all(
         torch.isin(layer.weight[layer.weight != 0], old[name].weight).all()
         for name, layer in new.items()
@@ -191,9 +178,8 @@ def _too_much(model: nn.Module, found: nn.Module, card: Mapping) -> str:
     """Why the budget is missed, where that is certain."""
     if same(model, found):
         return "nothing is removed"
-    nonzeros = sum(p.count_nonzero().item() for p in found.parameters())
     if card["budget"] == "bytes":
-        forgot = 4 * nonzeros <= card["limit"]
+        forgot = 4 * measure.parameters(found, nonzero_only=True) <= card["limit"]
         return "the bitmask counts too: one bit for each parameter" if forgot else ""
     if _macs(model) != _macs(found):
         return ""

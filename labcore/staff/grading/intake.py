@@ -45,7 +45,7 @@ def notebook_in(data: bytes) -> NotebookNode:
         raise ValueError(f"the notebook has more than {MOST_CELLS:,} cells")
     try:
         cells = list(_cells(sheets))
-        about = {"released": raw.get("metadata", {}).get("released")}
+        about = {"released": _metadata(raw).get("released")}
     except Exception:
         raise ValueError("its cells are not those of a lab") from None
     bare = {"nbformat": kind, "nbformat_minor": raw.get("nbformat_minor", 0)}
@@ -65,7 +65,7 @@ def _cells(sheets: list[dict]) -> Iterator[dict]:
         for key in {"source", "input"} & set(cell):
             lines = cell[key]
             kept[key] = sound(lines if isinstance(lines, str) else "".join(lines))
-        graded = cell.get("metadata", {}).get("nbgrader")
+        graded = _metadata(cell).get("nbgrader")
         if isinstance(graded, dict) and graded:
             kept["metadata"] = {"nbgrader": _names(graded)}
         else:
@@ -73,6 +73,12 @@ def _cells(sheets: list[dict]) -> Iterator[dict]:
         if cell["cell_type"] == "code":
             kept |= {"outputs": [], "language": "python"}
         yield kept
+
+
+def _metadata(of: dict) -> dict:
+    """Empty where some editor left none, or null."""
+    found = of.get("metadata")
+    return found if isinstance(found, dict) else {}
 
 
 def _names(graded: dict) -> dict:

@@ -92,7 +92,8 @@ def _remarks(
     parts = (*assignment.tasks, *assignment.questions)
     titles = {part.grade_id: part.id for part in parts}
     remarks = [
-        f"{titles[name]}: {len(copies) + 1} cells claim to be it; the last counts"
+        f"{titles[name]}: {len(copies) + 1} cells claim to be it; the "
+        "last that defines its name counts"
         for name, copies in report.duplicates.items()
         if name in titles
     ]
