@@ -331,7 +331,8 @@ READABLE = """\
 import importlib
 found = []
 for module in ("labcore.checks.lab02", "labcore.staff.authoring",
-               "labcore.staff.grading", "labcore.student.submit", "labcore.student.tasks", "solutions", "tests",
+               "labcore.staff.grading", "labcore.student.submit",
+               "labcore.student.tasks", "solutions", "tests",
                "labcore.checks.engine.trial"):
     try:
         importlib.import_module(module)

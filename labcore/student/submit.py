@@ -162,8 +162,8 @@ def _explained(row: Row) -> str:
         return message if "it uses" in message else ""
     if "NameError" in message:
         message += (
-            "\n  note      an answer runs without the lab's demonstrations, and no cell of"
-            "\n            yours binds this name: define it in the answer's cell"
+            "\n  note      no cell that an answer can use binds this name: define it in"
+            "\n            the answer's own cell"
         )
     if row.status in ("failed", "partial"):
         message += f"\n  seed      LABCORE_CHECK_SEED={row.seed}"

@@ -77,9 +77,8 @@ def _describe(report: Report, own: int) -> list[str]:
     if report.missing:
         lines.append(f"still to be written: {names(report.missing)}")
     if report.duplicates:
-        lines.append(
-            f"copied several times, the last that defines its name counts: {names(report.duplicates)}"
-        )
+        copied = names(report.duplicates)
+        lines.append(f"copied, and the last that defines its name counts: {copied}")
     for unfit in report.unfit:
         lines.append(f"did not fit, kept at the end: {unfit.grade_id} ({unfit.reason})")
     if own:
