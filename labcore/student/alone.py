@@ -41,7 +41,7 @@ STANDING = frozenset(os.listdir(SCRATCH)) if os.name == "posix" else frozenset()
 LOOK = 0.05  # seconds from one look at a child to the next
 RINGS = 3  # a `try` may swallow what is to stop the student's code, but not often
 FORKS = hasattr(os, "fork")
-PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 NO_MEMORY = ("MemoryError", "allocate memory")
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w", buffering=1)  # before anything is printed
     orders = os.fdopen(os.dup(0), encoding="utf-8")
     _hush()
-    _forbid_debugging()
+    _guard()
     job = json.loads(orders.readline())
     scope = _set_up(job["setup"])
     channel.write('"ready"\n')
@@ -69,10 +69,12 @@ def _hush() -> None:
         os.dup2(nowhere, standard)
 
 
-def _forbid_debugging() -> None:
-    """No process of the same user may read or change this one's memory."""
+def _guard() -> None:
+    """No process of this user reads or changes our memory; orphans are ours to reap."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        system = ctypes.CDLL(None)
+        system.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        system.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _set_up(cells: list[str]) -> dict:

@@ -127,8 +127,7 @@ def _command(
     command += options
     for place in (*masked, *covers, *roofs, "/dev", "/"):
         command += ["--remount-ro", str(place)]
-    command += [*KINDS[kind], "--die-with-parent", "--new-session", "--as-pid-1"]
-    command += ["--chdir", "/tmp"]
+    command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
     command += ["--seccomp", str(rules), "--clearenv"]
     for name, value in _environment(f"{COURSE}", "/tmp").items():
         command += ["--setenv", name, value]
@@ -164,9 +163,7 @@ def _of_the_course() -> Path:
 def _as_nobody() -> list[str]:
     user = _new_user()
     drop = ("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
-    end = ("--pdeathsig", "KILL")  # another user would outlive bubblewrap otherwise
-    user_is = (f"--reuid={user}", f"--regid={user}", "--clear-groups")
-    return ["setpriv", *user_is, *drop, *end]
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *drop]
 
 
 def _new_user() -> int:
