@@ -320,7 +320,7 @@ def test_overruled_copies_of_an_answer_are_kept_as_own_cells(course, capsys):
     ids = [cell.id for cell in nb.cells]
     assert ids[ids.index("double") - 1] == "older" and "same" not in ids
     assert cell_of(nb, "double").source == MINE
-    assert "the last counts: double" in said
+    assert "the last that defines its name counts: double" in said
 
 
 def test_an_old_format_and_lost_metadata_lose_no_answer(course, capsys):

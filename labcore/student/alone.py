@@ -275,7 +275,10 @@ def _exercise(module: str, name: str):
 
 
 def _where(error: BaseException) -> str:
-    text = " ".join("".join(traceback.format_exception_only(error)).split())[:300]
+    """What was raised, and by which line of the answer."""
+    text = traceback.format_exception_only(error)[-1].strip()[:300]
+    if isinstance(error, SyntaxError) and error.text:
+        return f"{text}, in line {error.lineno}: {error.text.strip()}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename.startswith("<answer")]
     return f"{text}, from line {own[-1].lineno}: {own[-1].line}" if own else text
