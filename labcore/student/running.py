@@ -47,7 +47,7 @@ class Outcome:
 def plainly(job: dict) -> subprocess.Popen:
     """The process as any other of this user, in an empty folder."""
     del job
-    paths = os.pathsep.join(path for path in sys.path if path)
+    paths = os.pathsep.join(map(os.path.abspath, sys.path))  # "" is where we are
     environment = strict_environment() | {
         "PYTHONPATH": paths,
         "LABCORE_PRECISION": "fp32",
