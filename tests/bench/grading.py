@@ -75,7 +75,7 @@ def _job(assignment, terms: Terms) -> dict:
 
 
 def _one_after_another(terms: Terms, numbers: list[str]) -> dict[str, list[float]]:
-    """Seconds a submission by lab, once the process of the checks is there."""
+    """Seconds a submission by lab, once all files were read for the first time."""
     with workers.local(1) as executor:
 
         def once(number: str) -> float:
