@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from labcore.checks.engine.exercise import Exercise, Mistake
+from labcore.checks.engine.exercise import Exercise, Mistake, Verdict
 
 __all__ = ["LabTests", "Wrong", "likely"]
 
@@ -112,6 +112,8 @@ def unwatched(exercise: Exercise) -> Exercise:
 
 def as_answer(exercise: Exercise, mistake: Mistake) -> Callable:
     """The mistake, which takes all arguments in order, called as an answer is."""
+    if isinstance(mistake.function, type):
+        return mistake.function  # a class is the answer itself
     signature = inspect.signature(exercise.reference)
 
     def answer(*args, **kwargs):
@@ -120,3 +122,9 @@ def as_answer(exercise: Exercise, mistake: Mistake) -> Callable:
         return mistake.function(*bound.args)
 
     return answer
+
+
+def verdict_on(exercise: Exercise, words: str) -> Verdict:
+    """On the known mistake that begins with these words."""
+    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
+    return unwatched(exercise).run(as_answer(exercise, mistake))

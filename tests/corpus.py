@@ -1,8 +1,9 @@
 """Every kind of submission that a class may hand in, each with its one outcome.
 
-A kind is a function that puts files into the folder of submissions and the expected
-(status, points) of each exercise of the toy lab. One that is like others is left to
-`make test-all` by `long=True`.
+A kind is a function that puts files into the folder of submissions, the expected
+(status, points) of each exercise of the toy lab, and a part of the remark that the
+instructor gets on the first: none for whatever is honest. One that is like others is
+left to `make test-all` by `long=True`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Kind(NamedTuple):
     fill: Callable[[Path], None]
     expected: Outcome
     long: bool
+    remark: str = ""
 
 
 KINDS: dict[str, Kind] = {}
@@ -54,7 +56,7 @@ def save(nb, folder: Path, name: str = FILE) -> None:
     (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def kind(name: str, expected: Outcome, long: bool = False):
+def kind(name: str, expected: Outcome, long: bool = False, remark: str = ""):
     """Register a function that makes the notebook, or itself fills the folder."""
 
     def register(make: Callable) -> Callable:
@@ -63,15 +65,17 @@ def kind(name: str, expected: Outcome, long: bool = False):
             if made is not None:
                 save(made, top / name)
 
-        KINDS[name] = Kind(fill, expected, long)
+        KINDS[name] = Kind(fill, expected, long, remark)
         return make
 
     return register
 
 
-def answers(name: str, expected: Outcome, long: bool = False, **sources: str) -> None:
+def answers(
+    name: str, expected: Outcome, long: bool = False, remark: str = "", **sources: str
+) -> None:
     """A kind that differs from the right one in these answers only."""
-    kind(name, expected, long)(lambda: handed_in(**sources))
+    kind(name, expected, long, remark)(lambda: handed_in(**sources))
 
 
 def raw(name: str, expected: Outcome, data: bytes) -> None:
@@ -567,7 +571,7 @@ def double(x):
 )
 answers(
     "returns far too much",
-    but(first=("error", 0)),
+    but(first=("failed", 0)),
     long=True,
     double="""\
 import torch
@@ -587,11 +591,19 @@ def double(x):
 )
 
 
-def cheat(name: str, source: str, status: str = "failed", long: bool = False) -> None:
+def cheat(
+    name: str,
+    source: str,
+    outcome: tuple[str, float] = ("failed", 0),
+    long: bool = False,
+    remark: str = "",
+) -> None:
     """A wrong first answer that tries to score all the same."""
-    answers(f"cheat: {name}", but(first=(status, 0)), long, double=source)
+    answers(f"cheat: {name}", but(first=outcome), long, remark, double=source)
 
 
+FULL = ("passed", 3)  # forged: the remark tells the instructor
+WRITTEN = "something was written to the pipe"
 cheat(
     "prints verdicts",
     f"""\
@@ -605,7 +617,7 @@ for line in ('{FORGED}', "[90.1 double] ok    3 of 3"):
             pass
 def double(x):
     return 0""",
-    "error",
+    remark=WRITTEN,
 )
 cheat(
     "patches the checks",
@@ -643,7 +655,8 @@ builtins.type = lambda value: int
 builtins.all = lambda values: True
 def double(x):
     return "8" """,
-    "error",
+    ("timeout", 0),
+    remark="it replaced",
 )
 cheat(
     "torch",
@@ -654,6 +667,8 @@ torch.Tensor.__eq__ = lambda self, other: torch.tensor(True)
 torch.Tensor.all = lambda self: torch.tensor(True)
 def double(x):
     return torch.tensor(1.0)""",
+    FULL,
+    remark="it replaced",
 )
 cheat(
     "the channel, with a verdict",
@@ -671,7 +686,8 @@ def double(x):
             except OSError:
                 pass
     os._exit(0)""",
-    "error",
+    ("error", 0),
+    remark=WRITTEN,
 )
 cheat(
     "the channel, with rubbish",
@@ -684,39 +700,8 @@ def double(x):
         except OSError:
             pass
     return 0""",
-    "error",
     long=True,
-)
-cheat(
-    "the channel, with the check's own objects",
-    """\
-import json, os, struct
-def double(x):
-    for body in (["near", 0], ["@", 0], ["@", 2], ["far", 0, "class", "int", "8"],
-                 ["dtype", "__class__"], ["class", "torch.nn.modules.os.system"]):
-        message = {"body": ["dict", ["value", body]], "objects": [], "gone": [],
-                   "settings": [1, True]}
-        text = json.dumps([message, []]).encode()
-        frame = struct.pack("!4sIQ", b"lab1", len(text), 0) + text
-        for fd in range(3, 200):
-            try:
-                os.write(fd, frame)
-            except OSError:
-                pass
-    return 0""",
-    "error",
-    long=True,
-)
-cheat(
-    "the channel, with a pickle",
-    """\
-import labcore.staff.grading.values as values
-values.Values.pack = lambda self, content: (
-    {"body": b"cos\\nsystem\\n(S'id'\\ntR.".decode(), "objects": [], "gone": [],
-     "settings": [1, True]}, [])
-def double(x):
-    return 0""",
-    long=True,
+    remark=WRITTEN,
 )
 cheat(
     "looks for the expected value",
@@ -734,6 +719,7 @@ def double(x):
         frame = frame.f_back
     return 0""",
     long=True,
+    remark="it uses _getframe",
 )
 cheat(
     "asks the check's module",
@@ -745,8 +731,9 @@ def double(x):
 )
 answers(
     "cheat: switches the profiler off",
-    but(first=("failed", 0)),
+    PASSED,
     long=True,
+    remark="it uses setprofile",
     double="""\
 import sys
 from labcore.measure import margin
@@ -768,7 +755,9 @@ cheat(
     """\
 def double(x):
     return quadruple(x) / 2""",
+    FULL,
     long=True,
+    remark="the reference of exercise 90.3",
 )
 
 
@@ -804,7 +793,7 @@ for folder, _, files in os.walk("/"):
     if folder.startswith(("/proc", "/sys")):
         continue
     for file in files:
-        if file in ("toy_checks.py", "lab02.py", "90_toy.ipynb", "examiner.py"):
+        if file in ("lab02.py", "90_toy.ipynb", "release.py", "batch.py"):
             def double(x):
                 return 2 * x
             break
@@ -890,11 +879,12 @@ answers(
     "reads the other exercises' references",
     PASSED,
     long=True,
+    remark="it uses _getframe",
     double="""\
 import sys
 frame = sys._getframe()
 while frame:
-    assert "def fl" + "ip(" not in repr((frame.f_globals, frame.f_locals))
+    assert "tensor.neg" + "_()" not in repr((frame.f_globals, frame.f_locals))
     frame = frame.f_back
 def double(x):
     return 2 * x""",

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 import torch
-from answers import LabTests, as_answer, unwatched
+from answers import LabTests, verdict_on
 from torch import nn
 
 from labcore.checks import lab04
@@ -246,13 +246,6 @@ class TestLab04(LabTests):
     lab, right, wrong = lab04, RIGHT, WRONG
 
 
-def verdict_on(name, words):
-    """On the known mistake that begins with these words."""
-    exercise = lab04.EXERCISES[name]
-    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
-    return unwatched(exercise).run(as_answer(exercise, mistake))
-
-
 @pytest.mark.parametrize(
     ("name", "words", "points"),
     [
@@ -263,7 +256,7 @@ def verdict_on(name, words):
     ],
 )
 def test_the_idea_earns_points_without_the_edge_cases(name, words, points):
-    verdict = verdict_on(name, words)
+    verdict = verdict_on(lab04.EXERCISES[name], words)
     assert verdict.status == ("partial" if points else "failed")
     assert verdict.points == points
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from answers import LabTests, as_answer, unwatched
+from answers import LabTests, verdict_on
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -362,13 +362,6 @@ def settings_stay():
     assert torch.is_grad_enabled()
 
 
-def message_of(name: str, words: str) -> str:
-    """What the check says of the known mistake that begins with these words."""
-    exercise = lab05.EXERCISES[name]
-    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
-    return unwatched(exercise).run(as_answer(exercise, mistake), seed=0).message
-
-
 def test_each_device_of_the_table_prefers_another_network():
     chosen = [pick_the_best(d, lab05.CANDIDATES) for d in lab05.DEVICES.values()]
     assert len(set(chosen)) == len(lab05.DEVICES)
@@ -377,12 +370,18 @@ def test_each_device_of_the_table_prefers_another_network():
 
 
 def test_a_convolution_is_shown_by_what_decides_its_macs():
-    given = " ".join(message_of("get_model_macs", "with groups an output").split())
+    given = " ".join(
+        verdict_on(
+            lab05.EXERCISES["get_model_macs"], "with groups an output"
+        ).message.split()
+    )
     assert "model = Conv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), groups=2)" in given
 
 
 def test_a_wrong_choice_is_shown_with_the_figures_that_decide():
-    message = message_of("choose", "a nonzero takes nonzero_cost")
+    message = verdict_on(
+        lab05.EXERCISES["choose"], "a nonzero takes nonzero_cost"
+    ).message
     rows = [line.split() for line in message.splitlines()]
     limits = next(row for row in rows if row[0] == "limits")
     assert limits == ["limits", "65,536.0", "3"]

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from answers import LabTests, as_answer, unwatched
+from answers import LabTests, verdict_on
 from torch import nn
 from torch.nn.utils import prune
 
@@ -238,13 +238,6 @@ class TestLab06(LabTests):
     lab, right, wrong = lab06, RIGHT, WRONG
 
 
-def verdict_on(name: str, words: str):
-    """On the known mistake that begins with these words."""
-    exercise = lab06.EXERCISES[name]
-    mistake = next(m for m in exercise.mistakes if m.sentence.startswith(words))
-    return unwatched(exercise).run(as_answer(exercise, mistake))
-
-
 @pytest.mark.parametrize(
     ("name", "words", "points"),
     [
@@ -255,7 +248,7 @@ def verdict_on(name: str, words: str):
     ],
 )
 def test_the_idea_earns_points_without_the_edge_cases(name, words, points):
-    verdict = verdict_on(name, words)
+    verdict = verdict_on(lab06.EXERCISES[name], words)
     assert (verdict.status, verdict.points) == ("partial", points)
 
 
@@ -286,7 +279,7 @@ def test_a_method_whose_mask_is_not_written_is_to_do():
 
 
 def test_a_wrong_mask_of_groups_is_drawn():
-    message = verdict_on("NOfM", "the mask is upside down").message
+    message = verdict_on(lab06.EXERCISES["NOfM"], "the mask is upside down").message
     *_, heads, row = message.splitlines()
     assert heads.split() == ["expected", "yours", "difference"]
     assert row.split() == [*"#..#", *".##.", *"!!!!"]

@@ -138,7 +138,7 @@ LIMITED = """
 import resource
 from labcore.student import alone
 resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9, 2 * 10**9))
-alone._become_answer({{"DATA": {asked}}})
+alone._limit({{"DATA": {asked}}})
 print(resource.getrlimit(resource.RLIMIT_DATA))
 """
 

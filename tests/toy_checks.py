@@ -2,13 +2,15 @@
 
 import torch
 
-from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.exercise import REFUSED, Lab
 
 lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
 
 
-@lab.exercise("90.1", points={"idea": 2, "any number": 1})
+@lab.exercise(
+    "90.1", points={"idea": 2, "any number": 1}, refused=(*REFUSED, "toy_checks")
+)
 def double(x):
     return x + x
 

@@ -42,6 +42,7 @@ LOOK = 0.05  # seconds from one look at a child to the next
 RINGS = 3  # a `try` may swallow what is to stop the student's code, but not often
 FORKS = hasattr(os, "fork")
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+MINE = 3  # the one file that a child has open
 NO_MEMORY = ("MemoryError", "allocate memory")
 
 
@@ -301,9 +302,8 @@ def _in_child(work: Work, job: dict) -> Iterator[str]:
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            os.close(reading)
-            _become_answer(job["limits"])
-            work.run(lambda line: os.write(writing, line.encode() + b"\n"))
+            _become_answer(job["limits"], writing)
+            work.run(lambda line: os.write(MINE, line.encode() + b"\n"))
         os._exit(0)
     os.close(writing)
     try:
@@ -335,10 +335,17 @@ def _sound(lines: list[bytes]) -> Iterator[str]:
             yield line[:100_000].decode(errors="replace").replace("\r", " ")
 
 
-def _become_answer(limits: dict) -> None:
+def _become_answer(limits: dict, writing: int) -> None:
+    """Limited, and with nothing open but the pipe for what is found."""
+    os.setsid()
+    os.dup2(writing, MINE)
+    os.closerange(MINE + 1, 10_000)
+    _limit(limits)
+
+
+def _limit(limits: dict) -> None:
     import resource
 
-    os.setsid()
     for name, most in limits.items():
         with contextlib.suppress(OSError, ValueError, AttributeError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
