@@ -1,7 +1,6 @@
 """Grading a class: killed and resumed, regraded, merged, refused, on a cluster."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -24,7 +23,6 @@ from labcore.staff.grading import api, batch, running, sandbox, version, workers
 from labcore.staff.grading.batch import Options  # noqa: E402
 from labcore.staff.grading.jobs import Terms  # noqa: E402
 from labcore.staff.grading.store import Store, table_text  # noqa: E402
-from labcore.student import notebooks  # noqa: E402
 
 HERE = Path(__file__).parent
 WRONG = {"double": "def double(x):\n    return x * x"}
@@ -339,6 +337,8 @@ def kill(monkeypatch):
     Before and after each file is put in its place.
     """
 
+    really_replace = Path.replace
+
     def after(moments):
         left = iter(range(moments))
 
@@ -346,18 +346,14 @@ def kill(monkeypatch):
             if next(left, None) is None:
                 raise Killed
 
-        def replace(source, target, put=os.replace):
+        def replace(source, target):
             live()
-            put(source, target)
+            really_replace(source, target)
             live()
 
-        monkeypatch.setattr(notebooks, "os", os_with(replace))
+        monkeypatch.setattr(Path, "replace", replace)
 
     return after
-
-
-def os_with(replace):
-    return SimpleNamespace(replace=replace, getpid=os.getpid)
 
 
 def everything(options):
