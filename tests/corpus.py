@@ -632,6 +632,7 @@ for name in (f"{engine}.exercise", f"{engine}.trial", "toy_checks"):
 builtins.AssertionError = Warning
 def double(x):
     return 0""",
+    remark="it replaced AssertionError",
 )
 cheat(
     "equal to everything",
@@ -656,7 +657,6 @@ builtins.all = lambda values: True
 def double(x):
     return "8" """,
     ("timeout", 0),
-    remark="it replaced",
 )
 cheat(
     "torch",
@@ -793,7 +793,7 @@ for folder, _, files in os.walk("/"):
     if folder.startswith(("/proc", "/sys")):
         continue
     for file in files:
-        if file in ("lab02.py", "90_toy.ipynb", "release.py", "batch.py"):
+        if file in ("lab02.py", "90_toy.ipynb", "nbgrader_course.py"):
             def double(x):
                 return 2 * x
             break

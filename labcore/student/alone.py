@@ -303,7 +303,7 @@ def _in_child(work: Work, job: dict) -> Iterator[str]:
     if child == 0:
         with contextlib.suppress(BaseException):
             _become_answer(job["limits"], writing)
-            work.run(lambda line: os.write(MINE, line.encode() + b"\n"))
+            work.run(lambda line: os.write(MINE, b"\n" + line.encode() + b"\n"))
         os._exit(0)
     os.close(writing)
     try:
