@@ -913,6 +913,55 @@ def double(x):
     return 2 * x""",
 )
 answers(
+    "memory bomb of empty files",
+    but(first=("memory", 0)),
+    long=True,
+    double="""\
+import itertools
+for number in itertools.count():
+    open(f"/tmp/{number}", "w").close()
+def double(x):
+    return 2 * x""",
+)
+answers(
+    "uses and fills shared memory",
+    PASSED,
+    long=True,
+    double="""\
+import multiprocessing.shared_memory as shared, os
+block = shared.SharedMemory(create=True, size=1_000_000)
+block.buf[:3] = b"abc"
+block.close()
+block.unlink()
+try:
+    with open("/dev/shm/fill", "wb") as file:
+        for _ in range(30):
+            file.write(bytes(10_000_000))
+except OSError:
+    def double(x):
+        return 2 * x""",
+    flip="""\
+import os
+assert not os.listdir("/dev/shm")
+def flip(tensor):
+    return tensor.neg_().sum()""",
+)
+answers(
+    "opens a socket of another family",
+    PASSED,
+    double="""\
+import socket
+socket.socketpair()
+for family in (socket.AF_INET, socket.AF_INET6, 40):  # 40 is AF_VSOCK
+    try:
+        socket.socket(family)
+    except PermissionError:
+        continue
+    raise SystemExit
+def double(x):
+    return 2 * x""",
+)
+answers(
     "memory bomb of many processes",
     but(first=("memory", 0)),
     long=True,

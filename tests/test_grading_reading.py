@@ -241,6 +241,14 @@ def test_an_encrypted_entry_costs_only_itself(tmp_path):
     assert bob.read() == b"bob.ipynb"
 
 
+def test_a_folder_behind_a_symbolic_link_is_read(tmp_path):
+    (tmp_path / "in" / "ann").mkdir(parents=True)
+    (tmp_path / "in" / "ann" / f"{STEM}.ipynb").write_bytes(b"hers")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    (found,) = find_submissions(tmp_path / "link", STEM)
+    assert found.student == "ann" and found.read() == b"hers"
+
+
 def test_nothing_there_and_nothing_in_it_are_said(tmp_path):
     with pytest.raises(LabError, match="There is no .*gone"):
         find_submissions(tmp_path / "gone", STEM)

@@ -75,6 +75,25 @@ def test_a_process_may_have_children_but_no_user_namespace(machine, audit, clone
     assert verdict(machine, audit, 435) == NO_SUCH_CALL
 
 
+@pytest.mark.parametrize(
+    "machine, audit, call", [("x86_64", X86, 41), ("aarch64", ARM, 198)]
+)
+def test_sockets_are_those_between_processes_of_this_machine_only(machine, audit, call):
+    families = {
+        "AF_UNIX": 1,
+        "AF_INET": 2,
+        "AF_INET6": 10,
+        "AF_NETLINK": 16,
+        "VSOCK": 40,
+    }
+    allowed = [
+        name
+        for name, n in families.items()
+        if verdict(machine, audit, call, n) == ALLOWED
+    ]
+    assert allowed == ["AF_UNIX"]
+
+
 def test_a_machine_without_a_filter_is_refused():
     with pytest.raises(LabError, match="riscv64"):
         seccomp.program("riscv64")

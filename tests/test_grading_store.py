@@ -223,12 +223,18 @@ def test_a_second_grader_is_told(store):
         pass
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "'=x", "'plain"])
+CELLS = ["=1+1", "+1", "-1", "@x", "\tx", "'=x", "'plain", "weights; =1+1; of it"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_no_text_becomes_a_formula_and_all_come_back(tmp_path, cell):
     path = tmp_path / "t.csv"
     path.write_text(table_text(["a"], [[cell]]), encoding="utf-8")
     with path.open(encoding="utf-8", newline="") as file:
         assert next(csv.DictReader(file))["a"][0] not in "=+-@\t"
+    for separator in ";\t|":  # what a spreadsheet may take instead of our comma
+        for part in path.read_text(encoding="utf-8").split(separator):
+            assert not part.strip().startswith(("=", "+", "-", "@"))
     assert read_table(path) == [{"a": cell}]
 
 

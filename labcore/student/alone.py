@@ -36,8 +36,11 @@ from labcore.student.remarks import Untouched, reading_frames
 
 __all__ = ["main"]
 
-SCRATCH = "/tmp"
-STANDING = frozenset(os.listdir(SCRATCH)) if os.name == "posix" else frozenset()
+SCRATCH = ("/tmp", "/dev/shm")  # where an answer in a sandbox may write
+STANDING = {
+    folder: frozenset(os.listdir(folder)) for folder in SCRATCH if os.path.isdir(folder)
+}
+MOST_FILES = 20_000  # each takes memory of the system's that no process is seen to hold
 LOOK = 0.05  # seconds from one look at a child to the next
 RINGS = 3  # a `try` may swallow what is to stop the student's code, but not often
 FORKS = hasattr(os, "fork")
@@ -314,6 +317,9 @@ def _in_child(work: Work, job: dict) -> Iterator[str]:
                 rest += os.read(reading, 1 << 16)
             *lines, rest = rest.split(b"\n")
             yield from _sound(lines)
+            if job["sealed"] and _crowded():
+                yield json.dumps({"crowded": True, "mark": work.mark})
+                os.kill(child, signal.SIGKILL)
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
@@ -362,24 +368,32 @@ def _clear(child: int, sealed: bool) -> bool:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, 0 if sealed else os.WNOHANG)[0]:
             pass
-    return not sealed or _emptied()
+    return not sealed or all(_emptied(*place) for place in STANDING.items())
 
 
-def _emptied() -> bool:
-    """Whether the scratch folder, where files may have any mode, is as it was."""
+def _emptied(folder: str, standing: frozenset[str]) -> bool:
+    """Whether a scratch folder, where files may have any mode, is as it was."""
     with contextlib.suppress(Exception):  # it can be nested beyond all limits
-        for entry in os.scandir(SCRATCH):
-            if entry.name in STANDING:
+        for entry in os.scandir(folder):
+            if entry.name in standing:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 os.unlink(entry)
         with contextlib.suppress(PermissionError):  # it need not be ours
-            os.utime(SCRATCH)
-            os.chmod(SCRATCH, 0o1777)
-        return set(os.listdir(SCRATCH)) == STANDING and not os.listxattr(SCRATCH)
+            os.utime(folder)
+            os.chmod(folder, 0o1777)
+        return set(os.listdir(folder)) == standing and not os.listxattr(folder)
     return False
+
+
+def _crowded() -> bool:
+    """Whether there are far more files than an answer can need."""
+    return any(
+        facts.f_files - facts.f_ffree > MOST_FILES
+        for facts in map(os.statvfs, STANDING)
+    )
 
 
 if __name__ == "__main__":

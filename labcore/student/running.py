@@ -148,7 +148,7 @@ class _Trial:
         self.found = Outcome(of=asked["points"])
         self.verdicts: list[dict] = []
         self.seed, self.earned = None, 0
-        self.late = self.done = False
+        self.late = self.done = self.crowded = False
 
     def outcome(self, alone: _Alone, number: int, too_large: Watch) -> Outcome:
         alone.order(f"{number} {self.mark}")
@@ -186,6 +186,7 @@ class _Trial:
         self.found.remarks += said.get("remarks", [])
         self.late = self.late or "late" in said
         self.done = self.done or "done" in said
+        self.crowded = self.crowded or "crowded" in said
         return said
 
     def _result(self, ended, over_memory: bool) -> Outcome:
@@ -211,6 +212,8 @@ class _Trial:
         if over_memory:
             most = f"{self.memory / 1e9:g} GB"
             return "memory", f"it took more than {most}, or started too many processes"
+        if self.crowded:
+            return "memory", "it made too many files"
         if self.late or ended in (_number("SIGXCPU"), _number("SIGPROF")):
             return "timeout", (
                 f"your code was still running after {self.seconds:g} seconds of "

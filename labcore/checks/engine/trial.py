@@ -30,6 +30,8 @@ NOT_THE_STUDENTS = (
     "<frozen",
 )
 
+LABELS = ("given", "expected", "got", "likely")
+
 __all__ = ["Trial", "Unwritten", "Wrong"]
 
 
@@ -42,7 +44,7 @@ class Wrong(Exception):
 
     def __init__(self, picture: Sequence[str] = (), **lines: str) -> None:
         self.picture = picture
-        self.lines = {label: text for label, text in lines.items() if text}
+        self.lines = {label: lines[label] for label in LABELS if lines.get(label)}
 
 
 @dataclass
@@ -168,7 +170,7 @@ class Trial:
         return result
 
     def wrong(self, picture: Sequence[str] = (), **lines: str) -> None:
-        """End the step. Labels, in this order: given, expected, got, likely."""
+        """End the step, with lines for any of LABELS, which are shown in that order."""
         raise Wrong(picture, **lines)
 
     def known_mistake(self, args, kwargs, got, after=None) -> str:

@@ -82,7 +82,7 @@ class _Upload:
 
 def find_submissions(path: Path, stem: str) -> list[Submission]:
     """One for each student, in the order of their names; `stem`: the lab's file."""
-    if path.is_dir() and not path.is_symlink():
+    if path.is_dir():
         entries, empty = list(_in_folder(path)), _students_without_files(path)
     elif zipfile.is_zipfile(path):
         entries, empty = list(_in_zip(path)), []

@@ -29,7 +29,7 @@ COURSE = "/course"  # where labcore stands inside, without what follows
 MASKED = ("checks", "staff", "student")
 ALWAYS = ("labcore.student", "labcore.student.alone", "labcore.student.cells")
 SYSTEM = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
-PROCESSES, SCRATCH_BYTES = 40, 200_000_000
+PROCESSES, SCRATCH_BYTES, SHARED_BYTES = 40, 200_000_000, 200_000_000
 INSTALL = (
     "install it with 'apt install bubblewrap' (Debian, Ubuntu) or 'dnf install "
     "bubblewrap' (Fedora), or grade with --no-sandbox if you trust every notebook"
@@ -106,6 +106,7 @@ def _command(
     for name in SYSTEM:
         command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev"]
+    command += ["--size", str(SHARED_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm"]
     command += ["--size", str(SCRATCH_BYTES), "--perms", "1777", "--tmpfs", "/tmp"]
     # folders of the scratch folder that lead to a Python: no answer may write there
     roofs = {_top(p) for p in prefixes if p.is_relative_to(SCRATCH)} - {*prefixes}

@@ -2,10 +2,10 @@
 
 What the kernel keeps by user or by room (keys, System V memory, queues and semaphores,
 POSIX queues, limits and priorities of the process that starts them) would carry one
-answer's findings to the next. So do calls that reach into another process. Files in
-memory, and what a user namespace of one's own allows, would be memory that no process
-is seen to hold. All these fail with EPERM, as do calls in another architecture's
-numbers.
+answer's findings to the next, and so would sockets of any family but AF_UNIX. So do
+calls that reach into another process. Files in memory, and what a user namespace of
+one's own allows, would be memory that no process is seen to hold. All these fail with
+EPERM, as do calls in another architecture's numbers.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ OWN_ONLY = {  # allowed where the first argument is 0: the process that calls
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
 }
+AF_UNIX = 1
+SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}  # of this family only
 CLONE = (56, 220)  # its first argument says what the new process does not share
 CLONE3 = (435, 435)  # says it where a filter cannot look; without it clone is taken
 NEW_USER = 0x10000000
@@ -95,6 +97,9 @@ def program(machine: str = "") -> bytes:
     for numbers in OWN_ONLY.values():
         steps += [_step(EQUAL, numbers[column], 0, 4), _step(LOAD, FIRST_ARGUMENT)]
         steps += [_step(EQUAL, 0, 1, 0), refuse, allow]
+    for numbers in SOCKETS.values():
+        steps += [_step(EQUAL, numbers[column], 0, 4), _step(LOAD, FIRST_ARGUMENT)]
+        steps += [_step(EQUAL, AF_UNIX, 0, 1), allow, refuse]
     steps += [_step(EQUAL, CLONE3[column], 0, 1), _step(RETURN, FAIL | errno.ENOSYS)]
     steps += [_step(EQUAL, CLONE[column], 0, 3), _step(LOAD, FIRST_ARGUMENT)]
     steps += [_step(HAS, NEW_USER, 0, 1), refuse]

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ __all__ = ["Store", "read_table", "table_text"]
 
 MEND = "make room or mend it, then go on with --resume"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
+INNER = re.compile(r"([;\t|]\s*)([=+\-@])")  # one that begins behind a separator
+DEFUSED = re.compile(r"([;\t|]\s*)'([=+\-@])")
 
 
 class Store:
@@ -124,9 +127,16 @@ def table_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
 
 
 def _harmless(cell) -> str:
-    text = f"{cell:g}" if isinstance(cell, int | float) else str(cell)
+    """No formula, also where a spreadsheet takes another separator than ours."""
+    if isinstance(cell, int | float):
+        return f"{cell:g}"
+    text = INNER.sub(r"\1'\2", str(cell))
     is_formula = isinstance(cell, str) and text.startswith((*FORMULA, "'"))
     return f"'{text}" if is_formula else text
+
+
+def _as_it_was(cell: str) -> str:
+    return DEFUSED.sub(r"\1\2", sound(cell)).removeprefix("'")
 
 
 def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
@@ -146,11 +156,7 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
                 f"first line must name them as it did ({', '.join(columns)})."
             )
         return [
-            {
-                key: sound(value or "").removeprefix("'")
-                for key, value in row.items()
-                if key
-            }
+            {key: _as_it_was(value or "") for key, value in row.items() if key}
             for row in rows
         ]
     except (OSError, UnicodeError, csv.Error) as error:
