@@ -25,7 +25,7 @@ from labcore.student.submit import LIMITS  # noqa: E402
 from labcore.student.tasks import Work, job_of, rows_of, take_answers  # noqa: E402
 
 SEEDS = (3, 4)
-QUICK = [("01", "as it is"), ("01", "a callable object"), ("02", "in two cells")]
+QUICK = [("01", "as it is"), ("01", "workers and scripts"), ("02", "in two cells")]
 
 # style -> the text of an answer's cell, or of several cells, made from the reference
 
@@ -79,6 +79,25 @@ STYLES = {
             f"{renamed(name, source)}\n{name} = noted(inner_{name})"
         ]
     ),
+    "a network of its own class": only_functions(
+        lambda name, source: [
+            f"import torch\n{renamed(name, source)}\n"
+            "class Answer(torch.nn.Module):\n"
+            "    def forward(self, *args, **kwargs):\n"
+            f"        return inner_{name}(*args, **kwargs)\n"
+            f"{name} = Answer()"
+        ]
+    ),
+    "workers and scripts": lambda name, source: [
+        "import torch\n"
+        "from torch.utils.data import DataLoader\n"
+        "loader = DataLoader(range(4), num_workers=2)\n"
+        "assert [int(x) for x in loader] == [0, 1, 2, 3]\n"
+        "@torch.jit.script\n"
+        "def twice(x: torch.Tensor) -> torch.Tensor:\n    return x + x\n"
+        "assert twice(torch.ones(())) == 2\n"
+        f"{source}"
+    ],
     "in two cells": lambda name, source: [source + "\n\n1 / 0  # a trial", "# done"],
     "with much around it": lambda name, source: [
         "%matplotlib inline\n"
