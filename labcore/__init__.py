@@ -1,6 +1,6 @@
 """Helpers for the pruning labs: data, networks, training, measuring, figures, checks.
 
-`from labcore import workbench` is all most notebooks need from here. The import is
+`from labcore import workbench` is all that most notebooks need. The import is
 lazy, so that `python -m labcore` works before (and without) torch.
 """
 

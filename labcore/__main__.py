@@ -1,7 +1,7 @@
 """The command line: `labcore COMMAND`, or `python -m labcore COMMAND`.
 
-Before anything is installed, and even by a Python too old for the labs, this file must
-load: so every import of ours stands inside the function that needs it.
+This file must load before anything is installed, and even in a Python too old for the
+labs. So each function imports what it needs from labcore itself.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def grade(args: argparse.Namespace) -> None:
 
 
 def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
-    """The root of the clone, once this runs where the labs and the extra are."""
+    """The root of the clone, once we run in a Python with the labs and the extra."""
     from .runtime import LabError
     from .student import environment
 
@@ -128,9 +128,9 @@ def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
 
 
 def _enter_staff(args: argparse.Namespace, extra: str | None = None) -> Path:
-    """As `_enter`, for an instructor's command; LabError in a class folder.
+    """Like `_enter`, but for an instructor's command; LabError in a class folder.
 
-    Such a folder has no staff: a command imports from there only after this.
+    A class folder has no staff package: import from it only after calling this.
     """
     from .runtime import LabError
 
@@ -143,7 +143,7 @@ def _enter_staff(args: argparse.Namespace, extra: str | None = None) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Every command: its function, what it is for, its arguments."""
+    """Every command, with its function, its purpose and its arguments."""
     parser = argparse.ArgumentParser(prog="labcore", description="The pruning labs.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 

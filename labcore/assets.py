@@ -1,7 +1,7 @@
 """One manifest (name, sha256, bytes, licence, addresses) -> verified local paths.
 
-A file either ships in labcore/data or is fetched into the cache folder. Nothing is
-handed out before its sha256 has been compared, neither fresh nor from the cache.
+A file either ships in labcore/data or is downloaded into the cache folder. Every file
+is checked against its sha256 before use, whether it is new or was cached.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Asset:
     sha256: str
     bytes: int
     licence: str
-    urls: tuple[str, ...] = ()  # none: the file ships with labcore
+    urls: tuple[str, ...] = ()  # empty: the file ships with labcore
 
     @property
     def local(self) -> Path:
@@ -54,7 +54,7 @@ def manifest() -> dict[str, Asset]:
 
 
 def path(name: str) -> Path:
-    """The asset's verified local path; fetched first where it is not there yet."""
+    """The asset's verified local path; downloads the file if it is not there yet."""
     asset = manifest()[name]
     if not asset.urls or asset.local.exists():
         _verify(asset)
@@ -100,11 +100,11 @@ def sha256(file: Path) -> str:
 
 
 class FetchFailed(Exception):
-    """One address did not give the file; the next one may."""
+    """One address did not deliver the file; the next one may."""
 
 
 def _fetch(asset: Asset) -> None:
-    """Try each address in turn; a file that arrives is renamed into place, verified."""
+    """Try each address in turn; a file gets its name only after it was verified."""
     tried = []
     for url in asset.urls:
         try:

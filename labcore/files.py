@@ -1,4 +1,4 @@
-"""Files that are replaced in one step, so that nobody ever sees half of one."""
+"""Replace files in one step, so that no reader ever sees half a file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def write_bytes(path: Path, data: bytes, advice: str = ADVICE) -> None:
 
 @contextmanager
 def written(path: Path, advice: str = ADVICE) -> Iterator[BinaryIO]:
-    """A file that takes its name only once it is whole; its folder is made.
+    """Write a file that gets its name only once it is complete; creates its folder.
 
-    What prevents it (a full disk, a missing permission) is one sentence that ends with
-    the advice. Each writer has a temporary name of its own, so two at once do no harm.
+    If something prevents it (a full disk, a missing permission), LabError says so and
+    ends with the advice. Each writer has its own temporary name, so two may coexist.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:

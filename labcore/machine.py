@@ -1,7 +1,7 @@
-"""What the machine, or the container around this process, still grants.
+"""How many cores and how much memory we may use, also inside a container.
 
-Standard library only, but for psutil where memory is asked: `runtime` builds on this,
-and must load before anything is installed.
+Standard library only, except psutil for memory: `runtime` builds on this module and
+must load before anything is installed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["cpu_count", "free_memory"]
 
 CGROUP = Path("/sys/fs/cgroup")
-GROUPS = (  # control groups of version 2, then 1: limit, in use, what files take of it
+GROUPS = (  # control groups, version 2 then 1: limit, usage, statistics, file cache
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
     (
         "memory/memory.limit_in_bytes",
@@ -26,17 +26,17 @@ GROUPS = (  # control groups of version 2, then 1: limit, in use, what files tak
 
 
 def cpu_count() -> int:
-    """Cores this process may use: its affinity, cut to a container's CPU quota."""
+    """Cores this process may use: its CPU affinity, limited by a container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, cpu_quota(CGROUP))))
 
 
 def cpu_quota(group: Path) -> float:
-    """CPUs that the control group grants (version 2, then 1); infinity if unlimited."""
+    """CPUs that the control group allows (version 2, then 1); infinity if unlimited."""
     try:
         quota, period = _text(group / "cpu.max").split()
-    except ValueError:  # no such file
+    except ValueError:  # there is no such file
         quota = _text(group / "cpu" / "cpu.cfs_quota_us").strip()
         period = _text(group / "cpu" / "cpu.cfs_period_us").strip()
     if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
@@ -45,7 +45,7 @@ def cpu_quota(group: Path) -> float:
 
 
 def free_memory() -> float:
-    """Bytes that may still be taken: of the machine's, and of a container's share."""
+    """Bytes still available, on the machine and within the container's limit."""
     import psutil
 
     return min(psutil.virtual_memory().available, memory_left(CGROUP))
@@ -58,15 +58,15 @@ def memory_left(group: Path) -> float:
 
 def _left(group: Path, limit: str, used: str, facts: str, cache: str) -> float:
     most, taken = _text(group / limit).strip(), _text(group / used).strip()
-    if not (most.isdecimal() and taken.isdecimal()):  # also where it says "max"
+    if not (most.isdecimal() and taken.isdecimal()):  # also if it says "max"
         return math.inf
-    # a file that was read is forgotten as soon as others want its memory
+    # the system frees its cache of files as soon as a program needs the memory
     given_back = re.search(rf"^{cache} (\d+)$", _text(group / facts), re.MULTILINE)
     return max(0, int(most) - int(taken) + int(given_back[1] if given_back else 0))
 
 
 def _text(file: Path) -> str:
-    """What the system says there; nothing where it has no such file."""
+    """What the system says there; empty if it has no such file."""
     try:
         return file.read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -31,20 +31,20 @@ __all__ = [
 
 
 def margin(accuracy: float, images: int) -> float:
-    """Half of the 95 % interval of an accuracy measured on that many images, points."""
+    """Half the 95 % interval of an accuracy measured on so many images, in points."""
     share = accuracy / 100
     return 196 * (share * (1 - share) / images) ** 0.5
 
 
 def parameters(model: nn.Module, nonzero_only: bool = False) -> int:
-    """All learnable numbers, BatchNorm and biases included; or those that are not 0."""
+    """Count all learnable numbers, with BatchNorm and biases; or only the nonzeros."""
     if nonzero_only:
         return sum(p.count_nonzero().item() for p in model.parameters())
     return sum(p.numel() for p in model.parameters())
 
 
 def sparsity(thing: nn.Module | Tensor) -> float:
-    """Zeros / all, of a tensor or of a model's parameters."""
+    """The share of zeros in a tensor or in a model's parameters."""
     tensors = [thing] if isinstance(thing, Tensor) else list(thing.parameters())
     zeros = sum((t == 0).sum().item() for t in tensors)
     return zeros / sum(t.numel() for t in tensors)
@@ -52,12 +52,12 @@ def sparsity(thing: nn.Module | Tensor) -> float:
 
 @dataclass(frozen=True)
 class StoredBytes:
-    """The size of a model's parameters in bytes, by four ways to store float32.
+    """The size of a model's parameters in bytes, for four ways to store float32.
 
-    formula    4 bytes a nonzero: a lower bound, for it forgets where they are
-    bitmask    the same, and one bit a parameter to say which are not zero
-    csr        4 bytes a value, 4 a column index, 4 a row start; 1-d tensors as they are
-    deflated   a file really written: the whole state_dict, compressed by deflate
+    formula    4 bytes per nonzero: a lower bound, as it does not say where they are
+    bitmask    the same, plus one bit per parameter that says whether it is zero
+    csr        4 bytes per value, column index and row start; 1-d tensors stay dense
+    deflated   a real file: the whole state_dict, compressed by deflate
     """
 
     formula: int
@@ -83,7 +83,7 @@ def _csr_bytes(tensor: Tensor) -> int:
 
 
 def _deflated_bytes(model: nn.Module) -> int:
-    """Size of a zip of the raw tensors: what would be sent to the device."""
+    """The size of a zip of the raw tensors, as it would be sent to a device."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.zip"
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -93,12 +93,12 @@ def _deflated_bytes(model: nn.Module) -> int:
 
 
 def macs(model: nn.Module, example: Tensor) -> int:
-    """Multiply-adds of convolutions and matrix products, by torch's own counter."""
-    return _counted(model, example).get_total_flops() // 2  # a multiply-add is two
+    """Multiply-adds of convolutions and matrix products, from torch's own counter."""
+    return _counted(model, example).get_total_flops() // 2  # it counts each as two
 
 
 def macs_by_layer(model: nn.Module, example: Tensor) -> dict[str, int]:
-    """The same for each convolution and linear layer, by its name."""
+    """The same for each convolution and linear layer, by layer name."""
     counts = _counted(model, example).get_flop_counts()
     return {
         name: sum(counts[f"{type(model).__name__}.{name}"].values()) // 2
@@ -107,9 +107,9 @@ def macs_by_layer(model: nn.Module, example: Tensor) -> dict[str, int]:
 
 
 def _counted(model: nn.Module, example: Tensor) -> FlopCounterMode:
-    """The counter after one call; the model is left as it was."""
+    """The counter after one call; the model does not change."""
     was_training = model.training
-    model.eval()  # else a BatchNorm would learn from the example
+    model.eval()  # otherwise BatchNorm would learn from the example
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(example)
@@ -120,7 +120,7 @@ def _counted(model: nn.Module, example: Tensor) -> FlopCounterMode:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds a call: the median of all rounds and the quartiles around it."""
+    """Seconds per call: the median of all rounds, with the quartiles around it."""
 
     median: float
     lower: float
@@ -133,9 +133,9 @@ def latency(
     warmup: int = 5,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Latency]:
-    """Time each variant once a round, on one thread: a busy moment hits all alike.
+    """Time every variant once per round, on one thread, so that a busy moment hits all.
 
-    Compare the results as ratios; the seconds belong to this machine and this hour.
+    Compare the results as ratios: the seconds depend on this machine and this hour.
     """
     times: dict[str, list[float]] = {name: [] for name in variants}
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The networks of the course. VGG's parameter names are the public checkpoint's."""
+"""The networks of the course; VGG's parameter names match the public checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MLP", "VGG", "LeNet", "ResNet8", "layers"]
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The convolutions and linear layers by name, in order: what can be pruned."""
+    """The convolutions and linear layers that can be pruned, by name and in order."""
     kinds = nn.Conv2d | nn.Linear
     return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
 
@@ -21,8 +21,8 @@ class VGG(nn.Module):
     """Eight 3x3 convolutions with BatchNorm in four stages, then one linear layer.
 
     width      channels of the first convolution; the others are multiples of it
-    channels   output channels of the eight convolutions, where they are no such
-               multiples (a network with channels removed)
+    channels   output channels of the eight convolutions, if they are not such
+               multiples (for a network with channels removed)
     """
 
     MULTIPLES = (1, 2, 4, 4, 8, 8, 8, 8)
@@ -97,7 +97,7 @@ class MLP(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; both ends must agree in channels."""
+    """Two 3x3 convolutions beside a shortcut; both paths end in the same channels."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""From the public raw files to one .npz a dataset: {split}_images and {split}_labels.
+"""Turn public raw files into one .npz per dataset: {split}_images, {split}_labels.
 
-The splits follow one fixed rule, so that they need no random numbers: the official
-order is already shuffled, and the first 500 training images of each class become val.
+The splits follow a fixed rule without random numbers: the official order is already
+shuffled, and the first 500 training images of each class become val.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from labcore.runtime import LabError
 __all__ = ["cifar10_npz", "fashion_images", "fashion_npz", "first_of_each_class"]
 
 VAL_PER_CLASS = 500
-TRAIN_PER_CLASS = 2000  # of the 5,500 left, to keep the shipped fashion subset small
+TRAIN_PER_CLASS = 2000  # out of the 5,500 left, to keep the shipped subset small
 
-# sha256 of the unpacked official files: the packing differs between distributors
+# sha256 of the unpacked official files: distributors pack them differently
 FASHION_FILES = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",  # noqa: E501
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",  # noqa: E501
@@ -34,7 +34,7 @@ FASHION_FILES = {
 
 
 def first_of_each_class(labels: np.ndarray, count: int, skip: int = 0) -> np.ndarray:
-    """Bool array choosing, in every class, `count` entries after the first `skip`."""
+    """A bool array that selects `count` entries per class after the first `skip`."""
     chosen = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         chosen[np.flatnonzero(labels == label)[skip : skip + count]] = True
@@ -42,7 +42,7 @@ def first_of_each_class(labels: np.ndarray, count: int, skip: int = 0) -> np.nda
 
 
 def fashion_images(folder: Path) -> dict[str, np.ndarray]:
-    """The splits; "dense" is all of the official training set that is not in val."""
+    """The splits; "dense" is the official training set without the images in val."""
     train, train_labels, test, test_labels = (
         _read_idx(folder / f"{name}.gz", digest)
         for name, digest in FASHION_FILES.items()
@@ -75,7 +75,7 @@ def _read_idx(file: Path, digest: str) -> np.ndarray:
 
 
 def fashion_npz(splits: Mapping[str, np.ndarray], target: Path) -> None:
-    """The shipped subset; LZMA saves 2 of 15 MB, and fixed dates keep it stable."""
+    """Write the shipped subset; LZMA saves 2 of 15 MB, fixed dates keep it the same."""
     with (
         written(target) as file,
         zipfile.ZipFile(file, "w", compression=zipfile.ZIP_LZMA) as archive,
@@ -109,9 +109,9 @@ def cifar10_npz() -> Path:
 
 
 def _read_cifar10(archive: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(train, test) records; each is one byte of label and 3 x 32 x 32 bytes of pixels.
+    """(train, test) records; each is a label byte and 3 x 32 x 32 bytes of pixels.
 
-    This is the archive's binary edition: nothing in it is a pickle.
+    We use the binary edition of the archive because it contains no pickles.
     """
     folder = "cifar-10-batches-bin"
 

@@ -1,7 +1,7 @@
-"""What the machine offers and what the environment asks for.
+"""What the machine offers, and what the user's environment asks for.
 
-Every LABCORE_* variable is read here, anew at each call. torch is imported inside the
-functions that need it: the command line must work where torch is missing or broken.
+Every LABCORE_* variable is read here, each time it is needed. Only the functions that
+need torch import it: the command line must work where torch is missing or broken.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ __all__ = [
 
 
 class LabError(Exception):
-    """A mistake the user can mend: shown as its one sentence, without traceback."""
+    """A mistake that the user can fix: shown as one sentence, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
 def setting(name: str, default: str, allowed: tuple[str, ...] = ()) -> str:
-    """The variable LABCORE_<name>, or its default where it is unset or empty."""
+    """The variable LABCORE_<name>, or the default if it is unset or empty."""
     value = os.environ.get(f"LABCORE_{name}", "").strip() or default
     if allowed and value not in allowed:
         raise LabError(
@@ -60,12 +60,12 @@ def track_name() -> str:
 
 
 def strict() -> bool:
-    """Whether an exercise not yet written raises (tests, grading) or only prints."""
+    """Whether unwritten exercises raise an error (tests, grading) or only print."""
     return setting("STRICT", "0", ("0", "1")) == "1"
 
 
 def strict_environment() -> dict[str, str]:
-    """Ours without the settings that would change what a notebook shows."""
+    """Our environment without the settings that change what a notebook shows."""
     kept = ("LABCORE_CACHE", "LABCORE_THREADS")
     clean = {
         name: value
@@ -90,7 +90,7 @@ def check_seed() -> int:
 
 
 def cache_folder() -> Path:
-    """Where downloads go; created, and checked to be writable, at the first use."""
+    """The folder for downloads; created and checked for writing at its first use."""
     folder = Path(setting("CACHE", str(Path.home() / ".cache" / "pruning-lab")))
     try:
         folder = folder.expanduser()
@@ -107,18 +107,18 @@ def cache_folder() -> Path:
 
 
 def let_threads_sleep() -> None:
-    """Call before torch is imported: its idle threads spin shortly and then sleep.
+    """Let torch's idle threads sleep soon; call this before torch is imported.
 
-    By default they spin for long. With two kernels on two cores an evaluation then
-    took two to six times as long, as each waited for a core that the other only held.
-    Sleeping at once costs a kernel that is alone 15 % of a training.
+    By default idle threads spin for long. With two kernels on two cores, an evaluation
+    then took two to six times as long, because each waited for a core on which the
+    other was idling. Sleeping at once would slow a single kernel's training by 15 %.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # sleeping at once
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on Linux this one counts
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # sleep at once
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on Linux this setting decides
 
 
 def use_threads() -> int:
-    """Let torch use as many threads as there are cores for us; returns the count."""
+    """Let torch use one thread per core that we may use; returns the number."""
     import torch
 
     wanted = _whole_number("THREADS", cpu_count(), 1, 1024)
@@ -128,7 +128,7 @@ def use_threads() -> int:
 
 
 def device():
-    """CUDA on the cifar10 track where there is one, else the CPU."""
+    """CUDA on the cifar10 track if there is a GPU, else the CPU."""
     import torch
 
     default = "cuda" if track_name() == "cifar10" else "cpu"
@@ -139,7 +139,7 @@ def device():
 
 
 def precision() -> str:
-    """ "fp32" or "bf16": what LABCORE_PRECISION asks for, or the faster safe one."""
+    """ "fp32" or "bf16": what LABCORE_PRECISION says, else the faster safe choice."""
     wanted = setting("PRECISION", "auto", ("auto", "fp32", "bf16"))
     if wanted != "auto":
         return wanted
@@ -147,7 +147,7 @@ def precision() -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether the device multiplies bfloat16 in hardware (emulation is slower)."""
+    """Whether the device has bfloat16 in hardware (emulation is slower)."""
     import torch
 
     if device().type == "cuda":
@@ -157,7 +157,7 @@ def has_bfloat16() -> bool:
 
 
 def _cpu_flags() -> set[str]:
-    """Instruction sets of the first core; empty where the system does not list them."""
+    """The first core's instruction sets; empty if the system does not list them."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:
@@ -169,7 +169,7 @@ def _cpu_flags() -> set[str]:
 
 
 def autocast():
-    """Context in which convolutions and matrix products run in `precision()`."""
+    """A context in which convolutions and matrix products use `precision()`."""
     import torch
 
     return torch.autocast(
@@ -179,19 +179,19 @@ def autocast():
 
 @contextmanager
 def reused_memory() -> Iterator[None]:
-    """While it lasts, memory that a tensor frees stays here for the next one.
+    """In this context, memory that a tensor frees is kept for the next tensor.
 
-    glibc hands large blocks back to the system at once, and a new one costs a page
-    fault for every 4 KiB: a quarter of an evaluation's time at unlucky batch sizes.
+    glibc returns large blocks to the system immediately, and each new block then costs
+    a page fault per 4 KiB: at unlucky batch sizes a quarter of an evaluation's time.
     """
     libc = _glibc()
     if libc is not None:
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the maximum allowed
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
     try:
         yield
     finally:
-        if libc is not None:  # twice the other, as glibc itself would choose
+        if libc is not None:  # twice the mmap threshold, as glibc itself chooses
             libc.mallopt(M_TRIM_THRESHOLD, 64 << 20)
             libc.malloc_trim(0)
 
@@ -215,7 +215,7 @@ def seed_everything(seed: int = 0) -> None:
 def progress(
     items: Iterable | None = None, *, total: int | None = None, what: str = ""
 ):
-    """A bar that appears only on work of over two seconds and then vanishes."""
+    """A progress bar that appears after two seconds of work and vanishes at the end."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     bar = _LateBar(total, what)
@@ -223,7 +223,7 @@ def progress(
 
 
 class _LateBar:
-    """tqdm's bar, made after two seconds only: in a notebook it is a dozen widgets."""
+    """tqdm's bar, created late: in a notebook each bar consists of a dozen widgets."""
 
     def __init__(self, total: int | None, what: str) -> None:
         self._options = {"total": total, "desc": what, "leave": False}
@@ -234,7 +234,7 @@ class _LateBar:
         if self._bar is not None:
             self._bar.update(count)
         elif time.monotonic() - self._start > 2:
-            from tqdm.auto import tqdm  # here: in notebooks this imports ipywidgets
+            from tqdm.auto import tqdm  # not at the top: it imports ipywidgets
 
             self._bar = tqdm(initial=self._done, **self._options)
 
@@ -247,7 +247,7 @@ class _LateBar:
 
 
 def _counted(items: Iterable, bar: _LateBar) -> Iterator:
-    """The items. tqdm's own loop, left by an exception, shows a bar and a traceback."""
+    """The items; unlike tqdm's own loop, an exception leaves no bar or traceback."""
     with bar:
         for item in items:
             yield item

@@ -1,7 +1,7 @@
-"""Copies of one network of linear layers under different masks, trained side by side.
+"""Copies of one linear network with different masks, trained side by side.
 
-A comparison of many ways to prune trains many small networks. Here they share the
-batches, and one large product serves the first layer of all.
+Comparing many ways to prune means training many small networks. Here they share their
+batches, and one large matrix product computes the first layer of all copies.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from labcore.nets import layers
 
 __all__ = ["Stack"]
 
-Masks = Mapping[str, Tensor]  # layer name -> True where a weight stays
+Masks = Mapping[str, Tensor]  # layer name -> True for a weight that is kept
 
 
 class Stack:
-    """The copies; removed weights are zero and stay zero.
+    """The copies; weights that are removed stay zero.
 
     network    linear layers with ReLU between them, such as labcore.nets.MLP
     masks      one for each copy
@@ -32,7 +32,7 @@ class Stack:
     def __init__(self, network: nn.Module, masks: Sequence[Masks]) -> None:
         runtime.use_threads()
         self._network = network
-        self.masks: dict[str, Tensor] = {}  # as 0 and 1
+        self.masks: dict[str, Tensor] = {}  # stored as 0 and 1
         self.weights: dict[str, Tensor] = {}
         self.biases: dict[str, Tensor] = {}
         for name, layer in layers(network).items():
@@ -47,7 +47,7 @@ class Stack:
         values, last = images, list(self.weights)[-1]
         with runtime.autocast():
             for name, weights in self.weights.items():
-                shared = values.dim() == 2  # the images are the same for all copies
+                shared = values.dim() == 2  # all copies see the same images
                 rule = "bi,koi->kbo" if shared else "kbi,koi->kbo"
                 values = torch.einsum(rule, values, weights).float()
                 values = values + self.biases[name][:, None]
@@ -67,8 +67,8 @@ class Stack:
     ) -> None:
         """Plain SGD.
 
-        after_step   called with the number of the step, from 1, and the gradients of
-                     all weights by layer name, those of removed weights included
+        after_step   called with the step's number, counted from 1, and the gradients of
+                     all weights by layer name, including those of removed weights
         """
         draw = torch.Generator().manual_seed(seed)
         orders = [torch.randperm(len(images), generator=draw) for _ in range(epochs)]
@@ -88,7 +88,7 @@ class Stack:
                     after_step(step, dict(zip(self.weights, found, strict=False)))
 
     def _gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        """Of each copy's own mean loss, for all weights and then for all biases."""
+        """Gradients of each copy's own mean loss: all weights, then all biases."""
         scores = self.scores(images)
         copies = len(scores)
         loss = copies * F.cross_entropy(scores.flatten(0, 1), labels.repeat(copies))
@@ -97,14 +97,14 @@ class Stack:
 
     @torch.no_grad()
     def put(self, k: int, masks: Masks) -> None:
-        """Give copy k these masks; what was zero and stays now grows from zero."""
+        """Give copy k these masks; a weight that comes back starts at zero."""
         for name, mask in masks.items():
             self.masks[name][k] = mask
             self.weights[name][k] *= mask
 
     @torch.no_grad()
     def accuracies(self, images: Tensor, labels: Tensor) -> list[float]:
-        """Share of the images that each copy names rightly, in percent."""
+        """Share of the images that each copy classifies correctly, in percent."""
         parts = zip(images.split(500), labels.split(500), strict=True)
         right = [(self.scores(x).argmax(-1) == y).sum(1) for x, y in parts]
         return (100 * sum(right) / len(labels)).tolist()

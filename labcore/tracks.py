@@ -1,4 +1,4 @@
-"""A track is a dataset with a trained dense network; the workbench is its front.
+"""A track is a dataset with a trained dense network; a workbench gives access to it.
 
 bench = workbench()
 bench.accuracy(bench.dense(), "val")
@@ -29,13 +29,13 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Track:
-    """What a lab needs to know of a dataset and its dense network."""
+    """What a lab needs to know about a dataset and its dense network."""
 
     name: str
     classes: tuple[str, ...]
     mean: float
     deviation: float
-    pad: int  # pixels of background added on each side
+    pad: int  # background pixels added on each side
     archive: Callable[
         [], Path
     ]  # -> .npz with {split}_images (uint8) and {split}_labels
@@ -55,7 +55,7 @@ def fashion_resnet8() -> nn.Module:
 
 
 def cifar10_weights() -> dict[str, Tensor]:
-    """Weights from `labcore train cifar10` where they exist, else the public ones."""
+    """The weights from `labcore train cifar10` if they exist, else the public ones."""
     own = runtime.cache_folder() / "cifar10-vgg64.pt"
     if own.exists():
         try:
@@ -111,18 +111,18 @@ def normalised(pixels: np.ndarray, track: Track) -> Tensor:
 
 
 class Workbench:
-    """The splits and the dense network of one track, loaded when first asked for."""
+    """The splits and the dense network of one track, each loaded when first needed."""
 
     def __init__(self, track: Track) -> None:
         self.track = track
         self.classes = track.classes
-        self.test_looks = 0  # every choice is made on val: this should stay at 1
+        self.test_looks = 0  # choices are made on val, so this should stay at 1
         self._images: dict[str, tuple[Tensor, Tensor]] = {}
         self._dense: dict[str, nn.Module] = {}
 
     def dense(self, name: str = "vgg") -> nn.Module:
-        """A fresh copy of a trained dense network, in eval mode: the track's, or
-        another one that it has ("resnet8" on fashion)."""
+        """A fresh copy of a trained dense network, in eval mode: the track's own, or
+        another that it offers ("resnet8" on fashion)."""
         if name not in self._dense:
             net = self._trained(name)
             self._dense[name] = net.to(memory_format=torch.channels_last).eval()
@@ -153,7 +153,7 @@ class Workbench:
                 with np.load(archive, allow_pickle=False) as arrays:
                     pixels = arrays[f"{split}_images"]
                     labels = arrays[f"{split}_labels"]
-            except RuntimeError as missing:  # zipfile, on a Python built without lzma
+            except RuntimeError as missing:  # a Python without lzma
                 raise LabError(
                     f"This Python cannot unpack the images ({missing}): "
                     "use a Python from python.org, conda or your system."
@@ -174,7 +174,7 @@ class Workbench:
         return self.images("val")[0][:1]
 
     def accuracy(self, model: nn.Module, split: str = "val") -> float:
-        """Share of the split's images that the model names rightly, in percent."""
+        """The share of the split that the model classifies correctly, in percent."""
         self.test_looks += split == "test"
         return training.evaluate(model, *self.images(split))
 
@@ -188,7 +188,7 @@ class Workbench:
         seed: int = 0,
         **options,
     ) -> list[float]:
-        """Train on the train split, the learning rate falling to zero; -> losses."""
+        """Train on the train split as the learning rate falls to zero; -> losses."""
         images, labels = self.images("train")
         return training.train(
             model,
@@ -208,7 +208,7 @@ def _bench(name: str) -> Workbench:
 
 
 def workbench(track: str | None = None) -> Workbench:
-    """The bench of `track`, else of LABCORE_TRACK, else of "fashion"; one a kernel."""
+    """The bench of `track`, else LABCORE_TRACK, else "fashion"; cached per kernel."""
     name = track or runtime.track_name()
     if name not in TRACKS:
         raise LabError(

@@ -1,4 +1,4 @@
-"""Training and evaluation on images held in memory, a whole batch at a time."""
+"""Training and evaluation with all images in memory, one whole batch at a time."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def train(
 ) -> list[float]:
     """Train in place by SGD with Nesterov momentum; returns each epoch's mean loss.
 
-    The learning rate climbs to `lr` during the share `warmup` of all steps and then
-    falls to zero along a half cosine, step by step.
-    after_step   called with the model after every update: here a mask is put back
+    The learning rate rises to `lr` during the first share `warmup` of all steps, and
+    then falls to zero along a half cosine, step by step.
+    after_step   called with the model after every update, for example to apply a mask
     """
     runtime.use_threads()
     device, home = runtime.device(), _device_of(model)
@@ -93,16 +93,16 @@ def train(
 def distil(
     model: nn.Module, images: Tensor, scores: Tensor, *, soft: float = 4.0, **options
 ) -> list[float]:
-    """Train towards another network's class scores, softened, instead of labels.
+    """Train towards another network's softened class scores instead of the labels.
 
-    scores   predict(teacher, images): of the images as they are, so none is augmented
+    scores   predict(teacher, images); the images are used as they are, not augmented
     options  those of `train`
     """
 
     def loss(model: nn.Module, images: Tensor, scores: Tensor) -> Tensor:
         wanted = (scores / soft).softmax(dim=1)
         found = (model(images).float() / soft).log_softmax(dim=1)
-        # soft**2: gradients as large as those of the labels' loss
+        # soft**2 makes these gradients as large as those of the loss on labels
         return soft**2 * F.kl_div(found, wanted, reduction="batchmean")
 
     return train(model, images, scores, loss=loss, augment=False, **options)
@@ -113,7 +113,7 @@ def _device_of(model: nn.Module) -> torch.device:
 
 
 def _warm_cosine(done: float, warmup: float) -> float:
-    """Factor on the learning rate once the share `done` of all steps is behind us."""
+    """Factor for the learning rate after the share `done` of all steps."""
     if done < warmup:
         return done / warmup
     half_turn = torch.pi * (done - warmup) / (1 - warmup)
@@ -121,9 +121,9 @@ def _warm_cosine(done: float, warmup: float) -> float:
 
 
 def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Tensor:
-    """Each image moved by up to `shift` pixels and mirrored half of the time.
+    """Each image shifted by up to `shift` pixels and mirrored half of the time.
 
-    What moves in at a border repeats the pixels that were there.
+    At the border, the pixels that were there are repeated.
     """
     count, _, height, width = images.shape
 
@@ -135,7 +135,7 @@ def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Ten
     mirror = torch.rand(count, 1, generator=generator) < 0.5
     columns = torch.where(mirror, columns.flip(1), columns)
     each = torch.arange(count)[:, None, None]
-    # picked from (batch, height, width, channels): channels-last stays channels-last
+    # indexed as (batch, height, width, channels), so that channels-last is kept
     pixels = images.permute(0, 2, 3, 1)
     picked = pixels[
         each.to(images.device),
@@ -146,13 +146,13 @@ def augmented(images: Tensor, generator: torch.Generator, shift: int = 3) -> Ten
 
 
 @runtime.reused_memory()
-@torch.no_grad()  # not inference_mode: a model moved in it could not be trained again
+@torch.no_grad()  # inference_mode would prevent training the model later
 def predict(model: nn.Module, images: Tensor, batch_size: int = 125) -> Tensor:
-    """Class scores (logits) of all images, in float32; the model is left as it was."""
+    """Class scores (logits) of all images in float32; the model does not change."""
     runtime.use_threads()
     device = runtime.device()
     was_training = model.training
-    if _device_of(model).type != device.type:  # whoever holds its weights keeps them
+    if _device_of(model).type != device.type:  # the caller's stays in place
         model = copy.deepcopy(model)
     model.to(device, memory_format=torch.channels_last).eval()
     batches = images.split(batch_size)
@@ -168,6 +168,6 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 125) -> Tensor:
 def evaluate(
     model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 125
 ) -> float:
-    """Share of images whose best score is at their label, in percent."""
+    """Share of images for which the label has the highest score, in percent."""
     best = predict(model, images, batch_size).argmax(dim=1)
     return 100 * (best == labels.to(best.device)).float().mean().item()

@@ -30,7 +30,7 @@ POSITIONS = (
 )
 
 
-# Networks that the checks ask about
+# Networks that the checks use
 
 
 def _linear(*rows: list[float]) -> nn.Linear:
@@ -79,7 +79,7 @@ def _zeroed(model: nn.Module, ask: Trial) -> nn.Module:
     return model
 
 
-# Counting, right or wrong
+# Counting functions, right and wrong
 
 
 def _zeros(tensors: Iterable[Tensor]) -> int:

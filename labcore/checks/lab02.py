@@ -505,7 +505,7 @@ lab.step("idea", "one of five is back", lambda ask: ask(*_one_back()))
 def _(ask: Trial) -> None:
     model, masks = _one_back()
     masks["fc2"] = torch.tensor([[False]])
-    ask(model, masks)  # 4 of 5 removed weights are zero, and 0 of 1: together 4 of 6
+    ask(model, masks)  # zeros: 4 of 5 removed weights and 0 of 1, so 4 of 6
 
 
 @lab.step("any network", "nothing removed")

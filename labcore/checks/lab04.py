@@ -86,7 +86,7 @@ def _scores(made):
     images = torch.randn(
         (16, weights[0].shape[1], 16, 16), generator=torch.Generator().manual_seed(4)
     )
-    with torch.no_grad():  # in double precision: sums in another order agree
+    with torch.no_grad():  # double precision: the order of a sum hardly matters
         return {"scores": rebuilt.double().eval()(images.double())}
 
 
@@ -258,7 +258,7 @@ def _select_masked(model: nn.Module, i: int, index: Tensor) -> nn.Module:
     return _masked(model, kept)
 
 
-# spoils a cut: change(new, old, index), with the three layers after and before it
+# a way to spoil a cut: change(new, old, index) gets the layers after and before it
 Change = Callable[[Place, Place, Tensor], None]
 
 
@@ -700,7 +700,7 @@ def _(ask: Trial) -> None:
     """A pair in which no other order looks like the one asked for."""
     model = _net(ask, 5, 3)
     conv, following = (c.weight.detach() for c in _convs(model))
-    for channel in (0, 3):  # one weight stands out: the sum of magnitudes is small
+    for channel in (0, 3):  # one weight is large, yet the sum of magnitudes is small
         following[0, channel, 0, 0] = 1000
     for channel, (row, column) in enumerate(((1, 3), (3, 5), (5, 1), (2, 4), (4, 2))):
         conv[channel] *= row / conv[channel].norm()

@@ -28,7 +28,7 @@ def weights_left(count: int, amounts: Amounts) -> int:
         if isinstance(amount, int):
             count = count - amount  # a whole number counts weights
         else:
-            count = count - round(amount * count)  # a share of those still there
+            count = count - round(amount * count)  # a share of the weights that remain
     return count
 
 
@@ -41,7 +41,7 @@ lab.step("exactly", "1 and then 1.0", lambda ask: ask(16, [1, 1.0]))
 
 @lab.step("exactly", "rounding")
 def _(ask: Trial) -> None:
-    # the first four tell ceil(), int(), halves upwards and rounding once apart
+    # the first four tell ceil(), int(), rounding up at halves and rounding once apart
     ask(5, [0.25])
     ask(4, [0.25, 0.25])
     ask(4, [0.5, 0.25])
@@ -156,7 +156,7 @@ def amounts_for(sparsities: Sequence[float]) -> list[float]:
     amounts, before = [], 0.0
     for wanted in sparsities:
         still_there = 1 - before
-        goes = wanted - before  # both as shares of the whole
+        goes = wanted - before  # both are shares of all weights
         amounts.append(goes / still_there if still_there else 0.0)
         before = wanted
     return amounts
@@ -631,7 +631,7 @@ def _(ask: Trial) -> None:
     others = {"causal_mask": torch.eye(2), "position_orig": torch.tensor([3.0, 4.0])}
     ask(others | _pair(ask, "weight", 2, 2))
     ask(_pair(ask, "block_orig.weight", 2, 2) | _pair(ask, "net_mask.bias", 2))
-    ask(_pair(ask, "scaling", 2))  # ends in letters that rstrip("_orig") takes, too
+    ask(_pair(ask, "scaling", 2))  # rstrip("_orig") would shorten this name
 
 
 @lab.step("any state", "other types")

@@ -32,7 +32,7 @@ def _is_norm(model: nn.Module, name: str) -> bool:
     return isinstance(model.get_submodule(name), nn.BatchNorm2d)
 
 
-# 7.1 to 7.3: networks whose channels are linked, and how links are compared
+# 7.1 to 7.3: networks with linked channels, and how to compare their links
 
 
 def _resnet() -> ResNet8:

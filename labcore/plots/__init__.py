@@ -1,4 +1,4 @@
-"""Every figure of the course, and the sliders. Data in, a matplotlib figure out."""
+"""Every figure of the course, and the sliders: data in, a matplotlib figure out."""
 
 from labcore.plots.channels import channel_places, compare_orders, recovery
 from labcore.plots.costs import (

@@ -48,7 +48,7 @@ def cost_shares(
 def speedups(curves: Mapping[str, Mapping[float, float]], title: str = "") -> Axes:
     """How many times faster than dense, by the share of weights removed.
 
-    The dashed curve is what you would gain if the time fell with the weights.
+    The dashed curve shows the gain if time were proportional to the weights.
     """
     ax = new_figure(title, 6.5, 4).subplots()
     for name, points in curves.items():
@@ -66,7 +66,7 @@ def speedups(curves: Mapping[str, Mapping[float, float]], title: str = "") -> Ax
 
 @in_style
 def cost_bars(shares: Mapping[str, float], title: str = "") -> Figure:
-    """A bar for each cost, as a share of the dense network's; the first one on top."""
+    """A bar for each cost, as a share of the dense network's; the first is on top."""
     figure = new_figure(title, 6.5, 2.4)
     ax = figure.subplots()
     names = list(shares)[::-1]

@@ -103,7 +103,7 @@ def layer_points(
 ) -> Axes:
     """Values by layer for each series, on a log axis.
 
-    line   a value to compare with, and what it is
+    line   a value to compare with, and its label
     """
     ax = new_figure(title, 7, 3.4).subplots()
     for name, values in series.items():
@@ -119,7 +119,7 @@ def layer_points(
 
 @in_style
 def tails(weight, title: str = "") -> Axes:
-    """A layer's histogram on a log axis, and the normal curve of the same spread."""
+    """A layer's histogram on a log axis, and the normal curve with the same spread."""
     values = np.asarray(weight).ravel()
     mean, std = values.mean(), values.std()
     ax = new_figure(title, 7.5, 3.2).subplots()

@@ -1,4 +1,4 @@
-"""Figures of sizes: what each way of storing takes, and the accuracy at each size."""
+"""Figures of sizes: bytes for each storage format, and the accuracy at each size."""
 
 from __future__ import annotations
 

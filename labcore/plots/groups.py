@@ -14,7 +14,7 @@ __all__ = ["group_graph", "kept_shares"]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 COLOURS = ("#e0ad8c", "#9fc0dd", "#b9d3a0", "#d9b8dd", "#e6d58a", "#a8d8cf")
-WIDTH, HEIGHT, LOWER = 0.8, 0.9, -2.0  # of a box; where the shortcuts run
+WIDTH, HEIGHT, LOWER = 0.8, 0.9, -2.0  # size of a box, and the height of the shortcuts
 
 Member = tuple[str, int]
 
@@ -31,7 +31,7 @@ def group_graph(
     """A network as boxes in a row, each half with the letter of its group.
 
     path       layers in order, and the names of the additions between them
-    shortcuts  addition -> (layer whose output it adds too, layers on the way there)
+    shortcuts  addition -> (layer whose output it also adds, layers on the way there)
     groups     of (layer, axis): axis 1 is the left half of a box, axis 0 the right one
     whole      layers whose box is not divided, the BatchNorms
     lit        the only group to colour; all groups if it is None
@@ -58,7 +58,7 @@ def group_graph(
 
 
 def _below(ax: Axes, start: float, end: float, count: int) -> list[float]:
-    """Draw the line of a shortcut; returns the places of the layers on it."""
+    """Draw the line of a shortcut; returns the positions of the layers on it."""
     line = {"color": KEPT, "linewidth": 1, "linestyle": "-", "marker": ""}
     ax.plot([start, start, end], [0, LOWER, LOWER], zorder=0, **line)
     _arrow(ax, (end, LOWER), (end, -WIDTH / 2))

@@ -43,7 +43,7 @@ def compare_masks(values, expected, yours, title: str = "") -> Figure:
 
 @in_style
 def mask_by_rank(values, mask, title: str = "") -> Figure:
-    """A matrix under a mask, and its magnitudes in order; kept dark, removed light."""
+    """A matrix under a mask, and its magnitudes sorted; kept dark, removed light."""
     values, mask = np.asarray(values), np.asarray(mask)
     figure = new_figure(title, 9, 3.5)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.8))
@@ -60,7 +60,7 @@ def mask_by_rank(values, mask, title: str = "") -> Figure:
 def mask_grid(
     panels: Mapping[str, Sequence], columns: int = 2, title: str = ""
 ) -> Figure:
-    """For each panel the masks of some layers side by side, kept weights dark."""
+    """One panel each, with the masks of some layers side by side; kept weights dark."""
     rows = -(-len(panels) // columns)
     figure = new_figure(title, 4.5 * columns, 1.9 * rows + 0.5)
     axes = panel_grid(figure, len(panels), columns)
@@ -82,7 +82,7 @@ def _cells(
     removed: str = REMOVED,
     left: int = 0,
 ) -> None:
-    """A square for each weight, with its value where values are given."""
+    """A square for each weight, with its value if values are given."""
     rows, columns = mask.shape
     for (row, column), keep in np.ndenumerate(mask):
         colour = kept if keep else removed

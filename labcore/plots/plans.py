@@ -1,4 +1,4 @@
-"""Figures of a plan: how much each layer tolerates, what stays, what was predicted."""
+"""Figures of a plan: what each layer tolerates and keeps, and what was predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sliders: a picture that follows the hand, and is measured in full once it rests."""
+"""Sliders: a picture that follows the slider, and is measured fully once it stops."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def explore(
 ):
     """A slider above the picture `draw(value, exact)`.
 
-    While the slider moves, exact is False (a quick look); after half a second of rest
-    the picture is drawn once more with exact = True.
+    While the slider moves, exact is False (a quick look); half a second after it stops
+    the picture is drawn again with exact = True.
     """
     import ipywidgets as widgets
 
@@ -79,7 +79,7 @@ def explore_each(
 
 
 def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
-    """The picture `draw(exact)`, drawn anew when one of the sliders is moved."""
+    """The picture `draw(exact)`, drawn again whenever a slider is moved."""
     import ipywidgets as widgets
 
     picture = widgets.Image(format="png", layout={"max_width": "100%"})
@@ -93,7 +93,7 @@ def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
             resting.pop().cancel()
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel, so nothing that could call back later
+        except RuntimeError:  # no kernel, so nothing could call back later
             show(exact=True)
             return
         show(exact=False)
@@ -108,5 +108,5 @@ def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
 def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    plt.close(figure)  # else the notebook would show it a second time
+    plt.close(figure)  # otherwise the notebook shows it twice
     return content.getvalue()

@@ -1,4 +1,4 @@
-"""How every figure of the course looks, said once.
+"""How every figure of the course looks, defined in one place.
 
 A function that draws a figure is decorated with `in_style`. Inside it the plain calls
 of matplotlib are enough: `ax.plot(x, y, label=name)` takes the next colour, marker and
@@ -18,10 +18,10 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 
 # One colour for one meaning. In grey, KEPT is dark, MARKED medium, the others light.
-KEPT = "#1f3b57"  # weights that stay, and what was measured
-REMOVED = "#c9d3dc"  # weights that go, and what stands in the background
+KEPT = "#1f3b57"  # weights that are kept, and measured values
+REMOVED = "#c9d3dc"  # weights that are removed, and the background
 MARKED = "#b3541e"  # look here: an error, a threshold, an interval
-LIT = "#e0ad8c"  # a box that is picked out among empty ones
+LIT = "#e0ad8c"  # a highlighted box among empty ones
 GREY = "#666666"  # what a figure compares with: the dense network, a limit, a law
 
 # Series differ by marker and line as well, so that they can be told apart in grey.
@@ -48,7 +48,7 @@ STYLE = {
 }
 in_style = matplotlib.rc_context(STYLE)
 
-# Keywords for a line to compare with, outside the cycle of SERIES, and its remark.
+# Style of a line to compare with, which is not part of SERIES, and of its label.
 REFERENCE = {"color": GREY, "linestyle": "--", "linewidth": 1, "marker": ""}
 LIMIT = REFERENCE | {"linestyle": ":"}
 NOTE = {"color": GREY, "fontsize": 8}
@@ -64,7 +64,7 @@ def new_figure(title: str, width: float, height: float) -> Figure:
 
 
 def panel_grid(figure: FigureBase, count: int, columns: int, **options) -> list[Axes]:
-    """As many panels as are needed, row by row; the rest of the last row is empty."""
+    """As many panels as needed, row by row; the rest of the last row is empty."""
     rows = -(-count // columns)
     axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
     for ax in axes[count:]:
@@ -73,7 +73,7 @@ def panel_grid(figure: FigureBase, count: int, columns: int, **options) -> list[
 
 
 def styles_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Colour, marker and line for each name, for names that return in other panels."""
+    """Colour, marker and line for each name, so that other panels can repeat them."""
     return dict(zip(names, SERIES(), strict=False))
 
 
@@ -91,7 +91,7 @@ def mean_and_range(
 
 
 def dense_level(ax: Axes, mean: float, low: float, high: float, **style) -> None:
-    """The dense network to compare with: a line at its mean in a band for its range."""
+    """A line at the dense network's mean, in a band for its range, to compare with."""
     ax.axhspan(low, high, color=REMOVED, alpha=0.5, linewidth=0)
     ax.axhline(mean, **REFERENCE, **style)
 

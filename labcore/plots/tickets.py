@@ -1,4 +1,4 @@
-"""Figures of lottery tickets: how they train, and the road between two networks."""
+"""Figures of lottery tickets: how they train, and the path between two networks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def curves_by_weights_left(
 def road(
     positions: Sequence[float], curves: Mapping[str, Runs], title: str = ""
 ) -> Axes:
-    """The loss on the straight line from one network, at 0, to another one, at 1."""
+    """The loss on the straight line from one network, at 0, to another, at 1."""
     ax = new_figure(title, 7, 3.9).subplots()
     _draw_runs(ax, positions, curves)
     ax.set(xlabel="position: 0 = pruning solution, 1 = the other network")

@@ -1,4 +1,4 @@
-"""Figures of Lab 06: what a layer is made of, and its sparsity round by round."""
+"""Figures of Lab 06: the parts of a layer, and its sparsity after each round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Parts = Mapping[str, Sequence[str]]
 
 @in_style
 def module_parts(stages: Mapping[str, Parts], title: str = "") -> Figure:
-    """What a module holds at each stage; parts that the stage before lacked are filled.
+    """What a module holds at each stage; parts that are new at a stage are filled.
 
     stages   title of a panel -> kind of part ("parameters", ...) -> its members
     """

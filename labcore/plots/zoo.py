@@ -56,8 +56,8 @@ def parted_ranking(
 ) -> Axes:
     """Methods ranked by mean accuracy, with a point for each run and their range.
 
-    A dashed line parts two neighbours where every run above it is better than every
-    run below it; between two lines the runs give no order.
+    A dashed line separates two neighbours if every run above it is better than every
+    run below it. Between two lines, the runs do not decide the order.
     when   name -> the group it belongs to, shown by its marker
     """
     order = sorted(runs, key=lambda name: -np.mean(runs[name]))
@@ -84,7 +84,7 @@ def parted_ranking(
 def density_map(
     densities: Mapping[str, Mapping[str, float]], title: str = ""
 ) -> Figure:
-    """What each method keeps of each layer; dark is much, a crossed cell is nothing."""
+    """What each method keeps of each layer; dark means much, a cross means nothing."""
     names = list(densities)
     layers = list(densities[names[0]])
     shares = np.array([[densities[n][layer] for layer in layers] for n in names])

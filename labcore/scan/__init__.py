@@ -1,4 +1,4 @@
-"""The fast sensitivity scan, and a model that runs again from one layer on."""
+"""The fast sensitivity scan, and a model that can be rerun from one layer onwards."""
 
 from labcore.scan.sensitivity import Scan, sensitivity_scan
 

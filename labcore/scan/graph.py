@@ -1,4 +1,4 @@
-"""Reading a model with torch.fx: a copy of it as steps without in-place changes."""
+"""Read a model with torch.fx: a copy made of steps that change nothing in place."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class _Tracer(fx.Tracer):
-    """Keeps every convolution and linear layer whole, subclasses included."""
+    """Treats each convolution and linear layer as one step, subclasses included."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, LAYERS) or super().is_leaf_module(module, name)
 
 
 def trace(model: nn.Module) -> fx.GraphModule:
-    """A copy of the model in eval mode, as a graph; the model itself stays as it is."""
+    """A copy of the model in eval mode, as a graph; the model does not change."""
     for name, module in model.named_modules():
         if module._forward_hooks or module._forward_pre_hooks:
             raise LabError(
@@ -46,16 +46,16 @@ def trace(model: nn.Module) -> fx.GraphModule:
 
 
 def _without_inplace(traced: fx.GraphModule) -> None:
-    """Let every step make a new tensor: a value once kept stays what it is."""
+    """Make every step produce a new tensor, so that a stored value never changes."""
     place = {node: i for i, node in enumerate(traced.graph.nodes)}
     for node, i in place.items():
         if _turned_functional(traced, node):
-            changed = node.all_input_nodes[0]  # who read it later, meant the new value
+            changed = node.all_input_nodes[0]  # later readers meant the new value
             changed.replace_all_uses_with(node, lambda user, i=i: place[user] > i)
 
 
 def _turned_functional(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Replace an in-place step by its twin; whether it was one."""
+    """Replace an in-place step by its functional twin; returns whether it was one."""
     if node.op == "call_module":
         module = traced.get_submodule(node.target)
         if not getattr(module, "inplace", False):
@@ -69,18 +69,18 @@ def _turned_functional(traced: fx.GraphModule, node: fx.Node) -> bool:
         node.target = _twin(node.target)
     else:
         if node.op == "call_method" and node.target == "view":
-            node.target = "reshape"  # the scan's tensors are channels-last
+            node.target = "reshape"  # the scan uses channels-last tensors
         return False
     return True
 
 
 def _twin(name: str) -> str:
-    """ "relu" for "relu_"; empty for a name that is not an in-place function's."""
+    """ "relu" for "relu_"; empty if the name is not that of an in-place function."""
     return name[:-1] if name.endswith("_") and not name.endswith("__") else ""
 
 
 def layers(traced: fx.GraphModule) -> dict[str, fx.Node]:
-    """The step of each convolution and linear layer, by the layer's name, in order."""
+    """The steps for convolutions and linear layers, by layer name and in order."""
     nodes = list(traced.graph.nodes)
     called = Counter(node.target for node in nodes if node.op == "call_module")
     owners = Counter(
@@ -122,9 +122,9 @@ def layers(traced: fx.GraphModule) -> dict[str, fx.Node]:
 
 
 def folded(traced: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None]:
-    """A layer's weight and bias; a BatchNorm that alone reads it goes into them.
+    """A layer's weight and bias; if only a BatchNorm reads the layer, it is folded in.
 
-    The factor is one a channel: a mask may as well be put on the folded weight.
+    Folding multiplies each channel by one factor, so a mask fits the folded weight too.
     """
     module, norm = traced.get_submodule(node.target), _only_reader(traced, node)
     weight = module.weight.detach()
@@ -139,7 +139,10 @@ def folded(traced: fx.GraphModule, node: fx.Node) -> tuple[Tensor, Tensor | None
 
 
 def absorbed(traced: fx.GraphModule, node: fx.Node) -> tuple[bool, nn.Module | None]:
-    """A ReLU that alone reads the node, and a max-pool after it, leave the graph."""
+    """Remove a ReLU that alone reads the node, and a max-pool after it, from the graph.
+
+    Returns whether there was a ReLU, and the pool or None.
+    """
     users = list(node.users)
     relu = len(users) == 1 and (
         isinstance(_only_reader(traced, node), nn.ReLU)
@@ -156,7 +159,7 @@ def absorbed(traced: fx.GraphModule, node: fx.Node) -> tuple[bool, nn.Module | N
 
 
 def _only_reader(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    """The module that is the only one to read the node's value."""
+    """The module that reads the node's value, if nothing else reads it."""
     users = list(node.users)
     if len(users) == 1 and users[0].op == "call_module":
         return traced.get_submodule(users[0].target)

@@ -1,4 +1,4 @@
-"""A model that remembers a batch and runs again only what follows one layer."""
+"""A model that stores a batch's values and reruns only what follows one layer."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Values = dict[fx.Node, object]
 
 @dataclass
 class Layer:
-    """A layer with its BatchNorm folded in, and what has to run again behind it."""
+    """A layer with its BatchNorm folded in, and the steps to rerun after it."""
 
     module: nn.Module
     plain: Tensor  # the weight before folding
     weight: Tensor
     bias: Tensor | None
     relu: bool
-    pool: nn.MaxPool2d | None  # before the ReLU: the order makes no difference
-    steps: list[fx.Node]  # those that depend on the layer, it the first, in order
-    reads: set[fx.Node]  # values that they take from elsewhere
-    done: set[fx.Node]  # of these, the ones that no later layer's steps read
+    pool: nn.MaxPool2d | None  # applied before the ReLU: the order makes no difference
+    steps: list[fx.Node]  # those that depend on the layer, in order, itself first
+    reads: set[fx.Node]  # values that these steps take from elsewhere
+    done: set[fx.Node]  # those of them that no later layer's steps read
 
     def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
         if isinstance(self.module, nn.Linear):
             y = nn.functional.linear(x, weight, self.bias)
-        else:  # the method knows the padding_mode
+        else:  # this method knows the padding_mode
             y = self.module._conv_forward(x, weight, self.bias)
         if self.pool is not None:
             y = max_pooled(self.pool, y)
@@ -43,10 +43,10 @@ class Layer:
 
 
 class Replay:
-    """A copy of a model: `start` runs a batch, `again` what follows one layer."""
+    """A copy of a model: `start` runs a batch, `again` reruns what follows a layer."""
 
     def __init__(self, model: nn.Module, example: Tensor) -> None:
-        """The example, a few images, proves that the copy computes the same."""
+        """A few images as an example, to check that the copy computes the same."""
         self.model = graph.trace(model).to(example)
         found = graph.layers(self.model)
         folded = {name: graph.folded(self.model, node) for name, node in found.items()}
@@ -82,7 +82,7 @@ class Replay:
         return list(steps), reads if self.output in steps else reads | {self.output}
 
     def _prove(self, model: nn.Module, example: Tensor) -> None:
-        """Refuse a model that the copy, or its part behind some layer, differs from."""
+        """Refuse a model for which the copy, or a rerun from some layer, differs."""
         expected = copy.deepcopy(model).eval().to(example)(example)
         if not isinstance(expected, Tensor) or expected.dim() != 2:
             raise LabError(
@@ -109,7 +109,7 @@ class Replay:
                 layer.bias = layer.bias.to(dtype)
 
     def start(self, images: Tensor) -> Tensor:
-        """The dense scores; every value that `again` will read is kept."""
+        """The dense network's scores; stores every value that `again` will read."""
         keep = set().union(*(layer.reads for layer in self.layers.values()))
         self.values = {}
         return self._run(self.nodes, self.values, keep, {}, images)
@@ -121,7 +121,7 @@ class Replay:
         return self._run(layer.steps, values, layer.reads, {name: weight})
 
     def leave(self, name: str) -> None:
-        """Forget what only this layer and those before it needed."""
+        """Forget the values that only this layer and earlier ones needed."""
         for node in self.layers[name].done:
             del self.values[node]
 
@@ -138,7 +138,7 @@ class Replay:
             values[node] = self._value(node, values, weights, images)
             for read in node.all_input_nodes:
                 if last[read] is node and read not in keep:
-                    del values[read]  # its memory serves the next step
+                    del values[read]  # the next step can use its memory
         return values[self.output]
 
     def _value(self, node: fx.Node, values: Values, weights, images) -> object:
@@ -161,12 +161,12 @@ class Replay:
 
 
 def _close(scores: object, expected: Tensor) -> bool:
-    margin = 5e-3 * expected.abs().max().item()  # a GPU rounds convolutions to TF32
+    margin = 5e-3 * expected.abs().max().item()  # a GPU may round to TF32
     return torch.allclose(scores, expected, rtol=0, atol=margin, equal_nan=True)
 
 
 def max_pooled(pool: nn.MaxPool2d, x: Tensor) -> Tensor:
-    """pool(x); the common 2x2 one as two maxima, which take half of its time."""
+    """pool(x); the usual 2x2 pool as two maxima, which takes half the time."""
     plain = (2, 2, 0, 1, False)
     how = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
     if how != plain or x.shape[-2] % 2 or x.shape[-1] % 2:
@@ -179,6 +179,6 @@ def channels_last(tensor: Tensor) -> Tensor:
     if tensor.dim() != 4:
         return tensor
     _, c, h, w = tensor.shape
-    # one channel is in either order: the strides must say which one a layer returns
+    # with one channel both orders fit: the strides say which one a layer returns
     dense = tensor.contiguous(memory_format=torch.channels_last)
     return dense.as_strided(tensor.shape, (h * w * c, 1, w * c, c))

@@ -1,7 +1,7 @@
-"""How the accuracy falls when one layer at a time is pruned: a fast sensitivity scan.
+"""A fast sensitivity scan: how the accuracy falls when one layer is pruned.
 
-A plain loop runs the whole network for each layer and sparsity. Here a batch runs
-through it once, and then again only from the pruned layer on.
+A plain loop runs the whole network for every layer and sparsity. This scan runs a batch
+through the network once, and then reruns only the part from the pruned layer on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Masks = dict[str, dict[float, Tensor]]
 
 @dataclass(frozen=True)
 class Scan:
-    """Right answers of `images`: of the dense network, and by layer and sparsity."""
+    """Correct answers on `images`: the dense network's, then by layer and sparsity."""
 
     images: int
     dense_count: int
@@ -43,7 +43,7 @@ class Scan:
 
     @property
     def interval(self) -> dict[str, dict[float, tuple[float, float]]]:
-        """Where the accuracy on endless such images lies in 95 % of all cases."""
+        """The 95 % confidence interval of each accuracy, in percent."""
         return self._each(lambda count: wilson(count, self.images))
 
     def _each(self, of: Callable[[int], object]) -> dict:
@@ -54,7 +54,7 @@ class Scan:
 
 
 def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, in percent: sound near 0 and 100 too."""
+    """Wilson's 95 % interval of a share, in percent; it also works near 0 and 100."""
     share, spread = count / total, z * z / total
     middle = share + spread / 2
     half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total))
@@ -73,9 +73,9 @@ def sensitivity_scan(
 ) -> Scan:
     """Accuracy with one layer pruned and all others dense, by layer and sparsity.
 
-    prune        gets a clone of the layer's weight and a sparsity; its mask counts
-    batch_size   by default what a CPU's caches hold, or what fills a GPU
-    The model is read, never changed. Any model that torch.fx can trace will do.
+    prune        gets a copy of the layer's weight and a sparsity, and returns a mask
+    batch_size   by default what fits in a CPU's caches, or what fills a GPU
+    The model is never changed. Any model that torch.fx can trace will work.
     """
     runtime.use_threads()
     levels = _levels(sparsities)
@@ -86,7 +86,7 @@ def sensitivity_scan(
         )
     device = runtime.device()
     dtype = torch.bfloat16 if runtime.precision() == "bf16" else torch.float32
-    if batch_size is None:  # on a CPU 128 in float32, 256 in bfloat16: the same bytes
+    if batch_size is None:  # on a CPU 128 in float32, 256 in bfloat16: as many bytes
         batch_size = 512 // dtype.itemsize if device.type == "cpu" else 512
     with torch.no_grad():
         replay = Replay(model, images[:4].to(device, torch.float32))
@@ -113,7 +113,7 @@ def sensitivity_scan(
 
 
 def _levels(sparsities: Iterable[float]) -> list[float]:
-    # rounded: an arange's 0.7999999999999999 is meant, and looked up, as 0.8
+    # round, because an arange's 0.7999999999999999 means 0.8 and is looked up as 0.8
     levels = [round(float(sparsity), 6) for sparsity in sparsities]
     if not levels or not all(0 <= level <= 1 for level in levels):
         raise LabError(
@@ -124,7 +124,7 @@ def _levels(sparsities: Iterable[float]) -> list[float]:
 
 
 def _masks(replay: Replay, prune: Prune, levels: list[float]) -> Masks:
-    """Ask for every mask once, before any image is looked at."""
+    """Compute every mask once, before any image is used."""
     pairs = [(name, level) for name in replay.layers for level in levels]
     masks: Masks = {name: {} for name in replay.layers}
     for name, level in runtime.progress(pairs, what="pruning"):
@@ -146,4 +146,4 @@ def _masks(replay: Replay, prune: Prune, levels: list[float]) -> Masks:
 
 
 def _right(scores: Tensor, labels: Tensor) -> Tensor:
-    return (scores.argmax(dim=1) == labels).sum()  # a number would wait for the GPU
+    return (scores.argmax(dim=1) == labels).sum()  # .item() would wait for the GPU

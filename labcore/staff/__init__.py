@@ -1,1 +1,1 @@
-"""What the commands of an instructor do; a class folder does not have it."""
+"""The instructor's commands; a class folder does not contain this package."""

@@ -26,7 +26,7 @@ OURS = "MIT (trained by labcore train fashion)"
 
 
 def train_track(track: str, raw_folder: Path | None) -> None:
-    """Make a track's dense networks anew and print what they reach on val and test."""
+    """Retrain a track's dense networks and print their accuracy on val and test."""
     runtime.use_threads()
     if track == "fashion":
         _train_fashion(raw_folder or Path("/usr/share/datasets/fashion-mnist"))
@@ -77,7 +77,7 @@ def _trained(name, make, splits, train_split, track, epochs) -> nn.Module:
 
 def _save(net: nn.Module, target: Path) -> None:
     weights = {key: value.cpu() for key, value in net.state_dict().items()}
-    content = io.BytesIO()  # torch.save puts the file's name into its bytes
+    content = io.BytesIO()  # torch.save stores the file's name in its bytes
     torch.save(weights, content)
     write_bytes(target, content.getvalue())
 

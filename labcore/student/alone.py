@@ -1,10 +1,10 @@
-"""Exercises alone, as submit and grade try them: `python -m labcore.student.alone`.
+"""Run single exercises, for submit and grade: `python -m labcore.student.alone`.
 
-A job comes in as a line of JSON, then an order a line: the number of an exercise and a
-mark. The lab's setup cells run once. Each exercise then runs in a child of its own:
-given cells, the references of the other exercises, what the answer needs of the
-student's other cells, the answer, and its check beside it. What is found leaves step by
-step, as lines of JSON through a pipe that nothing printed reaches.
+The job arrives as a line of JSON. After that each line is an order: the number of an
+exercise, and a mark. The lab's setup cells run once. Then each exercise runs in a child
+process of its own: given cells, references of the other exercises, statements of the
+student's that the answer needs, the answer, and its check. Results are sent step by
+step as lines of JSON, through a pipe that printed output cannot reach.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SCRATCH = ("/tmp", "/dev/shm")  # where an answer in a sandbox may write
 STANDING = {
     folder: frozenset(os.listdir(folder)) for folder in SCRATCH if os.path.isdir(folder)
 }
-MOST_FILES = 20_000  # each takes memory of the system's that no process is seen to hold
-LOOK = 0.05  # seconds from one look at a child to the next
-RINGS = 3  # a `try` may swallow what is to stop the student's code, but not often
+MOST_FILES = 20_000  # files take system memory that is counted for no process
+LOOK = 0.05  # seconds between looks at a child
+RINGS = 3  # a `try` may swallow the signal that stops the student's code, but not often
 FORKS = hasattr(os, "fork")
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
-MINE = 3  # the one file that a child has open
+MINE = 3  # the only file that a child has open
 NO_MEMORY = ("MemoryError", "allocate memory")
 
 
@@ -67,14 +67,14 @@ def main() -> None:
 
 
 def _hush() -> None:
-    """Nothing is read from the keyboard, and what is printed goes nowhere."""
+    """Close the keyboard input, and discard everything that is printed."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
 
 
 def _guard() -> None:
-    """No process of this user reads or changes our memory; orphans are ours to reap."""
+    """Keep other processes out of our memory, and make us the parent of orphans."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
         system = ctypes.CDLL(None)
         system.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -82,10 +82,10 @@ def _guard() -> None:
 
 
 def _set_up(cells: list[str]) -> dict:
-    """The namespace of a notebook after its setup cells."""
+    """The namespace after the notebook's setup cells."""
     import torch
 
-    torch.set_num_threads(1)  # a pool of threads would not survive a fork
+    torch.set_num_threads(1)  # a pool of threads does not survive a fork
     notebook = types.ModuleType("__main__")
     sys.modules["__main__"] = notebook
     scope = vars(notebook)
@@ -100,7 +100,7 @@ def _nothing(*_args, **_kwargs) -> None:
 
 
 class _Quiet:
-    """Takes the calls that IPython's magics become."""
+    """Absorbs the calls that IPython turns magics into."""
 
     def __getattr__(self, _name: str):
         return _nothing
@@ -110,7 +110,7 @@ _numbers = itertools.count(1)
 
 
 def run_cell(source: str, kind: str, scope: dict) -> None:
-    """Run the text of a cell, also with `await` at its top; messages can quote it."""
+    """Run a cell, with `await` allowed at its top; messages can quote its lines."""
     file = f"<{kind} {next(_numbers)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -128,7 +128,7 @@ class OutOfTime(BaseException):
 
 
 class Clock:
-    """Processor time of the student's own code: it stands while a check works."""
+    """Processor time of the student's code; the clock stops while a check works."""
 
     def __init__(self, seconds: float, late: Callable = lambda: None) -> None:
         self.left, self.started, self.depth = seconds, 0.0, 0
@@ -163,13 +163,13 @@ class Clock:
 
 
 class Work:
-    """One exercise of a job: all that is told of it carries its mark."""
+    """One exercise of a job; everything that it reports carries its mark."""
 
     def __init__(self, job: dict, number: int, mark: str, scope: dict) -> None:
         self.job, self.mark, self.scope = job, mark, scope
         self.asked = job["exercises"][number]
         self.exercise = _exercise(job["checks"], self.asked["name"])
-        self.ran: list[str] = []  # what ran of the student's
+        self.ran: list[str] = []  # the student's code that ran
 
     def run(self, tell: Callable[[str], object]) -> None:
         def say(**facts) -> None:
@@ -195,14 +195,14 @@ class Work:
         return said
 
     def _looks(self) -> Iterator[str]:
-        """Remarks on the lines of the answer and of what it borrows."""
+        """Remarks on the code of the answer and of the cells that it uses."""
         return reading_frames(self.ran)
 
     def _answer(self, clock: Clock):
-        """What the exercise asks for, as the student's cells make it."""
+        """The object that the exercise asks for, as the student's cells define it."""
         import torch
 
-        random.seed(0)  # an answer that draws at random draws the same in every run
+        random.seed(0)  # a random answer gives the same result in every run
         torch.manual_seed(0)
         scope, name = self.scope, self.asked["name"]
         fixed = self._stand_ins()
@@ -211,23 +211,23 @@ class Work:
         with clock:
             for statement in self._borrowed(source, fixed):
                 self.ran.append(statement)
-                with contextlib.suppress(Exception):  # the answer will miss its name
+                with contextlib.suppress(Exception):  # a name will be missing later
                     run_cell(statement, "own", scope)
             self.ran.append(source)
             try:
                 run_cell(source, "answer", scope)
             except Exception:
-                if name not in scope:  # else a trial below a definition has failed
+                if name not in scope:  # otherwise only a test below it failed
                     raise
         if name not in scope:
             raise LookupError(f"after this cell there is no {name}")
         return scope[name]
 
     def _stand_ins(self) -> dict:
-        """What given cells define, and the references of the other exercises.
+        """What the given cells define, and the references of the other exercises.
 
-        They are made in a namespace of their own, so that names of the student's own
-        do not reach them.
+        They run in a separate namespace, so that the student's own names do not affect
+        them.
         """
         before = dict(self.scope)
         apart = dict(before)
@@ -279,7 +279,7 @@ def _exercise(module: str, name: str):
 
 
 def _where(error: BaseException) -> str:
-    """What was raised, and by which line of the answer."""
+    """What was raised, and which line of the answer raised it."""
     text = traceback.format_exception_only(error)[-1].strip()[:300]
     if isinstance(error, SyntaxError) and error.text:
         return f"{text}, in line {error.lineno}: {error.text.strip()}"
@@ -292,7 +292,7 @@ def _where(error: BaseException) -> str:
 
 
 def _here(work: Work) -> Iterator[str]:
-    """Where processes cannot fork: in this one, which serves one exercise only."""
+    """Where processes cannot fork: run it here, for one exercise only."""
     said: list[str] = []
     work.run(said.append)
     yield from said
@@ -300,7 +300,7 @@ def _here(work: Work) -> Iterator[str]:
 
 
 def _in_child(work: Work, job: dict) -> Iterator[str]:
-    """What a forked child says, line by line, and how it ended."""
+    """Yield the lines that a forked child reports, and then how it ended."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -323,7 +323,7 @@ def _in_child(work: Work, job: dict) -> Iterator[str]:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
-        if code is not None:  # what is left in the pipe, whoever else holds it
+        if code is not None:  # read what is left in the pipe, whoever holds it
             os.set_blocking(reading, False)
             with contextlib.suppress(BlockingIOError):
                 while part := os.read(reading, 1 << 16):
@@ -342,7 +342,7 @@ def _sound(lines: list[bytes]) -> Iterator[str]:
 
 
 def _become_answer(limits: dict, writing: int) -> None:
-    """Limited, and with nothing open but the pipe for what is found."""
+    """Set the limits, and close everything except the pipe for the results."""
     os.setsid()
     os.dup2(writing, MINE)
     os.closerange(MINE + 1, 10_000)
@@ -358,7 +358,7 @@ def _limit(limits: dict) -> None:
 
 
 def _clear(child: int, sealed: bool) -> bool:
-    """Nothing of the exercise stays: no process, no file; False if some did."""
+    """Remove the exercise's processes and files; returns whether that succeeded."""
     for _ in range(3):
         with contextlib.suppress(OSError):
             if sealed:
@@ -372,8 +372,8 @@ def _clear(child: int, sealed: bool) -> bool:
 
 
 def _emptied(folder: str, standing: frozenset[str]) -> bool:
-    """Whether a scratch folder, where files may have any mode, is as it was."""
-    with contextlib.suppress(Exception):  # it can be nested beyond all limits
+    """Empty a scratch folder, whatever the files' modes; returns whether it worked."""
+    with contextlib.suppress(Exception):  # nesting can be extremely deep
         for entry in os.scandir(folder):
             if entry.name in standing:
                 continue
@@ -381,7 +381,7 @@ def _emptied(folder: str, standing: frozenset[str]) -> bool:
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 os.unlink(entry)
-        with contextlib.suppress(PermissionError):  # it need not be ours
+        with contextlib.suppress(PermissionError):  # may belong to someone else
             os.utime(folder)
             os.chmod(folder, 0o1777)
         return set(os.listdir(folder)) == standing and not os.listxattr(folder)
@@ -389,7 +389,7 @@ def _emptied(folder: str, standing: frozenset[str]) -> bool:
 
 
 def _crowded() -> bool:
-    """Whether there are far more files than an answer can need."""
+    """Whether there are many more files than any answer needs."""
     return any(
         facts.f_files - facts.f_ffree > MOST_FILES
         for facts in map(os.statvfs, STANDING)

@@ -1,4 +1,4 @@
-"""Cells of a notebook as plain Python: magics, and what a cell borrows from others."""
+"""The cells of a notebook as plain Python, and what one cell needs from others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAGIC = re.compile(r"^[ \t]*[%!?]|=[ \t]*[%!]|\?[ \t]*$", re.MULTILINE)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp)
-LONGEST_CELL = 100_000  # characters: to parse one costs a thousand times its size
+LONGEST_CELL = 100_000  # characters: parsing one takes a thousand times its size
 NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -40,7 +40,7 @@ def plain(source: str) -> str:
     if len(source) > LONGEST_CELL or parsed(source):
         return source
     if len(source) * len(MAGIC.findall(source)) > LONGEST_CELL:
-        return source  # for each magic IPython reads the whole cell again
+        return source  # IPython would read the whole cell again for each magic
     try:
         from IPython.core.inputtransformer2 import TransformerManager
 
@@ -52,7 +52,7 @@ def plain(source: str) -> str:
 
 
 def parsed(source: str) -> ast.Module | None:
-    """None for a cell that is no Python, or too long to be looked at."""
+    """The parsed cell; None if it is not Python, or too long to parse."""
     if len(source) > LONGEST_CELL:
         return None
     try:
@@ -68,14 +68,15 @@ def borrowed(
     fixed: Collection[str] | None = None,
     above: int | None = None,
 ) -> list[str]:
-    """Statements of other cells that bind names which the answer needs, in order.
+    """The statements of other cells that the answer depends on, in order.
 
-    So a helper function or an import in a cell of the student's own is no mistake.
+    Students may keep a helper function or an import in a cell of their own, and the
+    answer should still work.
 
-    fixed   names that stay as they are in the scope; all that are in it if None. Any
-            other name is what the student's cells made of it
-    above   how many of the other cells stand above the answer; all of them if None.
-            Cells below count only for names that nothing binds before
+    fixed   names that keep their value in the scope (by default every name in it);
+            any other name is whatever the student's cells made of it
+    above   how many of the other cells stand above the answer (by default all). The
+            cells below it are used only for names that nothing above defines
     """
     book = _read(others, scope, set(scope if fixed is None else fixed))
     end = len(others) if above is None else above
@@ -125,7 +126,7 @@ def borrowed(
 
 
 def _keeping(names: Iterable[str], text: str) -> list[str]:
-    """The statement, after which these names are again what they were before it."""
+    """The statement, followed by code that gives these names their old values back."""
     names = sorted(n for n in names if n.isidentifier() and not n.startswith("__"))
     if not names or not text:
         return [text] if text else []
@@ -138,10 +139,10 @@ def _keeping(names: Iterable[str], text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Statement:
-    """A top statement of a cell: the names it binds, and those it may change.
+    """One top-level statement of a cell: the names it binds and those it may change.
 
-    "f()" stands for a call of the student's function f, and is bound by whatever
-    calls it.
+    "f()" stands for calling the student's function f. A statement that calls f
+    "binds" that name.
     """
 
     node: ast.stmt
@@ -161,7 +162,7 @@ class _Statement:
 
 @dataclass
 class _Book:
-    """What the statements of all cells do to names."""
+    """What the statements of all cells do to each name."""
 
     fixed: set[str]
     statements: list[_Statement] = field(default_factory=list)
@@ -171,7 +172,7 @@ class _Book:
     stars: list[int] = field(default_factory=list)
 
     def kept_from(self, statement: _Statement) -> set[str]:
-        """The fixed names that this statement may bind."""
+        """The fixed names that this statement might overwrite."""
         if statement.star:
             return self.fixed
         return {
@@ -219,7 +220,7 @@ def _body(source: str) -> list[ast.stmt]:
 
 
 def _at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """What of a statement runs when it is reached: no body of a function or class."""
+    """The parts of a statement that run immediately: no function or class bodies."""
     todo = [node]
     while todo:
         node = todo.pop()
@@ -238,7 +239,7 @@ def _at_once(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def bound(statement: ast.stmt) -> set[str]:
-    """The names that this statement may bind, in whichever branch."""
+    """The names that this statement may bind, whichever branch runs."""
     return _bound(_at_once(statement))
 
 
@@ -260,7 +261,7 @@ def _bound(parts: Iterable[ast.AST]) -> set[str]:
 
 
 def starred(statement: ast.stmt) -> bool:
-    """Whether it imports everything of a module."""
+    """Whether the statement is a `from module import *`."""
     return any(map(_is_star, _at_once(statement)))
 
 
@@ -273,24 +274,24 @@ def _is_star(node: ast.AST) -> bool:
 
 
 def _imported(statement: ast.stmt) -> set[str]:
-    """The names under which it imports something; what they stand for is a module's."""
+    """The names that an import binds; what they refer to belongs to the module."""
     if not isinstance(statement, ast.Import | ast.ImportFrom):
         return set()
     return bound(statement)
 
 
 def as_text(statement: ast.stmt, source: str) -> str:
-    """In one form, without comments; empty for what nests too deep."""
+    """The statement in one form, without comments; empty if nested too deeply."""
     try:
         return ast.unparse(statement)
-    except ValueError:  # odd characters in an f-string, a number of many digits
+    except ValueError:  # odd characters in an f-string, or a very long number
         return as_written(statement, source)
     except RecursionError:
         return ""
 
 
 def as_written(statement: ast.stmt, source: str) -> str:
-    """The lines of a top statement, with its decorators."""
+    """The lines of a top-level statement, including its decorators."""
     above = [node.lineno for node in getattr(statement, "decorator_list", ())]
     first = min([statement.lineno, *above])
     lines = _lines(source)[first - 1 : statement.end_lineno]
@@ -305,7 +306,7 @@ def _lines(source: str) -> list[bytes]:
 
 
 def amended(statement: ast.AST) -> list[str]:
-    """The names of which it sets an attribute or an item: Pruner.apply = apply."""
+    """The names whose attribute or item it sets, as in Pruner.apply = apply."""
     if isinstance(statement, ast.Assign):
         targets = statement.targets
     elif isinstance(statement, ast.AugAssign | ast.AnnAssign | ast.For):
@@ -318,14 +319,14 @@ def amended(statement: ast.AST) -> list[str]:
 
 
 def _root(node: ast.expr) -> str:
-    """Pruner for Pruner.masks[0]; empty where it begins with no name."""
+    """Pruner for Pruner.masks[0]; empty if the expression starts with no name."""
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def _receivers(node: ast.AST) -> list[str]:
-    """The names of which it calls a method for its effect: TABLE.append(1)."""
+    """The names whose method it calls for the effect, as in TABLE.append(1)."""
     if not isinstance(node, ast.Expr):
         return []
     value = node.value
@@ -337,7 +338,7 @@ def _receivers(node: ast.AST) -> list[str]:
 
 
 def _effects(function: ast.AST) -> set[str]:
-    """The names of the notebook that a call of this function may bind or change."""
+    """The notebook's names that calling this function may bind or change."""
     declared, local, changed, called = set(), set(), set(), set()
     for node in ast.walk(function):
         if isinstance(node, ast.Global):
@@ -353,7 +354,7 @@ def _effects(function: ast.AST) -> set[str]:
 
 
 def is_lent(source: str, name: str) -> bool:
-    """Whether this cell binds the name, at last, to a reference: f = lend("f")."""
+    """Whether this cell ends with the name bound to a reference: f = lend("f")."""
     for statement in reversed(_body(source)):
         if name in bound(statement):
             return isinstance(statement, ast.Assign) and _calls(statement.value, "lend")
@@ -366,7 +367,7 @@ def _calls(value: ast.expr, name: str) -> bool:
 
 
 def _needed(body: Sequence[ast.stmt], source: str) -> set[str]:
-    """The names that this code looks up before it binds them itself, if it does."""
+    """The names that this code reads before it binds them, if it ever does."""
     now: set[str] = set()
     own: set[str] = set()
     for statement in body:
@@ -392,7 +393,7 @@ def _looked_up(statement: ast.stmt) -> set[str]:
 
 
 def _looked_up_later(table: symtable.SymbolTable) -> Iterator[str]:
-    """By functions and classes, wherever they stand."""
+    """The names that functions and classes look up when they run."""
     todo = [*table.get_children()]
     while todo:
         inner = todo.pop()
@@ -406,7 +407,7 @@ PARAMETER = r"\*{0,2}\w+(?:\s*:[^\n=\],]+)?"
 DEFAULT = r"\s*=[^\n=\],]+"
 PARAMETERS = rf"{PARAMETER}(?:\s*,\s*{PARAMETER})*"
 DEFAULTS = rf"{PARAMETER}{DEFAULT}(?:\s*,\s*{PARAMETER}{DEFAULT})*"
-NEWER = [  # how it is spelled, how older Pythons spell the like, and its name
+NEWER = [  # how it is written, how older Pythons write it, and its name
     (re.compile(pattern, re.MULTILINE), older, name)
     for pattern, older, name in (
         (
@@ -436,19 +437,19 @@ NEWER = [  # how it is spelled, how older Pythons spell the like, and its name
         ),
     )
 ]
-QUOTED = re.compile(  # f"{of["key"]}": the quotes of the string again inside its braces
+QUOTED = re.compile(  # f"{of["key"]}": the braces reuse the quotes of the string
     r"\b(?:[fF][rR]?|[rR][fF])(?P<quote>[\"'])"
     r"(?P<before>(?:(?!(?P=quote))[^\n])*\{(?:(?!(?P=quote))[^{}\n])*)"
     r"(?P=quote)(?P<text>[^\"'\\\n]*)(?P=quote)(?=[^{}\n]*\})"
 )
-LONGEST_QUOTED, MOST_QUOTED = 300, 20  # characters and strings of a line
+LONGEST_QUOTED, MOST_QUOTED = 300, 20  # characters of a string, strings in a line
 
 
 def newer_syntax(source: str) -> str:
-    """What a newer Python would understand and this one does not, if that is all.
+    """Syntax that only a newer Python understands, if that is the only problem.
 
-    Empty for code that this Python understands, and for a mistake in any Python: the
-    code has to be right as soon as it is spelled as older Pythons spell it.
+    Empty if this Python understands the code, and also if the code is wrong in every
+    Python: rewritten the way older Pythons spell it, the code must be correct.
     """
     error = _mistake(source) if len(source) <= LONGEST_CELL else ""
     if not error:
@@ -467,7 +468,7 @@ def newer_syntax(source: str) -> str:
 
 
 def _mistake(source: str) -> str | None:
-    """What Python says about its syntax; None if it is right."""
+    """Python's message about a syntax error; None if there is none."""
     try:
         ast.parse(source)
     except SyntaxError as error:
@@ -478,7 +479,7 @@ def _mistake(source: str) -> str | None:
 
 
 def _requoted(line: str) -> str:
-    """With other quotes inside the braces of its f-strings."""
+    """The line with different quotes inside the braces of its f-strings."""
     for _ in range(MOST_QUOTED if len(line) <= LONGEST_QUOTED else 0):
         found = QUOTED.search(line)
         if not found:

@@ -1,4 +1,4 @@
-"""`labcore doctor`: what will work on this machine, a line each."""
+"""`labcore doctor`: what will work on this machine, in one line each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FINE, LESS, STOPS = " ", "-", "X"
 
 
 def main() -> int:
-    """Print the findings; 1 where the core labs cannot run, else 0."""
+    """Print the findings; return 1 if the core labs cannot run, else 0."""
     torch = _look("torch", _torch)
     with_torch = [("device", _device), ("bfloat16", _bfloat16), ("threads", _threads)]
     findings = [_look("Python", _python), torch]
@@ -48,7 +48,7 @@ def main() -> int:
 def _look(
     name: str, find: Callable[[], str], otherwise: str = STOPS
 ) -> tuple[str, str, str]:
-    """What was found, or what is wrong."""
+    """One finding: its mark, its name, and what was found or what is wrong."""
     try:
         return FINE, name, find()
     except LabError as problem:
@@ -84,7 +84,7 @@ def _torchvision() -> str:
 
 
 def _version(package: str, missing: str, broken: str) -> str:
-    """Of a package that can be imported; else what to do. It may raise anything."""
+    """A package's version, or what to do about it: importing may raise anything."""
     try:
         return importlib.import_module(package).__version__
     except Exception as problem:
@@ -121,7 +121,7 @@ def _device() -> str:
 
 
 def _bfloat16() -> str:
-    """In hardware or not, and what follows with the present settings."""
+    """Whether bfloat16 runs in hardware, and what the current settings make of it."""
     found = "in hardware" if runtime.has_bfloat16() else "not in hardware"
     return f"{found}; the labs compute in {runtime.precision()}"
 
@@ -147,7 +147,7 @@ def _disk() -> str:
 
 
 def _kernels() -> str:
-    """Kernels that compete for the cores; a process may vanish or be hidden."""
+    """Kernels competing for the cores; a process may end meanwhile, or be hidden."""
     import psutil
 
     running = 0

@@ -1,6 +1,6 @@
-"""Which Python has the course, and how a command gets there.
+"""Find the Python that has the course installed, and run a command with it.
 
-Standard library only, as all of the front door: it runs before anything is installed.
+Standard library only, because this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 
 
 def requirements(extra: str | None = None) -> dict[str, str]:
-    """Package -> requirement, as pyproject.toml names it for the labs or an extra."""
+    """Package -> requirement, from pyproject.toml, for the labs or for one extra."""
     import tomllib
 
     try:
@@ -56,7 +56,7 @@ def _installed(package: str) -> bool:
 
 
 def _distribution(package: str) -> importlib.metadata.Distribution | None:
-    """Looked up outside the clone, whose own metadata would answer for any Python."""
+    """Search outside the clone: its own metadata would be found by any Python."""
     elsewhere = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
     found = importlib.metadata.distributions(name=package, path=elsewhere)
     return next(iter(found), None)
@@ -67,12 +67,12 @@ def inside_venv() -> bool:
 
 
 def suffices() -> bool:
-    """Whether the running Python is an environment of the user's own with the labs."""
+    """Whether we run in the user's own environment with everything for the labs."""
     return not inside_venv() and _has_this_clone() and not missing()
 
 
 def _has_this_clone() -> bool:
-    """Another clone may be installed there instead: kernels would import that."""
+    """Whether this clone is installed, not another one that kernels would import."""
     labcore = _distribution("pruning-lab")
     origin = json.loads((labcore and labcore.read_text("direct_url.json")) or "{}")
     folder = url2pathname(urlsplit(origin.get("url", "")).path)
@@ -84,7 +84,7 @@ def venv_python() -> Path:
 
 
 def enter(arguments: list[str]) -> None:
-    """Go on with this command in .venv, where the running Python lacks the labs."""
+    """Restart this command with .venv's Python if the running one lacks the labs."""
     if not (inside_venv() or suffices()) and venv_python().exists():
         sys.exit(hand_over(venv_python(), ["-m", "labcore", *arguments]))
 
@@ -92,13 +92,13 @@ def enter(arguments: list[str]) -> None:
 def hand_over(
     python: Path, arguments: list[str], environment: dict[str, str] | None = None
 ) -> int:
-    """Run Python in place of this process, which then gets no signal of its own."""
+    """Run Python in place of this process, and leave all signals to it."""
     command = [str(python), *arguments]
     environment = dict(os.environ) if environment is None else environment
     sys.stdout.flush()
     if os.name == "posix":
         os.execve(command[0], command, environment)
-    process = subprocess.Popen(command, env=environment)  # Windows cannot replace it
+    process = subprocess.Popen(command, env=environment)  # Windows cannot replace us
     while True:
         try:
             return process.wait()

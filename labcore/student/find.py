@@ -1,4 +1,4 @@
-"""Which notebook is meant, and of which lab it is."""
+"""Find the notebook that the user means, and the lab it belongs to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["find"]
 
 
 def find(name: str, work: Path, labs: Path) -> tuple[Path, Path]:
-    """The notebook named by its lab's digits or by its path, and its lab in labs/."""
+    """The notebook given by lab number or by path, and the released lab in labs/."""
     released = {path.name[:2]: path for path in sorted(labs.glob(NUMBERED))}
     if not released:
         raise LabError(
@@ -53,7 +53,7 @@ def _numbered(number: str, work: Path, released: dict[str, Path]) -> tuple[Path,
 
 
 def _lab_of(path: Path, released: dict[str, Path]) -> Path:
-    """By the exercises it holds, else by the digits at the start of its name."""
+    """Decide by the exercises it holds, or else by the digits its name starts with."""
     theirs = _exercises(path)
     shared = {lab: len(theirs & _exercises(lab)) for lab in released.values()}
     best = max(shared, key=shared.get)

@@ -1,4 +1,4 @@
-"""An answer of which parts stand in other cells of the student's own."""
+"""Answers whose parts stand in several of the student's cells."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def gathered(answer: str, stub: str, name: str, others: Sequence[str]) -> str:
-    """All that stands for the answer."""
+    """The complete text of an answer, wherever its parts stand."""
     return completed(elsewhere(answer, stub, name, others) or answer, name, others)
 
 
 def elsewhere(
     answer: str | None, stub: str, name: str, others: Sequence[str]
 ) -> str | None:
-    """The answer with its definition out of another cell, if it has none itself.
+    """The answer with its definition taken from another cell, if it has none itself.
 
-    None where it has one, where there is no other, or where the cell is no Python.
+    None if the answer defines the name or is not Python, or if no other cell helps.
     """
     unwritten = answer is None or not answer.strip() or _same(answer, stub)
     if not unwritten:
@@ -55,10 +55,10 @@ def elsewhere(
 
 
 def completed(answer: str, name: str, others: Sequence[str]) -> str:
-    """The answer and what other cells add to it afterwards: Pruner.apply = apply.
+    """The answer plus what other cells add to it later: Pruner.apply = apply.
 
-    They may also continue a class: class Pruner(Pruner). An answer that itself
-    continues one borrows the earlier parts instead.
+    Other cells may also continue a class: class Pruner(Pruner). If the answer itself
+    continues a class, it borrows the earlier parts instead.
     """
     parts = [answer]
     continued = any(_continues(s, name) for s in _statements(_simple(answer)))
@@ -76,10 +76,10 @@ def completed(answer: str, name: str, others: Sequence[str]) -> str:
 
 
 def choose(copies: Sequence[str], name: str, stub: str = "") -> int:
-    """Which of several cells with one grade_id is the answer.
+    """Which of several cells with the same grade_id is the answer.
 
-    The last one that defines the name, and for a text (name "") the last one in which
-    something stands. A copy of the stub counts only if there is nothing else.
+    For code, the last cell that defines the name; for a free text (name ""), the last
+    cell that is not empty. A copy of the stub is used only if there is nothing else.
     """
     filled = [i for i, copy in enumerate(copies) if not _is_empty(copy, bool(name))]
     written = [i for i in filled if not _is_stub(copies[i], stub)]
@@ -89,9 +89,9 @@ def choose(copies: Sequence[str], name: str, stub: str = "") -> int:
 
 
 def local_imports(sources: Sequence[str], folder: Path) -> list[str]:
-    """The modules that the notebook imports from files of the student's beside it.
+    """The modules that the notebook imports from the student's files beside it.
 
-    In grading only the notebook is there, so these imports fail.
+    Only the notebook is handed in, so these imports would fail in grading.
     """
     imported = dict.fromkeys(
         module for source in sources for module in _modules(_simple(source))
@@ -117,7 +117,7 @@ def _stands_in(folder: Path, module: str) -> bool:
     package = folder / module
     try:
         return (folder / f"{module}.py").is_file() or any(package.glob("*.py"))
-    except OSError:  # no name that a file can have
+    except OSError:  # not a possible file name
         return False
 
 
@@ -127,7 +127,7 @@ def _statements(source: str) -> list[ast.stmt]:
 
 
 def _continues(statement: ast.stmt, name: str) -> bool:
-    """Whether it is a subclass of the same name: class Pruner(Pruner)."""
+    """Whether it is a subclass with the same name: class Pruner(Pruner)."""
     return (
         isinstance(statement, ast.ClassDef)
         and statement.name == name
@@ -141,7 +141,7 @@ def _defines(cell: str, name: str) -> bool:
 
 
 def _is_empty(cell: str, code: bool) -> bool:
-    """Whether nothing but comments stands in it."""
+    """Whether the cell holds nothing but comments."""
     tree = parsed(_simple(cell)) if code else None
     return not (tree.body if tree else cell.strip())
 
@@ -151,13 +151,13 @@ def _is_stub(cell: str, stub: str) -> bool:
 
 
 def _simple(source: str) -> str:
-    """Without magics; IPython itself would take long over a hostile cell."""
+    """The code without magics; IPython itself can be very slow on a hostile cell."""
     blank = CELL_MAGIC.sub(lambda found: "\n" * found[0].count("\n"), source)
     return MAGIC.sub("", blank)
 
 
 def _same(answer: str, stub: str) -> bool:
-    """Whether both say the same, but for comments."""
+    """Whether the two are the same apart from comments."""
     both = [(_simple(cell), _statements(_simple(cell))) for cell in (answer, stub)]
     if not 0 < len(both[0][1]) == len(both[1][1]):
         return False
@@ -166,9 +166,9 @@ def _same(answer: str, stub: str) -> bool:
 
 
 def _definition(cell: str, name: str) -> str | None:
-    """The text of the last function or class of this name at the top of the cell.
+    """The text of the last top-level function or class with this name in the cell.
 
-    A class that continues another of its name is no definition of its own.
+    A class that continues another one of the same name does not count as a definition.
     """
     simple = _simple(cell)
     for node in reversed(_statements(simple) if name in cell else ()):

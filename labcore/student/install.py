@@ -1,7 +1,7 @@
-"""Set-up: .venv with a proven torch, then labcore and the parts asked for.
+"""Set-up: .venv with a torch that works, then labcore and the extras.
 
-A stamp in .venv says what a finished set-up holds, so that a repeat starts at once and
-an interrupted one is taken up again.
+A stamp in .venv records what a finished set-up holds. So a second run starts at once,
+and an interrupted set-up continues where it stopped.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ NVIDIA = ["/dev/nvidiactl", "/proc/driver/nvidia", "/usr/lib/wsl/lib/libcuda.so.
 
 
 def set_up(extras: Iterable[str] = ()) -> Path:
-    """The Python that has torch, labcore and the extras; made or completed first."""
+    """The Python that has torch, labcore and the extras; installs what is missing."""
     wanted = set(extras)
     for extra in wanted:
-        environment.requirements(extra)  # an unknown name ends here
+        environment.requirements(extra)  # stop early at an unknown name
     if environment.suffices():
         python = Path(sys.executable)
         if any(environment.missing(extra) for extra in wanted):
@@ -81,7 +81,7 @@ def _write_stamp(stamp: dict) -> None:
 
 
 def _made(python: Path) -> dict[str, str] | None:
-    """What .venv was made from and by; None where its Python does not run."""
+    """What .venv was made from, and how; None if its Python does not run."""
     try:
         version = _run(python, "-c", "import sys; print(*sys.version_info[:2])")
     except OSError:
@@ -97,7 +97,7 @@ def _made(python: Path) -> dict[str, str] | None:
 
 
 def _make_venv(python: Path) -> None:
-    """A new .venv, unless pip runs in the one that is there."""
+    """Make a new .venv, unless the existing one has a working pip."""
     if python.exists() and _run(python, "-m", "pip", "--version").returncode == 0:
         return
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
@@ -117,9 +117,10 @@ def _make_venv(python: Path) -> None:
 
 
 def _drop_half_installed() -> None:
-    """Forget packages whose installation was cut short: pip then puts them in anew.
+    """Remove packages whose installation was cut short; pip then installs them again.
 
-    pip writes INSTALLER last of all but RECORD.
+    pip writes INSTALLER at the very end, just before RECORD: without it, the package
+    is incomplete.
     """
     for site in [*VENV.glob("lib/python*/site-packages"), VENV / "Lib/site-packages"]:
         for info in site.glob("*.dist-info"):
@@ -128,9 +129,9 @@ def _drop_half_installed() -> None:
 
 
 def _install_torch(python: Path) -> list[str]:
-    """torch and, where it can be had, its torchvision: which of them can be imported.
+    """Install torch and, if possible, its torchvision; returns the importable ones.
 
-    First and as a pair, because a torchvision built for another torch breaks.
+    They go first and as a pair, because a torchvision built for another torch breaks.
     """
     pair = [
         environment.requirements()["torch"],
@@ -167,7 +168,7 @@ def _install_torch(python: Path) -> list[str]:
 
 
 def _pip_torch(python: Path, packages: list[str]) -> str:
-    """Install from the first index of the rule; pip's complaint, empty if all went."""
+    """Install from the first index of the rule; returns pip's complaint, if any."""
     index = os.environ.get("TORCH_INDEX", "").strip()
     if index:
         _say(f"PyTorch from TORCH_INDEX, {index}")
@@ -181,7 +182,7 @@ def _pip_torch(python: Path, packages: list[str]) -> str:
 
 
 def _import(python: Path, module: str) -> str:
-    """Why the module cannot be imported there; empty where it can."""
+    """Why that Python cannot import the module; empty if it can."""
     result = _run(python, "-c", f"import {module}")
     if result.returncode == 0:
         return ""
@@ -189,7 +190,7 @@ def _import(python: Path, module: str) -> str:
 
 
 def _install_labcore(python: Path, extras: set[str], pinned: list[str]) -> None:
-    """labcore from this folder, with what it needs; the pinned packages stay."""
+    """Install labcore from this folder with its dependencies; pinned packages stay."""
     parts = f"[{','.join(sorted(extras))}]" if extras else ""
     _say(f"Installing labcore{parts} and what it needs: a minute or two ...")
     look_up = (
@@ -207,7 +208,7 @@ def _install_labcore(python: Path, extras: set[str], pinned: list[str]) -> None:
 
 
 def _pip(python: Path, *arguments: str, flags: Iterable[str] = ()) -> str:
-    """`pip install`; its output where it failed, else an empty string."""
+    """Run `pip install`; returns its output if it failed, else an empty string."""
     options = ["-q", "--disable-pip-version-check"]
     result = _run(python, "-m", "pip", *flags, "install", *options, *arguments)
     return result.stdout.strip() or "pip failed" if result.returncode else ""

@@ -1,4 +1,4 @@
-"""A student's JupyterLab: their own copies of the labs, and no instructor's tools."""
+"""The student's JupyterLab: their own copies of the labs, no instructor's tools."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SERVER_EXTENSIONS_OFF = [
 ]
 LAB_EXTENSIONS_OFF = [
     "@jupyter/nbgrader",
-    "@jupyterlab/apputils-extension:announcements",  # asks to fetch news at the start
+    "@jupyterlab/apputils-extension:announcements",  # asks about fetching news
 ]
 
 
 def copy_labs(labs: Path, work: Path) -> list[str]:
-    """Copy into work/ what is not there yet; returns the names. Nothing is replaced."""
+    """Copy missing labs into work/ and return their names. Nothing is overwritten."""
     if not labs.is_dir():
         raise LabError(
             f"There is no folder {labs}: run labcore from a clone of the course's "
@@ -42,9 +42,9 @@ def copy_labs(labs: Path, work: Path) -> list[str]:
 
 
 def start(python: Path, work: Path, port: int | None, browser: bool) -> int:
-    """JupyterLab opened in work/, in place of this process.
+    """Replace this process by JupyterLab, opened in work/.
 
-    Its root is the clone, so that a lab's links to the solutions lead somewhere.
+    Its root is the clone, so that links from a lab to its solution work.
     """
     return hand_over(python, _arguments(work, port, browser), _variables(python, work))
 
@@ -52,7 +52,7 @@ def start(python: Path, work: Path, port: int | None, browser: bool) -> int:
 def _arguments(work: Path, port: int | None, browser: bool) -> list[str]:
     arguments = ["-m", "jupyterlab", f"--ServerApp.root_dir={work.parent}"]
     arguments += [f"--LabApp.default_url=/lab/tree/{work.name}"]
-    arguments += ["--ServerApp.answer_yes=True"]  # Ctrl-C ends it without a question
+    arguments += ["--ServerApp.answer_yes=True"]  # Ctrl-C stops it without asking
     if port is not None:
         arguments += [f"--port={port}"]
     if not (browser and _has_browser()):
@@ -63,7 +63,7 @@ def _arguments(work: Path, port: int | None, browser: bool) -> list[str]:
 
 
 def _has_browser() -> bool:
-    """On Linux a text browser would be found as well, and fill the terminal."""
+    """Whether there is a graphical browser: a text browser would fill the terminal."""
     if sys.platform != "linux":
         return True
     return any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))

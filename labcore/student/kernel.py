@@ -1,6 +1,6 @@
-"""A fresh kernel that runs one cell after the other and outlives an endless loop.
+"""A fresh kernel that runs cells one after the other and survives endless loops.
 
-Of what a cell shows only its error is kept, so that a flood of output costs no memory.
+Of a cell's output only the error is kept, so that a flood of output costs no memory.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ START_SECONDS, INTERRUPT_SECONDS, LOOK_SECONDS = 120, 5, 0.5
 @dataclass
 class Outcome:
     error: str = ""  # "ValueError: ...", empty if the cell ended well
-    lost: str = ""  # why the kernel cannot go on: it died, or heeds no interrupt
+    lost: str = ""  # why the kernel is lost: it died, or ignored an interrupt
     late: bool = False  # the cell was interrupted
 
 
 class Kernel:
-    """Started at the first cell, and anew at the first one after it was lost."""
+    """A kernel that starts with the first cell, and restarts after it was lost."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder, self._environment = folder, environment
@@ -45,7 +45,7 @@ class Kernel:
         self._manager = self._client = None
 
     def run(self, source: str, seconds: float) -> Outcome:
-        """Run a cell; after so many seconds interrupt it, then give the kernel up."""
+        """Run a cell; interrupt it after `seconds`; if that fails, drop the kernel."""
         if not self._client:
             self._start()
         outcome = self._run(source, seconds)
@@ -94,7 +94,7 @@ class Kernel:
 
 
 def _keep(kind: str, content: dict, outcome: Outcome) -> bool:
-    """Take what matters of a message; whether it was the cell's last."""
+    """Note what matters in a message; returns whether it was the cell's last one."""
     if kind == "error":
         first = next(iter(content["evalue"].strip().splitlines()), "")
         outcome.error = f"{content['ename']}: {first}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""Notebooks as files: read with care, one fixed form."""
+"""Notebooks as files: read carefully, always written in the same form."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CELL_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "own", "tags")
 
 
 def parse_notebook(text: str, name: str) -> NotebookNode:
-    """The notebook in `text` as format 4, ids as they are, or LabError if damaged."""
+    """The notebook in `text` as format 4, ids unchanged; LabError if it is damaged."""
     try:
         raw = json.loads(text)
         _fill_metadata(raw)
@@ -59,7 +59,7 @@ def parse_notebook(text: str, name: str) -> NotebookNode:
             and isinstance(cell.cell_type, str)
             for cell in nb.cells
         ) and isinstance(nb.metadata, dict)
-    except Exception:  # whatever a damaged file provokes in the parser
+    except Exception:  # a damaged file can make the parser raise anything
         sound = False
     if not sound:
         raise LabError(
@@ -70,7 +70,7 @@ def parse_notebook(text: str, name: str) -> NotebookNode:
 
 
 def _fill_metadata(raw: dict) -> None:
-    """Metadata that some editor left out, or null, is empty."""
+    """Add empty metadata where an editor left it out or wrote null."""
     for part in (raw, *raw.get("worksheets", ())):
         for holder in (part, *part.get("cells", ())):
             if holder.get("metadata") is None:
@@ -92,7 +92,7 @@ def notebook_text(nb: NotebookNode) -> str:
 
 
 def normalise(nb: NotebookNode) -> None:
-    """Keep what we mean and drop what an editor or a run happened to leave."""
+    """Keep what matters and drop what an editor or a run happened to leave behind."""
     nb.nbformat, nb.nbformat_minor = 4, 5
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in nb.cells:
@@ -110,20 +110,20 @@ def normalise(nb: NotebookNode) -> None:
 
 
 def grading(cell: NotebookNode) -> dict:
-    """The cell's nbgrader metadata; empty where it has none."""
+    """The cell's nbgrader metadata; empty if it has none."""
     found = cell.metadata.get("nbgrader")
     return found if isinstance(found, dict) else {}
 
 
 def same_name(grade_id: str, function: str) -> bool:
-    """Whether a cell of this id is about this function: n-of-m, check-n-of-m, NOfM."""
+    """Whether an id like n-of-m, check-n-of-m or NOfM names this function, n_of_m."""
     letters = grade_id.removeprefix("check-").replace("-", "")
     return letters == function.replace("_", "").lower()
 
 
 def function_asked(check: NotebookNode, stub: str) -> str:
-    """What a check cell checks: the function or class of its id in the released cell
-    for the answer."""
+    """The function or class that a check cell checks: the one defined in the released
+    answer cell whose name matches the check's id."""
     grade_id = grading(check)["grade_id"]
     for node in ast.parse(stub).body:
         name = getattr(node, "name", "")
@@ -136,7 +136,7 @@ def function_asked(check: NotebookNode, stub: str) -> str:
 
 
 def checks_module(nb: NotebookNode, number: str) -> str | None:
-    """The module that the setup cells import as lab01, for the lab of that number."""
+    """The module that the setup cells import as lab01, for lab number 01 and so on."""
     for cell in nb.cells:
         if cell.cell_type == "code" and "setup" in tags(cell):
             for name, module in _imported(cell.source):
@@ -146,7 +146,7 @@ def checks_module(nb: NotebookNode, number: str) -> str | None:
 
 
 def _imported(source: str) -> Iterator[tuple[str, str]]:
-    """Name -> module, of the imports in a cell."""
+    """Name -> module, for each import in a cell."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((a.asname or a.name, a.name) for a in node.names)
@@ -160,5 +160,5 @@ def tags(cell: NotebookNode) -> list[str]:
 
 
 def digest(text: str) -> str:
-    """A short fingerprint: did this text change since it was released?"""
+    """A short fingerprint, to see whether the text changed since its release."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,7 +1,8 @@
-"""What no honest answer does: told to the instructor, while the points stay.
+"""Traces of cheating: the instructor is told, but the points stay.
 
-Checks run beside the answer, and references ship to students, so somebody who knows
-Python's internals can forge a verdict. That leaves traces, and these are they.
+Checks run in the same process as the answer, and students have the references, so
+anyone who knows Python's internals can forge a verdict. Forging leaves traces that no
+honest answer leaves. This module looks for them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LOOKING_AROUND = {
 
 
 class Untouched:
-    """The functions that a verdict rests on, as they were before an answer ran."""
+    """The functions that decide a verdict, as they were before the answer ran."""
 
     def __init__(self) -> None:
         import torch
@@ -37,7 +38,7 @@ class Untouched:
         self.before = [dict(_functions(place)) for place in self.places]
 
     def changed(self) -> Iterator[str]:
-        """A remark for each place in which one of them is another one now."""
+        """A remark for each place where one of these functions was replaced."""
         for place, before in zip(self.places, self.before, strict=True):
             now = dict(_functions(place))
             names = [name for name, what in before.items() if now.get(name) != what]
@@ -47,14 +48,14 @@ class Untouched:
 
 
 def _functions(place) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Each function or class in it: which one it is, and which code it runs."""
+    """For each function or class in `place`: its identity and that of its code."""
     for name, value in list(vars(place).items()):
         if callable(value):
             yield name, (id(value), id(getattr(value, "__code__", None)))
 
 
 def reading_frames(sources: Iterable[str]) -> Iterator[str]:
-    """A remark for each line that looks into other functions or all objects."""
+    """A remark for each line that inspects other functions' frames or all objects."""
     for source in sources:
         tree = parsed(source)
         for node in ast.walk(tree) if tree else ():

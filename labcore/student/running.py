@@ -1,7 +1,7 @@
-"""Exercises of one notebook tried in a process of their own, and what became of each.
+"""Try the exercises of one notebook in a process of their own.
 
-`labcore submit` starts that process as it is, `labcore grade` inside a sandbox; all
-else is the same, so that both find the same.
+`labcore submit` starts that process directly, and `labcore grade` inside a sandbox.
+Everything else is the same, so both reach the same verdicts.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["ARGUMENTS", "WALL", "Outcome", "plainly", "tried"]
 
 ARGUMENTS = [sys.executable, "-m", "labcore.student.alone"]
 START_SECONDS, GRACE = 180, 30
-LOOK = 0.2  # seconds from one look at the process to the next
-WALL = 10  # times the processor time that an answer may take: it may sleep
+LOOK = 0.2  # seconds between looks at the process
+WALL = 10  # times the answer's processor time, because it may sleep
 Start = Callable[[dict], subprocess.Popen]
 Watch = Callable[[subprocess.Popen, int], bool]
 
 
 @dataclass
 class Outcome:
-    """What was found of one exercise: its worst verdict of all seeds."""
+    """The result for one exercise: the worst verdict over all seeds."""
 
     status: str = "error"
     points: int = 0
@@ -45,9 +45,9 @@ class Outcome:
 
 
 def plainly(job: dict) -> subprocess.Popen:
-    """The process as any other of this user, in an empty folder."""
+    """An ordinary process of this user, in an empty folder."""
     del job
-    paths = os.pathsep.join(map(os.path.abspath, sys.path))  # "" is where we are
+    paths = os.pathsep.join(map(os.path.abspath, sys.path))  # "" is our folder
     environment = strict_environment() | {
         "PYTHONPATH": paths,
         "LABCORE_PRECISION": "fp32",
@@ -69,7 +69,7 @@ def plainly(job: dict) -> subprocess.Popen:
 def tried(
     job: dict, start: Start = plainly, too_large: Watch = lambda process, most: False
 ) -> Iterator[Outcome]:
-    """The outcome of each exercise, in order; a new process after one was lost."""
+    """The outcome of each exercise, in order; a lost process is replaced."""
     alone = None
     try:
         for number, asked in enumerate(job["exercises"]):
@@ -84,7 +84,7 @@ def tried(
 
 
 class _Alone:
-    """A running process of `alone`; its lines come through a thread, on any system."""
+    """A running `alone` process; a thread reads its lines, so any system will do."""
 
     def __init__(self, job: dict, start: Start) -> None:
         self.lost = False
@@ -103,7 +103,7 @@ class _Alone:
         with suppress(OSError, ValueError):
             for line in self.process.stdout:
                 self._lines.put(line)
-        self._lines.put(b"")  # its end
+        self._lines.put(b"")  # the end of its output
 
     def _ready(self) -> bytes:
         try:
@@ -112,12 +112,12 @@ class _Alone:
             return b""
 
     def order(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # it is dead: waiting for a line says so
+        with suppress(OSError, ValueError):  # it is dead, and line() will say so
             self.process.stdin.write(text.encode() + b"\n")
             self.process.stdin.flush()
 
     def line(self) -> bytes | None:
-        """The next one, empty at the end; None where none came in a moment."""
+        """The next line; empty at the end, None if none arrived in time."""
         try:
             return self._lines.get(timeout=LOOK)
         except queue.Empty:
@@ -135,7 +135,7 @@ class _Alone:
 
 
 class _Trial:
-    """One exercise while it is tried: what was said of it so far."""
+    """One exercise while it is being tried, and what was reported about it so far."""
 
     def __init__(self, job: dict, asked: dict) -> None:
         self.seconds, self.wall, self.memory = (
@@ -167,7 +167,7 @@ class _Trial:
         return self._result(None if line else "gone", over_memory)
 
     def _taken(self, line: bytes) -> dict:
-        """What a line says; one without the mark is not ours, and is told of."""
+        """Read a line; without the mark it is not ours, and we add a remark."""
         try:
             said = json.loads(line)
             ours = said["mark"] == self.mark
@@ -196,7 +196,7 @@ class _Trial:
             found.status, found.points = worst["status"], worst["points"]
             found.message, found.seed = worst["message"], worst["seed"]
             return found
-        # what was passed before it ended, on every seed so far, is earned
+        # the steps passed before it ended, on every seed so far, keep their points
         earned = [verdict["points"] for verdict in self.verdicts]
         if not self.verdicts or self.verdicts[-1]["seed"] != self.seed:
             earned.append(self.earned)
@@ -208,7 +208,7 @@ class _Trial:
         return found
 
     def _fault(self, ended, over_memory: bool) -> tuple[str, str]:
-        """Status and sentence of an exercise whose process did not end well."""
+        """Status and sentence for an exercise whose process ended badly."""
         if over_memory:
             most = f"{self.memory / 1e9:g} GB"
             return "memory", f"it took more than {most}, or started too many processes"

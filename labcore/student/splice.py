@@ -1,7 +1,7 @@
-"""A student's answers, put into a reference notebook.
+"""Put a student's answers into a reference notebook.
 
-Nothing of the student's notebook is trusted or run: only the text of its answer cells
-is taken. The checks, the order, the kernel and the points are the reference's.
+Nothing in the student's notebook is trusted or run: we take only the text of the answer
+cells. The checks, the order, the kernel and the points come from the reference.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Found = Literal["grade_id", "cell id", "position"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer cell: its index in either notebook, and what it was found by."""
+    """One answer cell: its index in both notebooks, and how the two were matched."""
 
     grade_id: str
     found_by: Found
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Unfit:
-    """An answer cell of the student's that has no place in the reference."""
+    """An answer cell of the student's for which the reference has no place."""
 
     grade_id: str
     student: int
@@ -64,10 +64,10 @@ def splice(
 ) -> tuple[NotebookNode, Report]:
     """A copy of the reference with the student's answers in its answer cells.
 
-    An answer cell is found by its grade_id, else by its cell id; of several copies (to
-    split a cell makes some) the last that defines what is asked for counts. Only where
-    no cell at all has a known name (an editor dropped them) do positions decide. An
-    answer that is missing leaves the reference's cell as it is.
+    An answer cell is matched by its grade_id, or else by its cell id. If there are
+    several copies (splitting a cell makes some), the last one that defines the asked
+    name counts. Positions decide only if no cell has a known name, because an editor
+    dropped them all. Where an answer is missing, the reference's cell stays.
     """
     spliced = nbformat.v4.to_notebook(nbformat.from_dict(reference))
     theirs = [_cell(raw) for raw in student.get("cells", [])]
@@ -90,7 +90,7 @@ def splice(
 
 
 def _cell(raw: Any) -> _Cell:
-    """What matters of a cell; whatever is malformed counts as empty."""
+    """What matters in a cell; anything malformed counts as empty."""
     raw = raw if isinstance(raw, Mapping) else {}
     metadata = raw.get("metadata")
     graded = metadata.get("nbgrader") if isinstance(metadata, Mapping) else None
@@ -114,7 +114,7 @@ def _text(value: Any) -> str:
 def _copies(
     wanted: _Cell, theirs: list[_Cell], ours: list[_Cell]
 ) -> tuple[Found, list[int]]:
-    """The indices of the student's cells that are this answer, in their order."""
+    """The indices of all the student's cells that could be this answer, in order."""
     same_kind = [(i, cell) for i, cell in enumerate(theirs) if cell.kind == wanted.kind]
     by_name = [i for i, cell in same_kind if cell.grade_id == wanted.grade_id]
     if by_name:
@@ -163,7 +163,7 @@ def _record(
 
 
 def _match_positions(report: Report, theirs: list[_Cell], ours: list[_Cell]) -> None:
-    """Align both notebooks by their unchanged cells; answers are what lies between."""
+    """Align the notebooks by their unchanged cells; answers lie between these."""
     report.missing.clear()
     texts = [[(c.kind, c.source.strip()) for c in cells] for cells in (ours, theirs)]
     places: dict[int, int] = {}
@@ -177,7 +177,7 @@ def _match_positions(report: Report, theirs: list[_Cell], ours: list[_Cell]) -> 
                 for k in range(j, j_end)
                 if theirs[k].kind == kind and theirs[k].source
             ]
-            # from the end of a gap: an answer stands right above its check
+            # from the end of a gap, because an answer stands right above its check
             places.update(zip(reversed(wanted), reversed(offered), strict=False))
     for index, cell in enumerate(ours):
         if cell.answer:

@@ -1,4 +1,4 @@
-"""`labcore submit`: points first, then the file to hand in, then the whole notebook."""
+"""`labcore submit`: try the exercises, write the file, then run the whole notebook."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["submit"]
 
 SEEDS = 5
 SECONDS, CELL_SECONDS = 60, 600
-LIMITS = {"limits": {}, "memory": 0, "sealed": False}  # it is the student's machine
+LIMITS = {"limits": {}, "memory": 0, "sealed": False}  # it is the student's own machine
 STATUS = {"review": "written"}
 
 
 def submit(name: str, work: Path, labs: Path) -> None:
     """Try every exercise as grading will, write the file, then run all cells once.
 
-    LabError at the end, after the file is written, where a cell loops or dies.
+    If a cell loops or the kernel dies, LabError follows after the file is written.
     """
     path, lab_path = find(name, work, labs)
     mine, released = read_notebook(path), read_notebook(lab_path)
@@ -72,13 +72,13 @@ def _refuse_long(work: Work) -> None:
 
 
 def _short(path: Path, work: Path) -> Path:
-    """As seen from the folder of the course, where it lies in there."""
+    """The path relative to the course folder, if it lies inside."""
     top = work.parent
     return path.relative_to(top) if path.is_relative_to(top) else path
 
 
 def _bare(mine: NotebookNode) -> NotebookNode:
-    """All that the student wrote, and nothing that running it left."""
+    """What the student wrote, without anything that running the notebook left."""
     nb = copy.deepcopy(mine)
     nb.metadata.pop("widgets", None)
     for cell in nb.cells:
@@ -117,7 +117,7 @@ def _remarks(report: Report, mine, lab) -> list[str]:
 
 
 def _beside(own: Work, folder: Path) -> list[str]:
-    """Remarks on files beside the notebook, which are not handed in with it."""
+    """Remarks on files beside the notebook, because they are not handed in with it."""
     sources = [source for _, source in own.cells]
     return [
         f"Your notebook imports {module}, a file beside it that is not handed in: copy "
@@ -154,7 +154,7 @@ def _counted(row: Row) -> str:
 
 
 def _explained(row: Row) -> str:
-    """What the check said of an answer that was tried, and how to see it again."""
+    """What the check said about an answer that ran, and how to see it again."""
     message = row.message
     if row.status in ("passed", "missing"):
         return ""
@@ -171,7 +171,7 @@ def _explained(row: Row) -> str:
 
 
 def _run_all(mine, name: str, kernel: Kernel) -> None:
-    """Every code cell in its order; one that loops or dies ends it with LabError."""
+    """Run the code cells in order; LabError if one loops or the kernel dies."""
     cells = [c for c in mine.cells if c.cell_type == "code" and c.source.strip()]
     print(
         "\nNow the whole notebook, top to bottom. Ctrl-C leaves it: the file is done."
@@ -207,7 +207,7 @@ def _first_line(source: str) -> str:
 
 
 def _expected(cell) -> bool:
-    """A failing check or answer stands in the table; some cells fail on purpose."""
+    """Whether an error is known: the table has it, or the cell should fail."""
     metadata = cell.metadata
     return bool(metadata.get("nbgrader")) or "raises-exception" in metadata.get(
         "tags", []

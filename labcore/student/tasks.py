@@ -1,6 +1,6 @@
-"""A lab's exercises as its notebook has them, and a student's notebook held to them.
+"""A lab's exercises, read from its notebook, and what a student made of them.
 
-What `submit` shows and what `grade` stores comes from the same rows.
+`submit` displays and `grade` stores the same rows.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ MOST_OTHERS = 400_000  # characters
 
 @dataclass(frozen=True)
 class Task:
-    """One exercise: its answer cell and what that is asked for."""
+    """One exercise: its answer cell and what the answer must define."""
 
     id: str
     title: str
     grade_id: str
-    name: str  # of the function or class asked for
+    name: str  # of the function or class that the answer defines
     points: int
     stub: str
 
 
 @dataclass(frozen=True)
 class Question:
-    """Free text: graded by hand."""
+    """A free text, graded by hand."""
 
     id: str
     title: str
@@ -69,10 +69,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Lab:
-    """A released notebook: `own` are functions of earlier labs still to be written."""
+    """A released notebook; `own` are functions of earlier labs still to be written."""
 
     number: str
-    checks: str  # the module
+    checks: str  # the name of the module with the checks
     notebook: NotebookNode
     setup: tuple[str, ...]
     given: tuple[str, ...]
@@ -92,16 +92,16 @@ class Lab:
 
 @dataclass
 class Work:
-    """What was read of a student's notebook, and what was noticed on the way."""
+    """What we read from a student's notebook, and what we noticed while reading."""
 
     answers: dict[str, str] = field(default_factory=dict)  # by grade_id
     cells: list[tuple[str, str]] = field(default_factory=list)  # grade_id, source
     notes: list[str] = field(default_factory=list)
-    status: str = ""  # damaged or missing, where there is nothing to run
+    status: str = ""  # "damaged" or "missing" if there is nothing to run
     problem: str = ""
 
     def own_cells(self) -> list[str]:
-        """The student's cells that are no answers."""
+        """The student's cells that are not answers."""
         return [source for grade_id, source in self.cells if not grade_id]
 
     def others(self, task: Task) -> tuple[list[str], int]:
@@ -114,7 +114,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Row:
-    """One exercise or free text; points are None until somebody has read the text."""
+    """One exercise or free text; a text has no points until it is read."""
 
     exercise: str
     title: str
@@ -195,7 +195,7 @@ def _question(heading, cell: NotebookNode) -> Question:
 
 
 def take_answers(work: Work, notebook: NotebookNode, lab: Lab) -> Report:
-    """Put into `work` what the notebook holds for this lab."""
+    """Store in `work` what the notebook holds for this lab."""
     names = {grading(cell).get("grade_id") for cell in notebook.cells} - {None}
     ours = {grading(cell).get("grade_id") for cell in lab.notebook.cells} - {None}
     if names and not names & ours:
@@ -237,12 +237,12 @@ def _take_cells(
 
 
 def to_run(work: Work, tasks: Sequence[Task]) -> list[Task]:
-    """The exercises whose answer is there, was written and is of a sane size."""
+    """The exercises with an answer that exists, was edited and is not too large."""
     return [task for task in tasks if not _unrun(work, task)]
 
 
 def _unrun(work: Work, task: Task) -> tuple[str, str] | None:
-    """Status and sentence of an answer that need not run."""
+    """Status and sentence for an answer that need not be run; None if it must be."""
     source = work.answers.get(task.grade_id)
     if work.status:
         return work.status, work.problem
@@ -268,7 +268,7 @@ def job_of(
     seconds: float,
     **more,
 ) -> dict:
-    """What the process that runs answers is told, as JSON: no file of anybody's."""
+    """The job, as JSON, for the process that runs the answers; it names no files."""
     return {
         "checks": lab.checks,
         "setup": lab.setup,
@@ -298,7 +298,7 @@ def _asked(work: Work, task: Task) -> dict:
 def rows_of(
     work: Work, tasks: Sequence[Task], outcomes: Iterable[Outcome]
 ) -> Iterator[Row]:
-    """One row an exercise, in the lab's order."""
+    """One row per exercise, in the lab's order."""
     outcomes = iter(outcomes)
     for task in tasks:
         if unrun := _unrun(work, task):
@@ -321,7 +321,7 @@ def rows_of(
 
 
 def text_rows(work: Work, questions: Sequence[Question]) -> Iterator[Row]:
-    """The free texts: what was written waits for a reader."""
+    """Rows for the free texts; those with an answer wait to be graded by hand."""
     for question in questions:
         source = work.answers.get(question.grade_id)
         written = bool(source) and source.strip() not in ("", question.stub.strip())

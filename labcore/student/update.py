@@ -1,4 +1,4 @@
-"""A newer release of a lab takes over what the student wrote in the older one."""
+"""Move what the student wrote in an older release of a lab into a newer one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEPT = (
 
 
 def update_work(work: Path, labs: Path) -> None:
-    """Bring every notebook in work/ to the release in labs/; says what it did."""
+    """Bring every notebook in work/ to the release in labs/, and print what changed."""
     for folder in (work, labs):
         if not folder.is_dir():
             raise LabError(
@@ -58,7 +58,7 @@ def _update(path: Path, lab_path: Path) -> list[str]:
 
 
 def _backup(path: Path) -> str:
-    """Copy the notebook to a free, dated name; returns it as the user sees it."""
+    """Copy the notebook to an unused, dated name; returns the name for the user."""
     folder = path.parent / "backup"
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     name, count = f"{path.stem}.{stamp}.ipynb", 1
@@ -90,9 +90,10 @@ def _describe(report: Report, own: int) -> list[str]:
 
 
 def merge(mine: NotebookNode, lab: NotebookNode) -> tuple[NotebookNode, Report, int]:
-    """The lab with the student's answers and other own cells; and how many of those.
+    """The new lab with the student's answers and other own cells, and their number.
 
-    A cell whose text is still the released one is the old lab's: the new lab's counts.
+    A cell that the student never edited belongs to the old lab, so the new lab's
+    version replaces it.
     """
     written = [c for c in mine.cells if not (grading(c) and _untouched(c))]
     merged, report = splice({"cells": written}, lab)
@@ -135,13 +136,13 @@ def _untouched(cell: NotebookNode) -> bool:
 
 
 def _unchanged_by_release(cell: NotebookNode, place: NotebookNode) -> bool:
-    """Whether the student edited a demonstration that the new release left alone."""
+    """Whether the student edited a demonstration that the release did not change."""
     same = cell.metadata.get("released") == place.metadata.get("released")
     return same and _untouched(place) and not grading(place)
 
 
 def _own(cell: NotebookNode, taken: set[str]) -> NotebookNode:
-    """The student's cell as an ordinary one, under an id that is free."""
+    """The student's cell as an ordinary cell with an unused id."""
     cell_id = str(cell.get("id", ""))
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id) or cell_id in taken:
         cell_id = uuid.uuid4().hex[:8]

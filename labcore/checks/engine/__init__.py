@@ -1,1 +1,1 @@
-"""What every check is made of: `exercise` first, then `trial`, which asks an answer."""
+"""The parts of every check: read `exercise` first, then `trial`, which runs answers."""

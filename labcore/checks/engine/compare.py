@@ -1,4 +1,4 @@
-"""Values that pass between a check and an answer: copied, compared, shown in a line."""
+"""Values passed between a check and an answer: copied, compared, shown in a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 __all__ = ["NO_RETURN", "clone", "common_cause", "difference", "same", "show"]
 
 NO_RETURN = "the function ends without return"
-RELATIVE, ABSOLUTE = 1e-5, 1e-6  # float32 sums, and their cancelling near zero
+RELATIVE, ABSOLUTE = 1e-5, 1e-6  # for float32 sums, and where they cancel near zero
 
 
 def clone(value):
@@ -23,9 +23,9 @@ def clone(value):
 
 
 def same(expected, got) -> bool:
-    """Equal in kind and value; numbers and floats may differ relatively by a little.
+    """Whether kind and value agree; floats may differ by a small relative error.
 
-    What cannot even be compared is not the same.
+    Values that cannot be compared are not the same.
     """
     try:
         return _same(expected, got)
@@ -63,7 +63,7 @@ def _same(expected, got) -> bool:
 
 
 def _is_number(value) -> bool:
-    """A plain number, or a tensor or array of no dimension; True and False are none."""
+    """A plain number, or a tensor or array without dimensions; not True or False."""
     if isinstance(value, bool):
         return False
     if isinstance(value, Tensor):
@@ -85,7 +85,7 @@ def _close(expected: Tensor, got: Tensor) -> Tensor:
 
 
 def difference(expected, got) -> tuple[str, str]:
-    """Both as text: whole where that is short, else the first place that differs."""
+    """Both values as text: whole if short, else only the first place that differs."""
     whole = show(expected), show(got)
     if whole[0] != whole[1] and max(map(len, whole)) <= 150:
         return whole
@@ -99,10 +99,10 @@ def difference(expected, got) -> tuple[str, str]:
 
 
 def common_cause(expected, got) -> str:
-    """What beginners do in any exercise: no return, another kind of value, rounding."""
+    """Frequent mistakes in any exercise: no return, a wrong kind of value, rounding."""
     try:
         return _common_cause(expected, got)
-    except Exception:  # an object that cannot even be asked what it is
+    except Exception:  # an object may fail even when asked for its type
         return ""
 
 
@@ -120,7 +120,7 @@ def _common_cause(expected, got) -> str:
 
 
 def _kind(value) -> str:
-    """Empty for what a beginner would not take for something else."""
+    """The kind of value, in words; empty if beginners would not confuse it."""
     if _is_number(value):
         return "a number"
     kinds = {
@@ -141,7 +141,7 @@ class Nothing:
 
 
 def _first_difference(expected, got) -> tuple[str, object, object] | None:
-    """(place, both values there); None where these are no containers of one kind."""
+    """(place, both values there); None unless both are containers of the same kind."""
     if isinstance(expected, Tensor) and isinstance(got, Tensor):
         return _first_element(expected, got)
     if isinstance(expected, nn.Module) and isinstance(got, nn.Module):
@@ -173,7 +173,7 @@ def _first_element(expected: Tensor, got: Tensor) -> tuple[str, object, object] 
 
 
 def show(value, width: int = 300) -> str:
-    """A value as a student would write it, shortened to `width` characters."""
+    """The value as a student would write it, shortened to `width` characters."""
     try:
         text = " ".join(_show(value).split())
     except Exception:

@@ -1,7 +1,7 @@
-"""An exercise: its reference, its steps from cheap to deep, its known mistakes.
+"""An exercise: its reference, its steps from cheap to deep, and known mistakes.
 
-A lab's module declares them from top to bottom, each step and mistake below the
-exercise that it belongs to:
+A lab's module declares them from top to bottom. Each step and mistake belongs to the
+exercise above it:
 
     lab = Lab(__name__)
 
@@ -15,8 +15,8 @@ exercise that it belongs to:
     def _(tensor):
         return 100 * get_sparsity(tensor)
 
-A check touches an answer only by calling it, and reads back tensors, numbers, dicts,
-networks and the inputs it handed over.
+A check only calls the answer, and reads what comes back: tensors, numbers, dicts,
+networks and the inputs that it passed.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ __all__ = [
     "Verdict",
 ]
 
-# rooms that do what an exercise asks for: an answer has to do it itself
+# modules that do what an exercise asks for: an answer has to do it itself
 REFUSED = ("labcore.measure", "labcore.scan", "labcore.checks")
 
 
 class CheckFailed(AssertionError):
-    """A wrong answer. Notebooks show the message alone; nbval and pytest still fail."""
+    """A wrong answer. Notebooks show only the message; nbval and pytest still fail."""
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
 
 
 class CheckTodo(CheckFailed):
-    """An exercise not written yet, or lent: raised in strict runs, else printed."""
+    """The exercise is unwritten or lent: raised in strict runs, otherwise printed."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is tried; `run` asks the answer through the Trial it is given."""
+    """One test of an answer; `run` calls the answer through the Trial it receives."""
 
     group: str
     title: str
@@ -82,21 +82,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong function, called with all arguments in order, and the sentence for it."""
+    """A wrong function, called with all arguments in order, and its explanation."""
 
     sentence: str
     function: Callable
-    help: str = ""  # what its Help fold in the lab says
+    help: str = ""  # the text of its Help fold in the lab
 
     @property
     def words(self) -> str:
-        """What the fold quotes: the sentence up to its first `;` or `:`."""
+        """The part that the fold quotes: the sentence up to the first `;` or `:`."""
         return re.split("[;:]", self.sentence)[0]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Help with messages that have any of these words."""
+    """A Help fold for the messages that contain any of these words."""
 
     words: list[str]
     text: str
@@ -104,12 +104,12 @@ class Fold:
 
 @dataclass(eq=False)
 class Exercise:
-    """What one check knows.
+    """Everything that one check knows.
 
-    reference  naive, readable, right; its name is the name of the function asked for
-    points     of each group of steps, in the order in which they are earned
+    reference  simple, readable, correct; students write a function of the same name
+    points     for each group of steps, in the order in which they are earned
     refused    modules whose functions an answer must not call
-    help       the Help folds that no mistake brings: words of a message -> text
+    help       Help folds that belong to no mistake: words of a message -> text
     """
 
     id: str
@@ -133,9 +133,9 @@ class Exercise:
         return sum(self.points_of.values())
 
     def check(self, answer, *, bench=None) -> None:
-        """Print ok or TODO; raise CheckFailed where the answer is wrong.
+        """Print ok or TODO; raise CheckFailed if the answer is wrong.
 
-        bench   accepted for notebooks of earlier terms, and not used
+        bench   ignored; only notebooks from earlier terms pass it
         """
         verdict = self.run(answer)
         if verdict.status in ("failed", "partial"):
@@ -151,9 +151,9 @@ class Exercise:
         seed: int | None = None,
         note: Callable[[int], object] = lambda points: None,
     ) -> Verdict:
-        """Take the steps in order up to the first that fails. Prints nothing.
+        """Run the steps in order and stop at the first that fails. Prints nothing.
 
-        note   called after each step that is passed, with the points earned by then
+        note   called after each step that passes, with the points earned so far
         """
         seed = runtime.check_seed() if seed is None else seed
         if getattr(answer, "lent", None) is self:
@@ -174,19 +174,19 @@ class Exercise:
         return self._verdict("passed", self.points, text)
 
     def _seed_of(self, step: Step, seed: int) -> int:
-        """A step's own, so that a new step changes no other's inputs."""
+        """A seed per step, so that adding a step does not change the others' inputs."""
         text = f"{seed} {self.id} {step.title}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
     def _take(self, step: Step, seed: int, answer, history: list) -> None:
-        """One step, in which new networks are seeded; torch's own draws go on after."""
+        """Run a step with networks seeded, then restore torch's own random state."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rng = torch.Generator().manual_seed(seed)
             step.run(Trial(self, answer, rng, history))
 
     def _wrong(self, done: int, wrong: Wrong) -> Verdict:
-        """The verdict where the step after the first `done` ones failed."""
+        """The verdict if the first `done` steps passed and the next one failed."""
         earned = self._points_after(done)
         title = f"FAILED at step {done + 1} of {len(self.steps)}: "
         title += self.steps[done].title
@@ -195,7 +195,7 @@ class Exercise:
         return self._verdict(status, earned, title, lines, wrong.picture)
 
     def _points_after(self, done: int) -> int:
-        """Points of the groups all of whose steps are among the first `done`."""
+        """Points of the groups whose steps are all among the first `done`."""
         still_open = {step.group for step in self.steps[done:]}
         return sum(
             points
@@ -204,7 +204,7 @@ class Exercise:
         )
 
     def _read(self, lines: Mapping[str, str]) -> str:
-        """Where a student finds help: in the fold of the lab that has these words."""
+        """Where a student finds help: the lab's fold that contains these words."""
         said = " ".join(lines.get(label, "") for label in ("likely", "got"))
         for fold in self.folds:
             if words := next((words for words in fold.words if words in said), ""):
@@ -213,7 +213,7 @@ class Exercise:
 
     @property
     def folds(self) -> list[Fold]:
-        """The Help folds that the lab shows below this exercise's hints."""
+        """The Help folds that the lab shows below the hints of this exercise."""
         words_of: dict[str, list[str]] = {}
         helping = [(m.words, m.help) for m in self.mistakes if m.help]
         for words, text in [*helping, *self.help.items()]:
@@ -228,9 +228,9 @@ class Exercise:
 
 
 class Lab:
-    """The exercises of one notebook, by the name of the function asked for.
+    """The exercises of one notebook, by function name.
 
-    The module that declares them gets a `check_...` for each.
+    For each of them, the module that declares them gets a function `check_...`.
     """
 
     def __init__(self, module: str) -> None:
@@ -240,7 +240,7 @@ class Lab:
     def exercise(
         self, id: str, points: Mapping[str, int], refused: tuple[str, ...] = REFUSED
     ) -> Callable[[Callable], Callable]:
-        """Decorates the reference; what follows belongs to this exercise."""
+        """A decorator for the reference; the steps below belong to this exercise."""
 
         def declare(reference: Callable) -> Callable:
             made = Exercise(id, reference, points, refused)
@@ -251,7 +251,7 @@ class Lab:
         return declare
 
     def step(self, group: str, title: str, run: Callable | None = None) -> Callable:
-        """One more step: a decorator, or called with the function itself."""
+        """Add a step: use it as a decorator, or call it with the function."""
 
         def declare(run: Callable) -> Callable:
             exercise = self._last()
@@ -267,10 +267,10 @@ class Lab:
     def mistake(
         self, sentence: str, function: Callable | None = None, *, help: str = ""
     ) -> Callable:
-        """One more known mistake: a decorator, or called with the function itself.
+        """Add a known mistake: use it as a decorator, or call it with the function.
 
-        Its sentence is shown where it explains every result so far, and where it comes
-        with `help` the message points to the fold of the lab that says this.
+        Students see its sentence if the mistake explains every result so far. With
+        `help`, the message also points to the lab's Help fold about this mistake.
         """
 
         def declare(function: Callable) -> Callable:
@@ -284,7 +284,7 @@ class Lab:
         self._last().help[words] = text
 
     def lend(self, name: str) -> Callable:
-        """The reference of an exercise: f = lab.lend("f") lets the lab go on."""
+        """The reference of an exercise, to continue the lab: f = lab.lend("f")."""
         if name not in self.exercises:
             raise LabError(
                 f"There is no exercise {name!r} here: "

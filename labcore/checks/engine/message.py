@@ -1,4 +1,4 @@
-"""A verdict as text: a title and labelled lines, at most eight of 88 characters."""
+"""A verdict as text: a title and labelled lines, at most 8 lines of 88 characters."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TITLE_LINES, LABEL_WIDTH, INDENT = 2, 9, 12
 def message(
     title: str, labelled: Mapping[str, str] | None = None, picture: Sequence[str] = ()
 ) -> str:
-    """`title`, a line for each label, and the picture below them.
+    """`title`, one line per label, and the picture below.
 
-    Where all that had to be folded does not fit, later lines are cut.
+    If the long lines do not all fit when folded, the later ones are cut.
     """
     head, tail = title.split("] ", 1)
     head = _folded(f"{head}] ", tail)
@@ -24,7 +24,7 @@ def message(
         _folded(f"  {label:<{LABEL_WIDTH}} ", text)
         for label, text in (labelled or {}).items()
     ]
-    room = LINES - len(head) - len(rows)  # lines left for what had to be folded
+    room = LINES - len(head) - len(rows)  # lines left for folding
     shown = head
     for first, *rest in rows:
         extra = rest[: max(0, room)]
@@ -36,7 +36,7 @@ def message(
 
 
 def _folded(label: str, text: str) -> list[str]:
-    """`label` and `text` on one line or two, the second indented below the text."""
+    """`label` and `text` on one line or two; the second is aligned with the text."""
     return textwrap.wrap(
         "".join(c if c.isprintable() else " " for c in text),
         WIDTH,

@@ -1,4 +1,4 @@
-"""Small pictures for the messages of the checks, drawn with letters."""
+"""Small pictures for the checks' messages, made of characters."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from labcore.checks.engine.compare import same
 __all__ = ["bars_picture", "mask_picture"]
 
 LARGEST = 8  # rows and columns
-LONGEST = 16  # letters of a bar
+LONGEST = 16  # characters of a bar
 
 
 def mask_picture(expected, got) -> list[str]:
-    """Two masks side by side and where they differ; nothing unless both are small."""
+    """Two masks side by side and where they differ; empty unless both are small."""
     if not (_is_small_mask(expected) and _is_small_mask(got)):
         return []
     if expected.shape != got.shape:
@@ -38,7 +38,7 @@ def mask_picture(expected, got) -> list[str]:
 
 
 def bars_picture(expected, got) -> list[str]:
-    """The first rows of numbers that differ, as bars side by side; only if small."""
+    """The first rows that differ, as bars side by side; empty unless they are small."""
     if not (isinstance(expected, Mapping) and isinstance(got, Mapping)):
         return []
     for key, row in expected.items():

@@ -1,4 +1,4 @@
-"""One step's dealings with an answer: asking it, and saying what is wrong with it."""
+"""How one step deals with an answer: calling it, and saying what is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from labcore.checks.engine.watch import Watched, watched
 if TYPE_CHECKING:
     from labcore.checks.engine.exercise import Exercise
 
-# what an exercise not yet written raises
+# what an unwritten exercise raises
 STUBS = ("", "exercise not done yet")
-# files whose lines tell a student nothing: ours, Python's, those of packages
+# lines of these files tell students nothing: ours, Python's, those of packages
 NOT_THE_STUDENTS = (
     str(Path(labcore.__file__).parent),
     *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
@@ -40,7 +40,7 @@ class Unwritten(Exception):
 
 
 class Wrong(Exception):
-    """A step's finding, as the lines of the message below its title, and a picture."""
+    """What a step found: the message's lines below the title, and a picture."""
 
     def __init__(self, picture: Sequence[str] = (), **lines: str) -> None:
         self.picture = picture
@@ -49,16 +49,16 @@ class Wrong(Exception):
 
 @dataclass
 class Trial:
-    """What a step sees of an answer: it asks, and says what is wrong."""
+    """A step's view of an answer: it calls the answer, and says what is wrong."""
 
     exercise: Exercise
     answer: object
     rng: torch.Generator
-    # what was answered rightly: (how to ask a known mistake the same, the answer)
+    # correct results so far: (how to ask a known mistake the same, the result)
     history: list[tuple[Callable, object]] = field(default_factory=list)
 
     def __call__(self, *args, **kwargs) -> object:
-        """Ask, and hold result and inputs afterwards against those of the reference."""
+        """Call the answer; compare its result and inputs with the reference's."""
         args = tuple(clone(a) if isinstance(a, dict | list) else a for a in args)
         before, expected_args = clone(args), clone(args)
         given = self._given(args, kwargs)
@@ -77,7 +77,7 @@ class Trial:
         return got
 
     def _changed_arguments(self, before, expected, args, kwargs, got) -> dict[str, str]:
-        """The lines about the first argument that is not what it should be by now."""
+        """The lines about the first argument that is not as it should be afterwards."""
         pairs = enumerate(zip(expected, args, strict=True))
         place = next(at for at, pair in pairs if not same(*pair))
         expected_text, got_text = difference(expected[place], args[place])
@@ -94,7 +94,7 @@ class Trial:
         }
 
     def call(self, *args, **kwargs):
-        """The answer's result alone; whatever it raises becomes a finding."""
+        """The answer's result, not compared; whatever it raises becomes a finding."""
         given = self._given(args, kwargs)
         return self._guarded(lambda watch: watch(self.answer, *args, **kwargs), given)
 
@@ -105,19 +105,19 @@ class Trial:
         oracle: Callable | None = None,
         names: Sequence[str] = (),
     ) -> None:
-        """Compare what `scenario(answer, *args)` returns: for an answer with methods,
-        or of whose result only a part matters.
+        """Compare what `scenario(answer, *args)` returns, for an answer with methods or
+        a result of which only a part matters.
 
-        Its docstring tells the reader what it does, before the arguments.
-        oracle   what the answer is held against, where that is not the reference
-        names    of the arguments, where these are not the answer's
+        The scenario's docstring tells students what it does, before the arguments.
+        oracle   what to compare the answer with, if not the reference
+        names    of the arguments, if they differ from the answer's
         """
         expected = scenario(oracle or self.exercise.reference, *clone(args))
         before, given = clone(args), self._given(args, {}, names)
         given = f"{scenario.__doc__}; {given}"
 
         def played(answer: Callable):
-            # a copy: what an answer does to it must not reach the steps that share it
+            # a copy: the answer's changes to it must not reach later steps
             return scenario(answer, *clone(before))
 
         got = self._guarded(lambda watch: played(Watched(self.answer, watch)), given)
@@ -126,7 +126,7 @@ class Trial:
         self.history.append((played, got))
 
     def _differs(self, expected, got, given: str, asked: Callable) -> None:
-        """The finding for a wrong result; `asked(mistake)` would ask a mistake so."""
+        """Report a wrong result; `asked(mistake)` calls a mistake in the same way."""
         expected_text, got_text = difference(expected, got)
         self.wrong(
             given=given,
@@ -137,7 +137,7 @@ class Trial:
         )
 
     def _guarded(self, ask: Callable[[Callable], object], given: str):
-        """`ask(watch)`, which calls the answer by `watch(answer, ...)` only."""
+        """`ask(watch)`, which must call the answer only as `watch(answer, ...)`."""
         if not callable(self.answer):
             self.wrong(
                 expected=f"a function {self.exercise.name}({self._signature()})",
@@ -149,7 +149,7 @@ class Trial:
         try:
             result = ask(functools.partial(watched, self.exercise, forbidden))
         except NotImplementedError as error:
-            if str(error) in STUBS:  # torch raises it too, with texts of its own
+            if str(error) in STUBS:  # torch raises it too, with other texts
                 raise Unwritten(self._unwritten(error)) from None
             failure = error
         except (Exception, SystemExit) as error:
@@ -170,13 +170,13 @@ class Trial:
         return result
 
     def wrong(self, picture: Sequence[str] = (), **lines: str) -> None:
-        """End the step, with lines for any of LABELS, which are shown in that order."""
+        """End the step with lines for any of LABELS; they are shown in that order."""
         raise Wrong(picture, **lines)
 
     def known_mistake(self, args, kwargs, got, after=None) -> str:
-        """The mistake with this result (and, if given, these arguments afterwards).
+        """The known mistake with this result (and, if given, these arguments after).
 
-        It must explain what was right until then, too.
+        It must also explain the correct results before.
         """
 
         def asked(mistaken: Callable):
@@ -186,18 +186,18 @@ class Trial:
         return self._first_like(got if after is None else (got, after), asked)
 
     def _first_like(self, got, ask: Callable[[Callable], object]) -> str:
-        """The sentence of the first mistake that explains `got` and what was right."""
-        tried = [(ask, got), *self.history]  # the newest tells most of them apart
+        """The sentence of the first mistake that explains `got` and earlier results."""
+        tried = [(ask, got), *self.history]  # the newest result rules out most mistakes
         for mistake in self.exercise.mistakes:
             try:
                 if all(same(asked(mistake.function), seen) for asked, seen in tried):
                     return mistake.sentence
-            except Exception:  # it cannot even be asked, so it is another mistake
+            except Exception:  # it fails on these inputs, so it is another mistake
                 continue
         return ""
 
     def _outcome(self, mistaken: Callable, args, kwargs) -> tuple:
-        """Its result and its arguments afterwards."""
+        """The mistake's result, and its arguments afterwards."""
         bound = inspect.signature(self.exercise.reference).bind(*args, **kwargs)
         bound.apply_defaults()  # so that a mistake need not know the names
         inputs = clone(bound.args)
@@ -208,7 +208,7 @@ class Trial:
             return "the function calls itself without end"
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.startswith(NOT_THE_STUDENTS)]
-        if isinstance(error, TypeError) and not own:  # before the answer's first line
+        if isinstance(error, TypeError) and not own:  # raised by the call
             return f"its arguments are ({self._signature()}), in this order"
         if not own or not own[-1].line:
             return ""
@@ -234,11 +234,11 @@ class Trial:
         names = names or self.exercise.parameters
         named = dict(zip(names, args, strict=False)) | kwargs
         shown = {name: f"{name} = {show(value, 160)}" for name, value in named.items()}
-        return ", ".join(sorted(shown.values(), key=len))  # what is long may be cut
+        return ", ".join(sorted(shown.values(), key=len))  # the last may be cut
 
 
 def _in_place(before: object, changed: object) -> str:
-    """What probably changed an input that should stay as it is."""
+    """What probably changed an input that should stay the same."""
     plain = isinstance(changed, dict | list)
     values = changed.values() if isinstance(changed, dict) else changed
     held = plain and any(isinstance(value, torch.Tensor) for value in values)

@@ -1,4 +1,4 @@
-"""An answer is watched while it runs: it must not call what does its work for it."""
+"""Watch an answer while it runs: it must not call functions that do its work."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Watched", "handed", "lent", "watched"]
 
-clock: AbstractContextManager = nullcontext()  # runs while an answer does
-remarks: list[str] = []  # what an answer did that no honest one does
-_watches: list[_Watch] = []  # of the answers that run now, the innermost last
+clock: AbstractContextManager = nullcontext()  # runs only while an answer runs
+remarks: list[str] = []  # what an answer did that no honest answer does
+_watches: list[_Watch] = []  # of the answers that are running, the innermost last
 
 
 @dataclass
 class _Watch:
     exercise: Exercise
-    entered: list[str]  # the refused functions that the answer called
+    entered: list[str]  # refused functions that the answer called
 
     def see(self, frame, event: str, _arg) -> None:
-        """A profiler: it sees every call, and so looks first at what is cheap."""
+        """A profiler; it sees every call, so it makes the cheap tests first."""
         if event != "call":
             return
         module = _module_of(frame.f_code.co_filename)
@@ -34,7 +34,7 @@ class _Watch:
             self.entered.append(f"{module}.{frame.f_code.co_name}")
 
     def _is_ours(self, caller) -> bool:
-        """Whether labcore calls it, or what an answer was handed or lent."""
+        """Whether labcore made the call, or a function that the answer was given."""
         module = _module_of(caller.f_code.co_filename)
         if module == __name__:
             return caller.f_code.co_name == "on_our_side"
@@ -44,7 +44,7 @@ class _Watch:
 def watched(
     exercise: Exercise, entered: list[str], function: Callable, *args, **kwargs
 ):
-    """Call it; the names of refused functions that it enters go into `entered`."""
+    """Call it; `entered` collects the names of the refused functions that it calls."""
     watch = _Watch(exercise, entered)
     previous = sys.getprofile()
     _watches.append(watch)
@@ -59,7 +59,7 @@ def watched(
 
 @functools.cache
 def _module_of(file: str) -> str:
-    """The module that was read from this file; a global `__name__` could be forged."""
+    """The module loaded from this file; a global `__name__` could be forged."""
     for name, module in list(sys.modules.items()):
         if getattr(module, "__dict__", {}).get("__file__") == file:
             return name
@@ -67,7 +67,7 @@ def _module_of(file: str) -> str:
 
 
 class Watched:
-    """An answer: calls of it, and of its instance's methods where it is a class."""
+    """A watched answer: calls of it, and of its methods if it is a class."""
 
     def __init__(self, inner, watch: Callable) -> None:
         self._inner, self._watch = inner, watch
@@ -83,7 +83,7 @@ class Watched:
 
 
 def handed(function: Callable) -> Callable:
-    """Marks what a check hands over to be called, so that an answer may call it."""
+    """Mark a function that a check passes to the answer, so that it may be called."""
 
     @functools.wraps(function)
     def on_our_side(*args, **kwargs):
@@ -98,7 +98,7 @@ def lent(exercise: Exercise) -> Callable:
     @functools.wraps(exercise.reference)
     def reference(*args, **kwargs):
         if any(watch.exercise is exercise for watch in _watches):
-            return exercise.reference(*args, **kwargs)  # its own check: no answer
+            return exercise.reference(*args, **kwargs)  # its own check: not an answer
         if _watches and _later(exercise, _watches[-1].exercise):
             remark = f"it calls the reference of exercise {exercise.id}"
             remarks.append(remark) if remark not in remarks else None
@@ -110,6 +110,6 @@ def lent(exercise: Exercise) -> Callable:
 
 
 def _later(one: Exercise, other: Exercise) -> bool:
-    """Whether it comes later in the same lab, so that the other cannot build on it."""
+    """Whether `one` comes later in the same lab, so `other` cannot build on it."""
     places = [tuple(map(int, exercise.id.split("."))) for exercise in (one, other)]
     return places[0][0] == places[1][0] and places[0] > places[1]

@@ -125,7 +125,7 @@ def _(ask: Trial) -> None:
 
 @lab.step("leaves no trace", "a layer in a block")
 def _(ask: Trial) -> None:
-    # channels-last as on a bench: else evaluate() would replace the weight's memory
+    # channels-last as on a bench, or evaluate() would replace the weight's memory
     model = VGG(width=2).eval().to(memory_format=torch.channels_last)
     images, labels = _clear(ask, model, ["backbone.conv2"], [0.9, 0.3])
     ask(model, "backbone.conv2", [0.9, 0.3], images, labels)
@@ -233,7 +233,7 @@ def _(ask: Trial) -> None:
 
 @lab.step("any network", "rounding")
 def _(ask: Trial) -> None:
-    for share in (0.4, 0.5):  # 2.8 and 3.5 of seven weights go
+    for share in (0.4, 0.5):  # 2.8 and 3.5 of seven weights are removed
         ask(MLP(7, (1,), 3), {"fc1": share})
 
 
@@ -335,7 +335,7 @@ def _scanned(**plan: float) -> Callable:
     return lambda ask: ask(94.0, SCANNED, plan)
 
 
-# the worst is neither first nor last: an answer from one of these is not the lowest
+# the worst is neither first nor last, so an answer that takes one of these is wrong
 lab.step("idea", "three layers", _scanned(conv1=0.5, conv0=0.75, conv2=0.5))
 lab.step("idea", "two layers", _scanned(conv0=0.5, conv1=0.75))
 lab.step("any plan", "a layer left dense", _scanned(conv0=0.0, conv2=0.75))
@@ -420,7 +420,7 @@ MARGIN = 15.0  # points of accuracy on val above the uniform choice
 @lab.exercise(
     "3.4",
     points={"fits": 2, "beats uniform": 4},
-    refused=("labcore.checks",),  # measuring and scanning help to choose
+    refused=("labcore.checks",),  # measuring and scanning are allowed
 )
 def choose_sparsities() -> dict[str, float]:
     return {

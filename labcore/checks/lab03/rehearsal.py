@@ -12,7 +12,7 @@ from labcore.nets import layers
 
 __all__ = ["Rehearsal", "zeros"]
 
-MOST_CALLS = 50  # a loop without end would hang the check
+MOST_CALLS = 50  # an endless loop would hang the check
 
 
 def zeros(model: nn.Module) -> dict[str, int]:

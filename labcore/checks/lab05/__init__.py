@@ -94,7 +94,7 @@ lab.step("idea", "layers in blocks", lambda ask: ask(*_blocks()))
 @lab.step("any layer", "hooks removed")
 def _(ask: Trial) -> None:
     model, x = _blocks()
-    silent = io.StringIO()  # no function of ours, which the answer must not call
+    silent = io.StringIO()  # not ours: the answer must not call our functions
     model[0].register_forward_hook(functools.partial(print, file=silent))
     ask.call(model, x)
     left = sum(
@@ -236,7 +236,7 @@ def _(model, inputs):
 @_counting
 def _(layer, given, output):
     outputs = output[0].numel()
-    if given.dim() == 4:  # an output channel, but of the size of the input
+    if given.dim() == 4:  # an output channel, but with the input's size
         outputs = given[0, 0].numel() * output.shape[1]
     return outputs * len(output) * layer.weight[0].numel()
 
@@ -293,7 +293,7 @@ def measure_latency(
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
-STEADY = {"a": [2.0], "b": [3.0]}  # seconds, call by call; the last goes on
+STEADY = {"a": [2.0], "b": [3.0]}  # seconds for each call; the last repeats
 SLOW_START = {
     "a": [9.0, 9.0, 9.0, 9.0, 6.0, 2.0, 3.0],
     "b": [8.0, 8.0, 8.0, 8.0, 5.0, 1.0, 2.0],

@@ -12,12 +12,12 @@ __all__ = ["CANDIDATES", "DEVICES", "TABLES"]
 Row = dict[str, float]
 
 # flash_kib          room for the network
-# deadline_ms        time that one image may take
-# macs_per_ms        multiply-adds in a millisecond, in dense kernels
-# skips_zeros        has kernels that skip zeros, wherever they are
+# deadline_ms        time limit for one image
+# macs_per_ms        multiply-adds per millisecond with dense kernels
+# skips_zeros        has kernels that skip zeros anywhere
 # skips_groups       has kernels that skip two zeros in each group of four weights
-# bytes_per_nonzero  bytes such a kernel needs for a value and its place
-# nonzero_cost       dense multiply-adds that take as long as one nonzero there
+# bytes_per_nonzero  bytes that such a kernel needs for a value and its position
+# nonzero_cost       time for one nonzero there, in dense multiply-adds
 DEVICES: dict[str, Row] = {
     "microcontroller": {
         "flash_kib": 256,
@@ -87,7 +87,7 @@ def _or_the_small(device: Row, network: Row) -> tuple[Row, dict[str, Row]]:
 
 KIB = 256  # as many parameters of four bytes each
 
-# step of the check -> what it asks; each tells one mistake, or a few, from the rest
+# step of the check -> its question; each separates a few mistakes from the rest
 TABLES: dict[str, tuple[Row, dict[str, Row]]] = {
     "room for all": (
         _device(),

@@ -40,7 +40,7 @@ class Pretender(nn.Module):
     @handed
     def train(self, mode: bool = True) -> Pretender:
         if mode != self.training:
-            self.machine.now += 0.25  # shows in the result if the answer times it
+            self.machine.now += 0.25  # visible in the result if the answer times it
         return super().train(mode)
 
     @handed

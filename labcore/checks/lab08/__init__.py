@@ -26,7 +26,7 @@ Start = Mapping[str, Tensor]  # a state_dict
 Train = Callable[[nn.Module, Masks], object]
 
 
-# networks, masks and batches that several exercises ask about
+# networks, masks and batches that several exercises use
 
 
 def _weight(model: nn.Module, name: str) -> Tensor:
@@ -79,7 +79,7 @@ def _batch(ask: Trial, *sizes: int) -> tuple[MLP, Tensor, Tensor]:
 @lab.exercise("8.1", points={"idea": 3, "any round": 2})
 def next_masks(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor]:
     sizes = [_weight(model, name).abs()[mask] for name, mask in masks.items()]
-    order = torch.cat(sizes).argsort()  # of the kept weights alone, smallest first
+    order = torch.cat(sizes).argsort()  # only the kept weights, smallest first
     stays = torch.ones(len(order), dtype=torch.bool)
     stays[order[: round(share * len(order))]] = False
     made = {name: mask.clone() for name, mask in masks.items()}

@@ -11,7 +11,7 @@ from labcore.checks.engine.watch import handed
 
 __all__ = ["MaskedTraining"]
 
-MOST_CALLS = 20  # a loop without end would hang the check
+MOST_CALLS = 20  # an endless loop would hang the check
 
 
 class MaskedTraining:
@@ -31,7 +31,7 @@ class MaskedTraining:
         self.seen.append({name: int(mask.sum()) for name, mask in masks.items()})
         with torch.no_grad():
             largest = max(parameter.abs().max() for parameter in model.parameters())
-            for parameter in model.parameters():  # different sizes stay different
+            for parameter in model.parameters():  # different magnitudes stay different
                 sign = torch.where(parameter < 0, -1.0, 1.0)
                 parameter.copy_(sign * (largest + 0.1 - parameter.abs()))
             for name, mask in masks.items():

@@ -550,10 +550,10 @@ def synflow_scores(weights: Mapping[str, Tensor]) -> Scores:
     for i, (name, size) in enumerate(sizes.items()):
         arriving = torch.ones(matrices[0].shape[1])
         for matrix in matrices[:i]:
-            arriving = matrix @ arriving  # one value an input of this layer
+            arriving = matrix @ arriving  # one value per input of this layer
         leaving = torch.ones(matrices[-1].shape[0])
         for matrix in reversed(matrices[i + 1 :]):
-            leaving = leaving @ matrix  # one value an output of this layer
+            leaving = leaving @ matrix  # one value per output of this layer
         scores[name] = leaving[:, None] * size * arriving[None, :]
     return scores
 

@@ -28,14 +28,14 @@ CARDS: dict[str, Card] = {
     "B": {"budget": "MACs", "limit": 10_000_000},
     "C": {"budget": "ms", "limit": 0.25, "device": DEVICES["accelerator"]},
 }
-LEAST = 0.5  # share of a limit that has to be used: an empty network meets any card
+LEAST = 0.5  # share of a limit to use at least: an empty network would meet any card
 
 
 def needs(model: nn.Module, card: Card) -> float:
     """What the network takes of this card's budget."""
     total = measure.parameters(model)
     kept = measure.parameters(model, nonzero_only=True)
-    if card["budget"] == "bytes":  # the nonzeros, and one bit a parameter
+    if card["budget"] == "bytes":  # the nonzeros, plus one bit per parameter
         return 4 * kept + math.ceil(total / 8)
     macs = _macs(model)
     if card["budget"] == "MACs":

@@ -1,1 +1,1 @@
-"""From solutions to labs, to a class's folder or its nbgrader course."""
+"""From solutions to labs, and from labs to a class folder or an nbgrader course."""

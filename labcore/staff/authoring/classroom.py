@@ -1,4 +1,4 @@
-"""What a class folder holds: the labs, labcore, and how to start; no answers."""
+"""What a class folder holds: the labs, labcore and instructions, but no answers."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ submit:
 
 
 def class_files(root: Path, redacted: Mapping[str, NotebookNode]) -> dict[str, bytes]:
-    """Every file of the folder, by its path there.
+    """Every file of the class folder, by its path there.
 
-    No checks of later labs, and no tools for instructors.
+    It contains no checks of later labs, and no tools for instructors.
     """
     files = {name: (root / name).read_bytes() for name in COPIED}
     for path in sorted((root / "labcore").rglob("*")):
@@ -83,7 +83,7 @@ def class_files(root: Path, redacted: Mapping[str, NotebookNode]) -> dict[str, b
 
 
 def _without_solutions(guide: str) -> str:
-    """The paragraphs that do not send the reader to the solutions."""
+    """The guide without the paragraphs that point to the solutions."""
     return "\n\n".join(p for p in guide.split("\n\n") if "solutions/" not in p)
 
 
@@ -98,6 +98,6 @@ def _readme(readme: str, labs: list[str]) -> str:
 
 
 def _makefile(makefile: str) -> str:
-    """The search for a Python, as it is; then a student's two targets."""
+    """Our search for a Python, unchanged, then the two targets that students need."""
     search = makefile[makefile.index("# The first Python") : makefile.index(".PHONY")]
     return search + MAKE

@@ -1,4 +1,4 @@
-"""`labcore release --course`: the folder that a class gets, or an nbgrader course."""
+"""`labcore release --course`: write a class folder or an nbgrader course."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ RECORD = "release.json"
 def release_course(
     root: Path, folder: Path, labs: str, due: str | None, nbgrader: bool
 ) -> str:
-    """Write the folder, or bring one that was written before to this release.
+    """Write the folder, or update one from an earlier release to this release.
 
-    Files of others in it are left alone. Returns a sentence on what was done.
+    Files that are not ours stay untouched. Returns a sentence on what was done.
     """
     sources = {
         path.name: read_notebook(path)
@@ -39,7 +39,7 @@ def release_course(
     files = nbgrader_files(redacted) if nbgrader else class_files(root, redacted)
     record = {"labs": chosen, "past their deadline": due}
     known = sorted({*before, *files})
-    _record(folder, record, known)  # first: a release cut short can be repeated
+    _record(folder, record, known)  # first, so that a release cut short can be repeated
     for name, content in files.items():
         write_bytes(folder / name, content)
     for name in known:
@@ -51,7 +51,7 @@ def release_course(
 
 
 def _chosen(spec: str, names: list[str]) -> list[str]:
-    """The labs of a list like 01-03 or 00,02-03."""
+    """The labs meant by a list such as 01-03 or 00,02-03."""
     by_number = {name[:2]: name for name in names}
     chosen: list[str] = []
     for part in spec.split(","):
@@ -72,7 +72,7 @@ def _chosen(spec: str, names: list[str]) -> list[str]:
 
 
 def _written_before(folder: Path) -> list[str]:
-    """The files that an earlier release wrote there; LabError if it is not ours."""
+    """The files that an earlier release wrote; LabError if the folder is not ours."""
     if folder.is_file():
         raise LabError(f"{folder} is a file: name a folder for the class.")
     try:
@@ -96,10 +96,10 @@ def _record(folder: Path, record: dict, files: list[str]) -> None:
 def _redacted(
     sources: dict[str, NotebookNode], chosen: list[str], due: str | None
 ) -> dict[str, NotebookNode]:
-    """The chosen sources as this class may see them.
+    """The chosen sources, without what this class may not see yet.
 
-    Still open are the chosen labs and those between or after them, but for the labs
-    up to `due`.
+    An exercise is still open if its lab is chosen, or comes between or after the chosen
+    ones. Labs up to `due` are no longer open.
     """
     numbers = [name[:2] for name in sources]
     if due is not None and due not in numbers:

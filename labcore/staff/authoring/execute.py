@@ -1,4 +1,4 @@
-"""Run the source notebooks and store what they show."""
+"""Run the source notebooks and store their outputs in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELL_SECONDS = 600
 def execute_solutions(paths: Sequence[Path]) -> None:
     """Run each notebook top to bottom and store its cleaned outputs in it.
 
-    The first cell that fails ends it all with LabError, its notebook left as it was.
+    The first failing cell stops everything with LabError; its notebook is not changed.
     """
     for path in paths:
         started = time.perf_counter()
@@ -39,7 +39,7 @@ def execute_solutions(paths: Sequence[Path]) -> None:
 
 
 def _run(nb: NotebookNode, path: Path) -> None:
-    """Execute in a fresh kernel, in the notebook's folder, strict and undisturbed."""
+    """Run the notebook in a fresh kernel, in its folder, with strict settings."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
@@ -51,7 +51,7 @@ def _run(nb: NotebookNode, path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         store_widget_state=False,
-        extra_arguments=["--log-level=40"],  # its own warnings are none of the author's
+        extra_arguments=["--log-level=40"],  # the kernel's warnings are not ours
         on_cell_execute=lambda cell, cell_index: running.append(cell.id),
     )
     try:

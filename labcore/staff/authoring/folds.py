@@ -1,4 +1,4 @@
-"""The Help folds below an exercise's hints: their text comes from the checks."""
+"""The Help folds below an exercise's hints; their text comes from the checks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def add_folds(nb: NotebookNode, number: str) -> None:
 
 
 def _checks(nb: NotebookNode) -> Iterator[tuple[NotebookNode, NotebookNode]]:
-    """Each check cell, with the text cell below it."""
+    """Each check cell, together with the text cell below it."""
     for index, cell in enumerate(nb.cells):
         if grading(cell).get("grade") and not grading(cell).get("solution"):
             texts = (c for c in nb.cells[index + 1 :] if c.cell_type == "markdown")

@@ -1,4 +1,4 @@
-"""The marker grammar of solution cells, and what looks like a marker but is none.
+"""The markers in solution cells, and lines that look like a marker but are not.
 
 ### BEGIN SOLUTION
 the answer
@@ -24,12 +24,12 @@ KNOWN = [
 
 
 class MarkerError(ValueError):
-    """What is wrong with a cell's markers, as the end of a sentence."""
+    """What is wrong with a cell's markers, worded as the end of a sentence."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """The lines between two markers; a solution's include its mark scheme's."""
+    """The lines between two markers; a solution includes its mark scheme."""
 
     kind: str
     first: int
@@ -37,7 +37,7 @@ class Region:
 
 
 def regions(source: str) -> list[Region]:
-    """All regions of a cell, in the order in which they end."""
+    """All regions of a cell, sorted by where they end."""
     found: list[Region] = []
     stack: list[tuple[str, int]] = []
     lines = source.split("\n")
@@ -73,14 +73,14 @@ def _misplaced(kind: str) -> str:
 def public_lines(source: str) -> list[str]:
     """The lines outside every region, without the markers."""
     lines = source.split("\n")
-    for region in reversed(regions(source)):  # an outer one ends after its inner ones
+    for region in reversed(regions(source)):  # outer regions end last
         if region.kind == "SOLUTION":
             del lines[region.first - 1 : region.first + len(region.lines) + 1]
     return lines
 
 
 def misspelt(line: str) -> bool:
-    """Whether a line is no marker but must have been meant as one."""
+    """Whether a line is not a marker, but was probably meant as one."""
     if MARKER.fullmatch(line):
         return False
     if re.search(r"\b(BEGIN|END)\b\W*[A-Z]{3}", line):

@@ -1,4 +1,4 @@
-"""A classic nbgrader course: source/LAB/LAB.ipynb and a configuration that holds."""
+"""A classic nbgrader course: source/LAB/LAB.ipynb and a matching configuration."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def nbgrader_files(redacted: Mapping[str, NotebookNode]) -> dict[str, bytes]:
     """Every file of the course, by its path there."""
     files = {"nbgrader_config.py": CONFIG.encode(), ".gitignore": IGNORED.encode()}
     for name, redacted_source in redacted.items():
-        lab_text(redacted_source, name)  # refuses what must not be released
+        lab_text(redacted_source, name)  # raises if something must not be released
         nb = copy.deepcopy(redacted_source)
         normalise(nb)
         add_folds(nb, name[:2])

@@ -1,4 +1,4 @@
-"""What a solution may store of its run: results, not the traces of running."""
+"""What a solution stores of its run: the results, but no side effects of running."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PNG_LIMIT = 100_000
 
 
 def clean_outputs(nb: NotebookNode, name: str) -> list[str]:
-    """Drop what no reader needs; returns the warnings that were dropped, one a line.
+    """Drop what readers do not need; returns the dropped warnings, one a line.
 
-    Dropped: progress bars, widgets (the static figure beside them stays), everything on
+    We drop progress bars, widgets (the static figure beside them stays), everything on
     stderr, and all outputs of a cell tagged `timing`.
     """
     warned = []
@@ -43,7 +43,7 @@ def _clean(output: NotebookNode) -> NotebookNode | None:
         return output if output.text else None
     if WIDGET in output.get("data", {}):
         del output.data[WIDGET]
-        # without the widget its text and html are only an address or a stale bar
+        # without the widget, its text and html are just an address or an old bar
         if not any(kind.startswith("image/") for kind in output.data):
             return None
     output.get("metadata", {}).pop(WIDGET, None)
@@ -51,13 +51,13 @@ def _clean(output: NotebookNode) -> NotebookNode | None:
 
 
 def _last_states(text: str) -> str:
-    """The text as a terminal shows it in the end: each line after its last return."""
+    """The text as a terminal finally shows it: each line after its last return."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _warning(output: NotebookNode) -> str:
-    """The first line that a cell wrote to stderr and that is no progress bar."""
+    """The first line that a cell wrote to stderr and that is not a progress bar."""
     if output.output_type != "stream" or output.name != "stderr":
         return ""
     lines = re.split(r"[\r\n]+", output.text)

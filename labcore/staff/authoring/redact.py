@@ -1,4 +1,4 @@
-"""A source notebook without what a class may not see yet."""
+"""Remove from a source notebook what a class may not see yet."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ OWN = """\
 
 @dataclass(frozen=True)
 class Stub:
-    """A function of a lab as its students get it: with a gap."""
+    """A function of a lab as students get it, with a gap to fill."""
 
     lab: str
     text: str
 
 
 def stubs(source: NotebookNode, name: str) -> dict[str, Stub]:
-    """What the answer cells of a lab define, by name."""
+    """The functions and classes that a lab's answer cells define, by name."""
     lab = parse_notebook(lab_text(source, name), name)
     found = {}
     for cell in lab.cells:
@@ -49,10 +49,10 @@ def stubs(source: NotebookNode, name: str) -> dict[str, Stub]:
 def redact(
     source: NotebookNode, labs: Collection[str], open_answers: Mapping[str, Stub]
 ) -> NotebookNode:
-    """Without claims, links to solutions and to labs that the class does not have.
+    """A copy without claims, and without links to solutions or labs the class lacks.
 
-    A function in a given cell that answers an exercise still open becomes that
-    exercise's stub, for the student's own.
+    A given cell may contain the answer to an exercise that is still open. We replace
+    the function by the exercise's stub, and students insert their own.
     """
     nb = copy.deepcopy(source)
     nb.cells = [cell for cell in nb.cells if "claim" not in tags(cell)]
@@ -92,11 +92,11 @@ def _open(cell: NotebookNode, open_answers: Mapping[str, Stub]) -> None:
         notes.append(OWN.format(names=" and ".join(names), lab=lab, lend=lend))
     cell.source = "".join(notes) + "\n".join(lines)
     cell.metadata["own"] = own
-    cell.metadata.pop("jupyter", None)  # it was collapsed
+    cell.metadata.pop("jupyter", None)  # the given cell was collapsed
 
 
 def _definitions(source: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Name and lines of each function or class, decorators included."""
+    """Name and line range of each function or class, including its decorators."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -104,7 +104,7 @@ def _definitions(source: str) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 def leaks(lab: NotebookNode, name: str, sources: Mapping[str, NotebookNode]) -> None:
-    """LabError where the lab shows a whole answer of these sources, or names them."""
+    """LabError if the lab contains a whole answer of these sources, or names them."""
     answers = {
         f"{other}, cell {owner!r}": lines
         for other, source in sources.items()

@@ -1,4 +1,4 @@
-"""labs/ as a pure function of solutions/, byte for byte."""
+"""Derive labs/ from solutions/: the same input always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ TEXT_STUB = "YOUR ANSWER HERE"
 
 
 def release(solutions: Path, labs: Path, check: bool = False) -> list[str]:
-    """Write every lab that differs from its solution, or only say which would.
+    """Write every lab that differs from its solution; with `check`, only report them.
 
-    Returns one sentence a file; an empty list means that all were up to date.
+    Returns one sentence per file; an empty list means that all labs were up to date.
     """
     sources = sorted(solutions.glob(NUMBERED))
     present = {path.name for path in labs.glob(NUMBERED)}
@@ -63,7 +63,7 @@ def release(solutions: Path, labs: Path, check: bool = False) -> list[str]:
 
 
 def _derive_all(sources: list[Path]) -> dict[str, str]:
-    """Every lab's text, by file name; if one cannot be derived, none is."""
+    """The text of every lab, by file name; if one lab fails, none is returned."""
     fresh, refused = {}, []
     for path in sources:
         try:
@@ -93,7 +93,7 @@ def lab_text(source: NotebookNode, name: str) -> str:
 
 
 def _clear(nb: NotebookNode, name: str) -> NotebookNode:
-    """What `nbgrader generate_assignment` does to a notebook, as a library."""
+    """Do what `nbgrader generate_assignment` does to a notebook, as a library call."""
     try:
         from nbgrader import preprocessors as p
     except ImportError:
@@ -113,7 +113,7 @@ def _clear(nb: NotebookNode, name: str) -> NotebookNode:
     try:
         for step in chain:
             nb, resources = step.preprocess(nb, resources)
-    except Exception as error:  # nbgrader raises whatever it met
+    except Exception as error:  # nbgrader passes on any error that it meets
         raise LabError(f"{name}: nbgrader refuses it: {error}") from None
     return nb
 
@@ -121,8 +121,8 @@ def _clear(nb: NotebookNode, name: str) -> NotebookNode:
 def _leaks(source: NotebookNode, lab: NotebookNode) -> list[str]:
     """Secret lines that the lab shows although the source does not show them openly.
 
-    A line that also stands in the open (a Given cell) may stay, but a whole answer of
-    two lines or more may stand in the open only in a cell tagged `given`.
+    A secret line may also stand in an open cell. But a whole answer of two lines or
+    more may stand in the open only in a cell tagged `given`.
     """
     found = []
     released = [cell for cell in source.cells if "claim" not in tags(cell)]
@@ -146,7 +146,7 @@ def _leaks(source: NotebookNode, lab: NotebookNode) -> list[str]:
 
 
 def secrets(source: NotebookNode) -> dict[str, list[str]]:
-    """The lines that no student may see, by the id of the cell that holds them."""
+    """The lines that students may not see, by the id of the cell that holds them."""
     hidden = {}
     for cell in source.cells:
         if "claim" in tags(cell):
@@ -166,7 +166,7 @@ def contains(lines: list[str], part: list[str]) -> bool:
 
 
 def _first_difference(path: Path, fresh: str) -> str:
-    """Where the file departs from the fresh text, in the reader's terms."""
+    """Where the file first differs from the new text, in words for a reader."""
     try:
         old = read_notebook(path)
     except LabError:

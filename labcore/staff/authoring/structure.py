@@ -1,4 +1,4 @@
-"""What a source notebook must be before a lab may be derived from it."""
+"""The conditions that a source notebook must meet before a lab is derived from it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["problems"]
 
 
 def problems(nb: NotebookNode, name: str) -> list[str]:
-    """One sentence a problem: notebook, cell, what is wrong and what to do."""
+    """One sentence per problem: the notebook, the cell, what is wrong, what to do."""
     found = [f"{name}: {text}." for text in _of_notebook(nb)]
     for cell in nb.cells:
         where = f"{name}, cell {cell.get('id')!r}"
         found += [f"{where}: {text}." for text in _of_cell(cell)]
     if found:
         return found
-    return [  # last: its sentences are the hardest to understand
+    return [  # comes last, because its sentences are the hardest to understand
         f"{name}: the notebook format is violated ({error.message}); save it anew."
         for error in iter_validate(nb, version=4, version_minor=5)
     ]

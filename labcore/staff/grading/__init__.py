@@ -1,6 +1,6 @@
-"""Submissions -> grades and feedback; what students wrote runs in a sandbox.
+"""From submissions to grades and feedback; student code runs only in a sandbox.
 
-This file is loaded inside the sandbox too, where most of its neighbours are absent.
+The sandbox loads this file too, but lacks most of the modules beside it.
 """
 
 import importlib

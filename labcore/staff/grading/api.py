@@ -18,7 +18,7 @@ __all__ = ["Result", "Row", "grade"]
 
 @dataclass(frozen=True)
 class Row:
-    """One exercise, or one free text, whose points are None until it is read."""
+    """One exercise, or one free text, which has no points until it is read."""
 
     exercise: str
     points: float | None
@@ -45,9 +45,9 @@ class Result:
 def grade(
     path: Path | str, lab: str, *, terms: Terms | None = None, root: Path = ROOT
 ) -> Result:
-    """The Result of one notebook for a lab named by its two digits.
+    """Grade one notebook for the lab with this two-digit number.
 
-    Secret seeds unless `terms` has some.
+    The seeds are secret unless `terms` names some.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What a lab asks for, from its notebook and its solution: nothing of a student's."""
+"""What a lab asks for, read from its notebook and solution, not from submissions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Assignment", "read_assignment"]
 
 @dataclass(frozen=True)
 class Assignment:
-    """A lab as released, with the rubrics and model answers of its solution."""
+    """A lab as released, with the rubrics and model answers from its solution."""
 
     lab: Lab
     stem: str
@@ -35,7 +35,7 @@ class Assignment:
 
 
 def read_assignment(number: str, root: Path) -> Assignment:
-    """The lab of these two digits in the clone of the course at `root`."""
+    """The lab with this two-digit number in the clone of the course at `root`."""
     paths = [_only(root / folder, number) for folder in ("labs", "solutions")]
     notebook, solution = map(read_notebook, paths)
     answers = dict(_answers(solution))

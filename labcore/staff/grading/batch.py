@@ -1,4 +1,4 @@
-"""Grading a class: what is left to do is done, and every result is kept at once."""
+"""Grade a class: do what is left to do, and store each result immediately."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def grade_class(options: Options) -> None:
             with closing(found_so_far):
                 for count, result in enumerate(found_so_far, 1):
                     _keep(store, result, done.get(result["student"]))
-                    # said only then: what was said is never lost
+                    # printed only after saving: a printed result is never lost
                     print(f"[{count} of {left}] {_line(result)}", flush=True)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("Stopped. Add --resume to go on.") from None
@@ -66,7 +66,7 @@ def grade_class(options: Options) -> None:
 
 
 def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
-    """With the seeds that this folder was begun with."""
+    """The terms, with the seeds that this grades folder started with."""
     run = store.run()
     if run and not options.resume:
         raise LabError(
@@ -93,7 +93,7 @@ def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
 def _left(
     works: Iterable[Work], done: Mapping[str, dict], assignment: Assignment
 ) -> list[Work]:
-    """Those without a result of this very file; another version lowers nobody."""
+    """Submissions whose file has no result yet; other versions' results stay valid."""
     left, graded, now = [], [], graded_by(assignment)
     for work in works:
         old = done.get(work.student)
@@ -175,7 +175,7 @@ def merge_only(out: Path, root: Path) -> None:
 
 
 def regrade(options: Options, exercise: str, lower: bool) -> None:
-    """Try one exercise anew for all; points only rise, unless `lower`."""
+    """Re-grade one exercise for every student; points only rise, unless `lower`."""
     assignment = read_assignment(options.number, options.root)
     task, store = assignment.lab.task(exercise), Store(options.out)
     if not store.run():
@@ -205,9 +205,9 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
 
 
 def _replace(store: Store, result: dict, found: dict, lower: bool) -> bool:
-    """Put a row in the place of the old one if nobody loses by it, and say so.
+    """Replace the old row and say so, but only if the student does not lose points.
 
-    Returns whether its points differ.
+    With `lower`, points may fall as well. Returns whether the points differ.
     """
     student, version = result["student"], found["version"]
     new = found["rows"][0] | {"version": version}

@@ -1,4 +1,4 @@
-"""What an instructor fills in by hand, review.csv and overrides.csv; none is lost."""
+"""What instructors fill in, in review.csv and overrides.csv; nothing gets lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OVERRIDES = ("student", "exercise", "points", "reason")
 
 
 def _number(text: str, most: float | None = None) -> float | None:
-    """The points in a cell of a spreadsheet; None where it is empty or no number."""
+    """The points in a spreadsheet cell; None if it is empty or not a number."""
     try:
         value = float(text.strip().replace(",", "."))
     except ValueError:
@@ -27,20 +27,20 @@ def row_of(rows: Sequence[dict], exercise: str) -> dict | None:
 
 
 def earned(points: float, of: float) -> str:
-    """The status of a free text that was given points."""
+    """The status of a free text that received these points."""
     return "passed" if points >= of else "partial" if points else "failed"
 
 
 def _words(text: str) -> str:
-    """A fingerprint of the words: spreadsheets trim and break lines anew."""
+    """A fingerprint of the words only: spreadsheets change spaces and line breaks."""
     words = " ".join(text.split()).encode("utf-8", errors="backslashreplace")
     return hashlib.sha256(words).hexdigest()[:12]
 
 
 def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
-    """(student, question) -> its row, and whether every filled row is among them.
+    """(student, question) -> its row, and whether every filled row could be used.
 
-    Each row has "read" too: the fingerprint of the answer that it was filled in for.
+    Each row gets a field "read": a fingerprint of the answer that the instructor read.
     """
     waiting = {
         (student, text["exercise"])
@@ -69,10 +69,10 @@ def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
 
 
 def _remembered(store: Store, reviews) -> dict[tuple, list]:
-    """(student, question) -> points, comment and the answer that they were given for.
+    """(student, question) -> points, comment and the answer that these were given for.
 
-    A later merge shows a newer answer beside them: only a change of points or comment
-    tells that somebody read it.
+    A later merge shows the newest answer beside them. We know that an instructor read
+    the new answer only if the points or the comment changed.
     """
     run = store.run()
     applied = {(row[0], row[1]): row[2:] for row in run.get("reviews", [])}
@@ -97,7 +97,7 @@ def _remembered(store: Store, reviews) -> dict[tuple, list]:
 
 
 def reviewed(student: str, text: dict, reviews, said: list[str]) -> dict:
-    """A free text's row, with the points and the comment that it was given."""
+    """The row of a free text, with the points and the comment that it received."""
     row = dict(text)
     filled = reviews.get((student, text["exercise"]), {})
     row["comment"] = filled.get("comment", "")
@@ -119,7 +119,7 @@ def reviewed(student: str, text: dict, reviews, said: list[str]) -> dict:
 
 
 def overrides_in(store: Store, results, said: list[str]) -> dict:
-    """(student, exercise) -> (points, reason); the last line on an exercise counts."""
+    """(student, exercise) -> (points, reason); the last line on each counts."""
     if not (store.folder / "overrides.csv").exists():
         store.write_table("overrides.csv", OVERRIDES, [])
     found, above = {}, []

@@ -1,4 +1,4 @@
-"""`labcore grade`: the arguments held against one another, then what they ask for."""
+"""`labcore grade`: check that the arguments fit together, then do the work."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, root: Path) -> None:
 
 
 def _only_one_way(args: argparse.Namespace) -> None:
-    """Nothing that was asked for is left out in silence."""
+    """Refuse conflicting arguments instead of silently ignoring some of them."""
     asked = {"merge": args.merge, "regrade": args.regrade, "resume": args.resume}
     given = [f"--{name}" for name, value in asked.items() if value]
     if len(given) > 1:

@@ -1,4 +1,4 @@
-"""What lies in a folder that a sandbox shows and must not be seen: it is covered."""
+"""Cover what lies inside a folder that a sandbox shows, but must not be seen."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 __all__ = ["covering"]
 
-# of a Python environment that was made in a closed folder itself
+# what to show of a Python environment whose own folder is closed
 ENVIRONMENT = ("bin", "lib", "lib64", "pyvenv.cfg")
 
 
 def covering(
     shown: Sequence[Path], closed: Sequence[Path]
 ) -> tuple[list[str], list[Path]]:
-    """bubblewrap's options that cover what is closed, and the folders that do.
+    """bubblewrap's options that cover the closed places, and the folders they cover.
 
-    A shown folder inside a closed one, such as its environment, is shown again.
+    A shown folder inside a closed one, such as its environment, is made visible again.
     """
     visible = dict.fromkeys(shown, True)
     for folder in shown:
@@ -29,7 +29,7 @@ def covering(
                 if (folder / name).exists():
                     visible.setdefault(folder / name, True)
     options, covers = [], []
-    for place in sorted(visible):  # a folder comes before what it holds
+    for place in sorted(visible):  # a folder comes before its contents
         above = next((p for p in place.parents if p in visible), None)
         before = visible[above] if above else place in shown
         if visible[place] == before:

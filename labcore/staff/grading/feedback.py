@@ -1,4 +1,4 @@
-"""A student's page: their cells, the verdicts, the comments. No script, no network."""
+"""A student's page: their cells, verdicts and comments, with no script or network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ table { border-collapse: collapse } td, th { padding: .2rem 1rem 0 0; text-align
 
 
 def page(lab: str, rows: Sequence[dict], notes: Sequence[str]) -> str:
-    """HTML of one student; everything that anyone wrote is text in it."""
+    """The HTML page of one student; whatever people wrote appears as plain text."""
     points, of = sum(row["points"] or 0 for row in rows), sum(row["of"] for row in rows)
     overview = "".join(
         f"<tr><td>{escape(row['exercise'])} {escape(row['title'])}</td>"

@@ -1,4 +1,4 @@
-"""What students hand in, taken in: bytes to a notebook of nothing but its sources."""
+"""Read what students hand in: from bytes to a notebook that holds only sources."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["notebook_in", "sound"]
 
 NO_NOTEBOOK = "the file is no Jupyter notebook that can be read"
 MOST_CELLS, MOST_PARTS = 2_000, 2_000_000
-SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no file can hold
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character; no file can hold it
 
 
 def sound(text: str) -> str:
-    """The text with one kind of line end and only characters that can be written."""
+    """The text with uniform line ends, and only characters that can be written."""
     return SURROGATE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def notebook_in(data: bytes) -> NotebookNode:
-    """The cells' sources and names; ValueError says why there are none to read.
+    """The cells' sources and names; ValueError says why the file cannot be read.
 
-    Outputs and other metadata are dropped before they cost time or memory.
+    Outputs and other metadata are dropped first, so that they cost no time or memory.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -39,7 +39,7 @@ def notebook_in(data: bytes) -> NotebookNode:
         kind = raw["nbformat"]
         sheets = [raw] if kind == 4 else raw["worksheets"]
         count = sum(len(sheet["cells"]) for sheet in sheets)
-    except Exception:  # whatever a damaged file provokes
+    except Exception:  # a damaged file can raise anything
         raise ValueError(NO_NOTEBOOK) from None
     if count > MOST_CELLS:
         raise ValueError(f"the notebook has more than {MOST_CELLS:,} cells")
@@ -76,7 +76,7 @@ def _cells(sheets: list[dict]) -> Iterator[dict]:
 
 
 def _metadata(of: dict) -> dict:
-    """Empty where some editor left none, or null."""
+    """The metadata; empty if an editor left it out or wrote null."""
     found = of.get("metadata")
     return found if isinstance(found, dict) else {}
 

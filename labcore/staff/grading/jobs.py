@@ -1,4 +1,4 @@
-"""A submission as a job for the process that runs answers, and its rows as stored."""
+"""From a submission to a job for the process that runs answers, and back to rows."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ FILES, FILE_BYTES = 64, 50_000_000
 
 @dataclass(frozen=True)
 class Terms:
-    """How answers are run."""
+    """The settings with which answers are run."""
 
-    seeds: tuple[int, ...]  # none: secret ones
+    seeds: tuple[int, ...]  # empty: secret seeds
     timeout: float = 60.0
     memory: float = 4.0  # GB
     sandbox: bool = True
@@ -44,18 +44,18 @@ class Terms:
 
 
 def secret_seeds() -> tuple[int, ...]:
-    """For checks whose inputs nobody can foresee."""
+    """Seeds for checks whose inputs cannot be predicted."""
     return tuple(secrets.randbelow(10**9) for _ in range(SEEDS))
 
 
 @dataclass
 class Work(shared.Work):
-    """A submission: who handed it in, and what was read of it."""
+    """A submission: the student who handed it in, and what we read from it."""
 
     student: str = ""
     file: str = ""
     digest: str = ""
-    fault: str = ""  # of ours, where reading it broke down
+    fault: str = ""  # our own mistake, if reading the file failed
 
 
 def read_work(submission: Submission, assignment: Assignment) -> Work:
@@ -81,7 +81,7 @@ def read_work(submission: Submission, assignment: Assignment) -> Work:
     try:
         report = take_answers(work, notebook, assignment.lab)
         work.notes += _remarks(report, notebook, assignment)
-    except Exception:  # whatever cells that are none provoke
+    except Exception:  # malformed cells can raise anything
         work.status, work.problem = "damaged", "its cells are not those of a lab"
     return work
 
@@ -112,7 +112,7 @@ def _remarks(
 def job_of(
     work: Work, assignment: Assignment, terms: Terms, tasks: Sequence[Task]
 ) -> dict:
-    """What is told to the process, and beside it how to start that."""
+    """What the process is told, and how to start that process."""
     memory = int(terms.memory * 1e9)
     limits = {
         "DATA": memory,
@@ -135,14 +135,14 @@ def job_of(
 
 
 def rows_of(work: Work, tasks: Sequence[Task], outcomes: Iterable[Mapping]) -> list:
-    """One row an exercise, in the lab's order, with what was handed in for it."""
+    """One row per exercise, in the lab's order, with the code that was handed in."""
     found = (Outcome(**outcome) for outcome in outcomes)
     rows = zip(tasks, shared.rows_of(work, tasks, found), strict=True)
     return [_stored(row, work.answers.get(task.grade_id, "")) for task, row in rows]
 
 
 def texts_of(work: Work, questions: Sequence[Question]) -> list[dict]:
-    """The free texts: what was written waits for a reader."""
+    """Rows for the free texts; those with an answer wait to be graded by hand."""
     rows = zip(questions, shared.text_rows(work, questions), strict=True)
     return [
         _stored(row, work.answers[part.grade_id] if row.status == "review" else "")

@@ -1,4 +1,4 @@
-"""How much memory processes hold together."""
+"""How much memory a group of processes uses."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SHARE = re.compile(r"^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+) kB", re.MULTILINE)
 
 
 def hold_more(processes: Sequence[int], limit: int) -> bool:
-    """Whether they hold more bytes of data together; what they share counts once."""
+    """Whether together they use more bytes than `limit`; shared memory counts once."""
     if sum(map(_own, processes)) <= limit:
         return False
-    # what they share was counted for each: look again, closely, which takes longer
+    # this sum counts shared memory several times; counting exactly takes longer
     return sum(map(_share, processes)) > limit
 
 
 def family(process: int) -> list[int]:
     """The process, its children, theirs and so on."""
     found = [process]
-    for member in found:  # grows meanwhile
+    for member in found:  # the list grows during the loop
         threads = PROC / str(member) / "task"
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # the process has ended
             for thread in os.listdir(threads):
                 found += map(int, _text(threads / thread / "children").split())
     return found
@@ -39,7 +39,7 @@ def _own(process: int) -> int:
 
 
 def _share(process: int) -> int:
-    """Each page divided by those who share it; all of it where this is not told."""
+    """Memory, with each page divided among its users; all of it if unknown."""
     facts = _text(PROC / str(process) / "smaps_rollup")
     return _sum(SHARE, facts) if "Pss_Anon" in facts else _own(process)
 
@@ -49,7 +49,7 @@ def _sum(wanted: re.Pattern, facts: str) -> int:
 
 
 def _text(file: Path) -> str:
-    """What the system says there; nothing where it has no such file, or no longer."""
+    """The system's answer; empty if there is no such file, or no longer."""
     try:
         return file.read_text(encoding="ascii", errors="replace")
     except OSError:

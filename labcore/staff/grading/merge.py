@@ -1,4 +1,4 @@
-"""Results, reviews and overrides put together: tables, pages, and who has which."""
+"""Combine results, reviews and overrides into tables, pages and a summary."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ KEYS = ("student", "page")
 
 
 def merge(store: Store, lab: str, questions: Mapping[str, object]) -> list[str]:
-    """Write all tables and pages anew; returns what an instructor has to look at.
+    """Rewrite all tables and pages; returns what an instructor should look at.
 
-    questions   the lab's Question by its id: rubric and model answer for review.csv
+    questions   the lab's Questions by id, whose rubrics go into review.csv
     """
     results, said = store.results(), []
     reviews, all_taken = reviews_in(store, results, said)
@@ -59,7 +59,7 @@ def merge(store: Store, lab: str, questions: Mapping[str, object]) -> list[str]:
 
 
 def _remarks(results: Mapping) -> Iterator[tuple[str, str, str]]:
-    """What answers did that no honest one does; an older runner noted nothing."""
+    """What answers did that no honest answer does; older versions did not record it."""
     for student, result in results.items():
         for row in result["rows"]:
             for remark in row.get("remarks", ()):

@@ -1,6 +1,6 @@
-"""Submissions as they come: folders, downloads of a course platform, zips, one file.
+"""Read submissions as they arrive: folders, platform downloads, zips or one file.
 
-Nothing is unpacked to disk, no link is followed, and every file has a size limit.
+Nothing is unpacked to disk, links are not followed, and every file has a size limit.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ AGAIN = re.compile(r"(?:-([1-9]\d{0,2})| \((\d{1,3})\))$")
 
 @dataclass(frozen=True)
 class _Entry:
-    """One file: where it lies below the top, and how to get its bytes."""
+    """One file: its place below the top folder, and how to read its bytes."""
 
     parts: tuple[str, ...]
     changed: float
-    read: Callable[[], bytes]  # raises ValueError with what is wrong
+    read: Callable[[], bytes]  # raises ValueError with the reason if it cannot
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", tuple(map(_readable, self.parts)))
@@ -49,7 +49,7 @@ class _Entry:
 
 @dataclass
 class Submission:
-    """A student's latest notebook; `problem` says why there is none to read."""
+    """A student's latest notebook, or `problem`, which says why it cannot be read."""
 
     student: str
     file: str = ""
@@ -72,7 +72,7 @@ class _Upload:
 
     @property
     def shown(self) -> str:
-        """Its name, or its path in the student's folder."""
+        """The file's name, or its path inside the student's folder."""
         return "/".join(self.entry.parts[1:]) or self.file
 
     @property
@@ -81,7 +81,7 @@ class _Upload:
 
 
 def find_submissions(path: Path, stem: str) -> list[Submission]:
-    """One for each student, in the order of their names; `stem`: the lab's file."""
+    """One submission per student, sorted by name; `stem` is the lab's file name."""
     if path.is_dir():
         entries, empty = list(_in_folder(path)), _students_without_files(path)
     elif zipfile.is_zipfile(path):
@@ -107,7 +107,7 @@ def find_submissions(path: Path, stem: str) -> list[Submission]:
 
 
 def keep_apart(submissions: Path, out: Path) -> None:
-    """LabError for a folder of grades that would be read as a student's."""
+    """LabError if the folder of grades would be read as a student's submission."""
     if out.resolve().is_relative_to(submissions.resolve()):
         raise LabError(
             f"The grades in {out} would lie among the submissions in {submissions}: "
@@ -127,7 +127,7 @@ def _in_folder(top: Path) -> Iterator[_Entry]:
 
 
 def _readable(name: str) -> str:
-    """A name whose bytes are no UTF-8 shows them, so that every table can hold it."""
+    """The name, with bytes that are not UTF-8 shown, so that any table can hold it."""
     return sound(
         name.encode("utf-8", "surrogateescape").decode(
             "utf-8", errors="backslashreplace"
@@ -217,7 +217,7 @@ SECONDS = (32_140_800, 2_678_400, 86_400, 3_600, 60, 1)  # so that dates compare
 
 
 def _below_one_folder(entries: list[_Entry], stem: str) -> list[_Entry]:
-    """Without the one folder around everything that many zips have."""
+    """Drop the single folder that many zips have around their contents."""
     tops = {entry.parts[0] for entry in entries}
     below = [_Entry(e.parts[1:], e.changed, e.read) for e in entries if e.parts[1:]]
     if len(tops) != 1 or len(below) < len(entries) or _of_platform(*tops):
@@ -226,7 +226,7 @@ def _below_one_folder(entries: list[_Entry], stem: str) -> list[_Entry]:
 
 
 def _of_several(entries: list[_Entry], stem: str) -> bool:
-    """Whether these files look like those of a class, not of one student."""
+    """Whether the files look like a whole class's, not one student's."""
     if any(_of_platform(entry.parts[0]) for entry in entries):
         return True
     files = [entry.parts for entry in entries]
@@ -253,7 +253,7 @@ def _upload(entry: _Entry, stem: str, flat: set[str]) -> _Upload:
 
 
 def _plain(name: str, names: set[str]) -> str:
-    """Without ending and a browser's (2); without -2 where the first is there too."""
+    """Drop the ending and a browser's (2); also -2 if the original is there too."""
     path = PurePosixPath(name)
     found = AGAIN.search(path.stem)
     if found and (found[2] or path.stem[: found.start()] + path.suffix in names):
@@ -270,7 +270,7 @@ def _of_platform(name: str) -> bool:
 
 
 def _who(name: str) -> tuple[str, bool, str | None]:
-    """Student, whether late, and the file's own name, from a platform's name."""
+    """Student, whether late, and the original file name, from a platform's name."""
     if found := MOODLE.fullmatch(name):
         return f"{found['who']}_{found['user']}", False, found["file"] or ""
     if found := CANVAS.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Submissions through the workers, and their results as they come."""
+"""Send submissions to the workers, and pass on their results as they arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from labcore.student.tasks import Task
 
 __all__ = ["graded_by", "result_of", "results", "work_of"]
 
-AHEAD = 200  # jobs handed out at once: enough for every worker of a large cluster
+AHEAD = 200  # jobs handed out at a time: enough for every worker of a large cluster
 
 
 def work_of(submission: Submission, assignment: Assignment) -> Work:
@@ -30,7 +30,7 @@ def work_of(submission: Submission, assignment: Assignment) -> Work:
 
 
 def _broke(work: Work) -> None:
-    """Whatever one student's file provokes in us, the others are graded."""
+    """Record an error of ours: one bad file must not stop the batch."""
     work.status, work.problem = "damaged", "the grading broke down on this file"
     work.fault = traceback.format_exc()
 
@@ -40,7 +40,7 @@ def _job(work: Work, assignment: Assignment, terms: Terms, tasks) -> dict:
         return job_of(work, assignment, terms, tasks)
     except Exception:
         _broke(work)
-        return job_of(work, assignment, terms, tasks)  # of a damaged file: no answers
+        return job_of(work, assignment, terms, tasks)  # a damaged file has no answers
 
 
 def results(
@@ -51,10 +51,10 @@ def results(
     jobs: int | None = None,
     dask: str | None = None,
 ) -> Iterator[dict]:
-    """The result of each, as they come.
+    """The results, in the order in which they finish.
 
-    What is refused before any answer was examined would be refused for all: it ends the
-    batch. Later it is the fault of one job, which waits for --resume.
+    A refusal before any answer was examined would hit every job, so it ends the batch.
+    A later refusal concerns only one job, which waits for --resume.
     """
     one_was_examined = False
     with _executor(jobs, dask) as executor:
@@ -88,7 +88,7 @@ def _answers(
 
 
 def _answer(future: Future, version: str) -> dict:
-    """What a worker found; where it failed, why."""
+    """What a worker found, or why it failed."""
     try:
         answer = future.result()
     except Exception as error:
@@ -113,17 +113,17 @@ def _executor(jobs: int | None, dask: str | None) -> Iterator[Executor]:
         all_done = True
     finally:
         executor.shutdown(wait=all_done)
-        workers.stop()  # what still runs ends at once
+        workers.stop()  # what is still running ends immediately
 
 
 def result_of(
     work: Work, assignment: Assignment, tasks: Sequence[Task], answer: dict
 ) -> dict:
-    """What is stored of a student: rows, free texts, and what they came from."""
+    """What we store for a student: rows, free texts, and what they are based on."""
     if "refused" in answer:
         raise LabError(answer["refused"])
     verdicts = answer.get("results")
-    if verdicts is None:  # a fault of ours, never taken for the student's
+    if verdicts is None:  # our own mistake, never blamed on the student
         verdicts = [
             {
                 "status": "error",
@@ -146,5 +146,5 @@ def result_of(
 
 
 def graded_by(assignment: Assignment) -> str:
-    """What decides a verdict beside the answer: labcore, its checks, the lab."""
+    """Everything that decides a verdict besides the answer: labcore, checks, lab."""
     return f"{version_of(assignment.lab.checks)}, lab {assignment.version}"

@@ -1,4 +1,4 @@
-"""Where answers run: bubblewrap without network, without files, with limits."""
+"""The sandbox for answers: bubblewrap, no network, no files, with limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["in_sandbox", "kind_of_sandbox", "too_large", "with_limits"]
 
 LABCORE = Path(__file__).parents[2]
 SCRATCH = Path("/tmp")
-COURSE = "/course"  # where labcore stands inside, without what follows
+COURSE = "/course"  # where labcore is inside, except for MASKED
 MASKED = ("checks", "staff", "student")
 ALWAYS = ("labcore.student", "labcore.student.alone", "labcore.student.cells")
 SYSTEM = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime")
@@ -35,7 +35,7 @@ INSTALL = (
     "bubblewrap' (Fedora), or grade with --no-sandbox if you trust every notebook"
 )
 KINDS = {
-    # as root: no user namespace, but another user, so that limits count
+    # as root: no user namespace, but another user, so limits apply
     "user": ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts"),
     "namespace": ("--unshare-all", "--unshare-user", "--cap-drop", "ALL"),
 }
@@ -43,7 +43,7 @@ KINDS = {
 
 @functools.cache
 def kind_of_sandbox() -> str:
-    """Which kind works here; LabError with what to do where none does."""
+    """The kind of sandbox that works here; LabError with advice if none does."""
     if not (bwrap := shutil.which("bwrap")):
         raise LabError(
             "Answers run in a sandbox, and bubblewrap is not installed here: "
@@ -72,7 +72,7 @@ def kind_of_sandbox() -> str:
 
 @contextmanager
 def _filter() -> Iterator[int]:
-    """A file with the filter of system calls, which bubblewrap reads by its number."""
+    """An open file with the system call filter; bubblewrap gets its number."""
     file = os.memfd_create("filter")
     try:
         os.write(file, program())
@@ -90,10 +90,10 @@ def _command(
     shown: Mapping[str, Path],
     argv: Sequence[str],
 ) -> list[str]:
-    """bubblewrap around `argv`: system and Python read-only, nothing else in reach.
+    """bubblewrap around `argv`: system and Python read-only, nothing else reachable.
 
-    Of checks, and of what is a student's or an instructor's, only the modules that are
-    `shown` are there. What is closed stays out of reach wherever it lies.
+    Of the checks, and of the students' and instructors' packages, only the modules in
+    `shown` exist inside. Closed places stay out of reach wherever they are.
     """
     pythons = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
     prefixes = [p for p in pythons if not p.is_relative_to("/usr")]
@@ -108,7 +108,7 @@ def _command(
     command += ["--proc", "/proc", "--dev", "/dev"]
     command += ["--size", str(SHARED_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm"]
     command += ["--size", str(SCRATCH_BYTES), "--perms", "1777", "--tmpfs", "/tmp"]
-    # folders of the scratch folder that lead to a Python: no answer may write there
+    # folders in the scratch folder that lead to a Python: answers may not write there
     roofs = {_top(p) for p in prefixes if p.is_relative_to(SCRATCH)} - {*prefixes}
     for roof in roofs:
         command += ["--perms", "0755", "--tmpfs", str(roof)]
@@ -136,7 +136,7 @@ def _command(
 
 
 def _shown_again(modules: Mapping[str, Path]) -> Iterator[str]:
-    """bubblewrap's options for single files among what is masked, by module."""
+    """bubblewrap's options for single files inside masked folders, by module."""
     made = set()
     for file in modules.values():
         inside = file.is_relative_to(LABCORE)
@@ -152,12 +152,12 @@ def _shown_again(modules: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _top(place: Path) -> Path:
-    """The folder directly in the scratch folder that holds the place, or is it."""
+    """The folder directly inside the scratch folder that holds the place, or is it."""
     return SCRATCH / place.relative_to(SCRATCH).parts[0]
 
 
 def _of_the_course() -> Path:
-    """A clone has answers, also in .git; installed elsewhere, only labcore is ours."""
+    """The folder to hide: a clone, with answers even in .git, or else only labcore."""
     return ROOT if (ROOT / "solutions").is_dir() else LABCORE
 
 
@@ -168,10 +168,10 @@ def _as_nobody() -> list[str]:
 
 
 def _new_user() -> int:
-    """One that no other room has: the kernel counts and keeps things by user."""
+    """A user that no other sandbox uses: the kernel counts and stores by user."""
     known = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
     half = min(int(known[0]) + int(known[2]), 2**31) // 2
-    return half + secrets.randbelow(half - 2)  # the last are nobody and an error
+    return half + secrets.randbelow(half - 2)  # the last two are reserved
 
 
 def _environment(course: str, home: str) -> dict[str, str]:
@@ -195,7 +195,7 @@ def _environment(course: str, home: str) -> dict[str, str]:
 
 
 def in_sandbox(told: dict, closed: Sequence[str]) -> subprocess.Popen:
-    """The process that runs the answers of a job, with nothing else in reach."""
+    """The process that runs a job's answers, with nothing else in reach."""
     kind, bwrap = kind_of_sandbox(), shutil.which("bwrap")
     shown = in_reach(told["checks"])
     for module in ALWAYS:
@@ -213,16 +213,16 @@ def in_sandbox(told: dict, closed: Sequence[str]) -> subprocess.Popen:
 
 
 def with_limits(told: dict) -> dict:
-    """The job with the number of processes that its answers may have."""
+    """The job, with the number of processes that its answers may use."""
     others = 0 if _own_user(told["sealed"]) else _threads_of_user()
     return told | {"limits": told["limits"] | {"NPROC": PROCESSES + others}}
 
 
 def too_large(process: subprocess.Popen, most: int) -> bool:
-    """End all in it if they are too many or hold more memory than they may together.
+    """End all processes inside if together they are too many or use too much memory.
 
-    A process's limits do not count what it shares, nor what others hold, nor, for
-    root without another user, how many they are.
+    A process's own limits ignore shared memory and other processes' memory. For root
+    without a separate user, they also ignore the number of processes.
     """
     members = family(process.pid)
     if len(members) < 2 * PROCESSES and not hold_more(members, most):
@@ -234,12 +234,12 @@ def too_large(process: subprocess.Popen, most: int) -> bool:
 
 
 def _own_user(sandbox: bool) -> bool:
-    """Whether the answers' user has no other processes."""
+    """Whether the answers run as a user with no other processes."""
     return sandbox and kind_of_sandbox() == "user"
 
 
 def _threads_of_user() -> int:
-    """Where processes are counted by user, those that run already count too."""
+    """Limits by user also count the processes that run already."""
     count = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:

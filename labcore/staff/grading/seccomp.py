@@ -1,11 +1,11 @@
-"""A filter of system calls for answers: nothing of theirs outlives their process.
+"""A filter of system calls, so that nothing of an answer outlives its process.
 
-What the kernel keeps by user or by room (keys, System V memory, queues and semaphores,
-POSIX queues, limits and priorities of the process that starts them) would carry one
-answer's findings to the next, and so would sockets of any family but AF_UNIX. So do
-calls that reach into another process. Files in memory, and what a user namespace of
-one's own allows, would be memory that no process is seen to hold. All these fail with
-EPERM, as do calls in another architecture's numbers.
+Some things the kernel keeps by user or by sandbox: keys, System V memory, queues and
+semaphores, POSIX queues, limits and priorities of the starting process. They could
+carry one answer's findings to the next, and so could sockets except AF_UNIX ones.
+Calls that reach into other processes are refused too. Files in memory, and a private
+user namespace, could hold memory that is counted for no process. All of these fail
+with EPERM, as do calls that use another architecture's numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ REFUSED = {
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),
 }
-OWN_ONLY = {  # allowed where the first argument is 0: the process that calls
+OWN_ONLY = {  # allowed if the first argument is 0, the calling process itself
     "prlimit64": (302, 261),
     "sched_setaffinity": (203, 122),
     "sched_setscheduler": (144, 119),
@@ -63,19 +63,19 @@ OWN_ONLY = {  # allowed where the first argument is 0: the process that calls
     "sched_setattr": (314, 274),
 }
 AF_UNIX = 1
-SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}  # of this family only
+SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}  # this family only
 CLONE = (56, 220)  # its first argument says what the new process does not share
-CLONE3 = (435, 435)  # says it where a filter cannot look; without it clone is taken
+CLONE3 = (435, 435)  # a filter cannot see its flags; if it fails, clone is used
 NEW_USER = 0x10000000
-MACHINES = {  # as audit numbers them, and the column above
+MACHINES = {  # their audit numbers, and which column above applies
     "x86_64": (0xC000003E, 0),
     "aarch64": (0xC00000B7, 1),
 }
-X32 = 0x40000000  # x86_64 has its calls once more from this number on
+X32 = 0x40000000  # x86_64 has a second set of calls from this number on
 
 # codes of classic BPF
 LOAD, EQUAL, AT_LEAST, HAS, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # places in struct seccomp_data
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
 
 
@@ -107,5 +107,5 @@ def program(machine: str = "") -> bytes:
 
 
 def _step(code: int, operand: int, then: int = 0, otherwise: int = 0) -> bytes:
-    """One instruction; `then` and `otherwise` count the steps to leave out."""
+    """One instruction; `then` and `otherwise` are the numbers of steps to skip."""
     return struct.pack("=HBBI", code, then, otherwise, operand)

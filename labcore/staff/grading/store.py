@@ -1,4 +1,4 @@
-"""The folder of grades: one result a student, a log that only grows, one grader."""
+"""The grades folder: one result per student, an append-only log, a single grader."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from labcore.staff.grading.intake import sound
 __all__ = ["Store", "read_table", "table_text"]
 
 MEND = "make room or mend it, then go on with --resume"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
-INNER = re.compile(r"([;\t|]\s*)([=+\-@])")  # one that begins behind a separator
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # would make a spreadsheet compute
+INNER = re.compile(r"([;\t|]\s*)([=+\-@])")  # a formula after another separator
 DEFUSED = re.compile(r"([;\t|]\s*)'([=+\-@])")
 
 
@@ -33,7 +33,7 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Ours alone; a grader that was killed holds nothing."""
+        """Lock the folder for us; a grader that was killed leaves no lock behind."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("a+")
@@ -57,7 +57,7 @@ class Store:
             yield
 
     def run(self) -> dict:
-        """What this folder was begun with; empty before the first result."""
+        """The settings this folder started with; empty before the first result."""
         if not any((self.folder / "results").glob("*.json")):
             return {}
         return _read(self.folder / "run.json", "seeds", "name another folder")
@@ -66,7 +66,7 @@ class Store:
         self._write("run.json", json.dumps(run, indent=1))
 
     def results(self) -> dict[str, dict]:
-        """Every stored result by its student."""
+        """Every stored result, by student."""
         found = {}
         for path in sorted((self.folder / "results").glob("*.json")):
             result = _read(path, "student", "delete it, and grade with --resume")
@@ -117,7 +117,7 @@ def _bytes(text: str) -> bytes:
 
 
 def table_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """CSV of which no cell is a formula."""
+    """CSV without formulas in any cell."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
@@ -127,7 +127,7 @@ def table_text(header: Sequence[str], rows: Iterable[Sequence]) -> str:
 
 
 def _harmless(cell) -> str:
-    """No formula, also where a spreadsheet takes another separator than ours."""
+    """The cell without formulas, even if a spreadsheet uses another separator."""
     if isinstance(cell, int | float):
         return f"{cell:g}"
     text = INNER.sub(r"\1'\2", str(cell))
@@ -140,7 +140,7 @@ def _as_it_was(cell: str) -> str:
 
 
 def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
-    """The rows by column, as a spreadsheet may have saved them; it must have these."""
+    """The rows by column, in any form that spreadsheets save; `columns` must exist."""
     try:
         text = _text(path.read_bytes())
         if not text.strip():
@@ -164,7 +164,7 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def _text(data: bytes) -> str:
-    """UTF-8, or what spreadsheets write where it is not asked for."""
+    """Decode UTF-8, or what spreadsheets write unless told otherwise."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     try:

@@ -1,4 +1,4 @@
-"""By which version a verdict was found."""
+"""Which version of the course found a verdict."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from labcore.student.notebooks import digest
 __all__ = ["in_reach", "version_of"]
 
 ROOT = Path(__file__).parents[3]
-DATA = ROOT / "labcore/data/manifest.json"  # with the hash of every data file
+DATA = ROOT / "labcore/data/manifest.json"  # lists the hash of every data file
 
 
-@functools.cache  # of the files as this process loaded them
+@functools.cache  # the files must be those that this process loaded
 def version_of(checks: str) -> str:
-    """labcore, and the text of every file that can decide a verdict of these checks."""
+    """labcore's version and a hash of every file that can affect these checks."""
     files = in_reach(checks) | {"data": DATA}
     text = "".join(files[name].read_text(encoding="utf-8") for name in sorted(files))
     return f"labcore {version('pruning-lab')}, checks {digest(text)}"
 
 
 def in_reach(module: str) -> dict[str, Path]:
-    """The module and all of labcore that it imports, directly or not, by name."""
+    """The module and all of labcore that it imports, even indirectly, by name."""
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -40,7 +40,7 @@ def in_reach(module: str) -> dict[str, Path]:
 
 
 def _file(module: str) -> Path | None:
-    """Its source, without importing it; only labcore's, and the checks' own."""
+    """The module's source, without importing it; only for labcore and for checks."""
     if module.split(".")[0] == "labcore":
         place = ROOT.joinpath(*module.split("."))
         files = (place / "__init__.py", place.with_suffix(".py"))
@@ -52,7 +52,7 @@ def _file(module: str) -> Path | None:
 
 
 def _imports(module: str, file: Path) -> Iterator[str]:
-    """Names that it imports, wherever; some may be no modules but things in them."""
+    """Every name imported anywhere in the file, even if it is not a module."""
     inside = file.name == "__init__.py"
     package = module if inside else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""Jobs at work, each with a process for its answers: in threads, or on a cluster."""
+"""Run jobs, each with its own process for the answers: in threads or on a cluster."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from labcore.student.running import plainly, tried
 
 __all__ = ["cluster", "examined", "local", "sensible_jobs", "stop"]
 
-PAUSES = (0, 15)  # seconds before each try: others give back memory meanwhile
+PAUSES = (0, 15)  # seconds before each try, so that others can free memory
 BYTES_A_JOB = 1_500_000_000
 WAIT = 10  # seconds for a scheduler to answer
 
 
 def sensible_jobs() -> int:
-    """As many as cores and free memory allow."""
+    """As many parallel jobs as cores and free memory allow."""
     return max(1, min(cpu_count(), int(free_memory() // BYTES_A_JOB)))
 
 
@@ -34,9 +34,9 @@ def local(jobs: int) -> Executor:
 
 
 def cluster(address: str) -> Executor:
-    """The workers of a dask.distributed scheduler; a job whose worker dies runs again.
+    """The workers of a dask.distributed scheduler; if one dies, its job runs again.
 
-    They need the course and bubblewrap, but none of our files.
+    The workers need the course and bubblewrap, but none of our files.
     """
     try:
         from distributed import Client
@@ -55,7 +55,7 @@ def cluster(address: str) -> Executor:
     _clients.append(client)
     try:
         client.run(version, "pruning-lab")
-    except ImportError:  # a worker that gets a job of ours would die, and the next
+    except ImportError:  # our first job would kill the worker, then the next
         stop()
         raise LabError(
             f"A worker of the cluster at {address} lacks the course: install it there."
@@ -64,12 +64,12 @@ def cluster(address: str) -> Executor:
 
 
 def examined(job: dict) -> dict:
-    """What was found of each exercise of a job, and by which version."""
+    """What was found for each exercise of a job, and by which version."""
     return _found(job) | {"version": version_of(job["told"]["checks"])}
 
 
 def _found(job: dict) -> dict:
-    """Where its process does not start, it is tried once more a little later."""
+    """Try the exercises; if the process does not start, try once more after a pause."""
     found = {"broken": "stopped"}
     for pause in PAUSES:
         if _stopped.wait(pause):
@@ -79,13 +79,13 @@ def _found(job: dict) -> dict:
             return {"results": [asdict(outcome) for outcome in outcomes]}
         except LabError as error:
             found = {"refused": str(error)}
-        except Exception:  # a mistake of ours: the batch goes on and shows it
+        except Exception:  # our own mistake: the batch goes on and shows it
             return {"broken": traceback.format_exc()}
     return found
 
 
 def _starting(job: dict):
-    """How this job's process starts; it is known here, so that `stop` ends it."""
+    """How to start this job's process; we remember it, so that `stop` can end it."""
     start = plainly
     if job["told"]["sealed"]:
         start = functools.partial(in_sandbox, closed=job["closed"])
@@ -101,14 +101,14 @@ def _starting(job: dict):
     return known
 
 
-_stopped = threading.Event()  # then no new process is started
+_stopped = threading.Event()  # once set, no new process starts
 _lock = threading.Lock()
 _processes: list[subprocess.Popen] = []
 _clients: list = []  # connections to a cluster
 
 
 def stop() -> None:
-    """End what was started here, whatever it does."""
+    """End every process started here, whatever it is doing."""
     _stopped.set()
     with _lock:
         for process in _processes:
