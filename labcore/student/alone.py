@@ -131,11 +131,15 @@ class Clock:
     """Processor time of the student's code; the clock stops while a check works."""
 
     def __init__(self, seconds: float, late: Callable = lambda: None) -> None:
-        self.left, self.started, self.depth = seconds, 0.0, 0
+        self.seconds = self.left = seconds
+        self.started, self.depth = 0.0, 0
         self.late, self.rung = late, 0
         self.timer = getattr(signal, "ITIMER_PROF", None)
         if self.timer is not None:
             signal.signal(signal.SIGPROF, self._stop)
+
+    def renew(self) -> None:
+        self.left = self.seconds
 
     def __enter__(self) -> None:
         self.depth += 1
@@ -248,6 +252,7 @@ class Work:
     def _check(self, answer, clock: Clock, say: Callable) -> None:
         watch.clock = clock
         for seed in self.job["seeds"]:
+            clock.renew()  # in a notebook a check has one seed
             say(seed=seed)
             verdict = asdict(
                 self.exercise.run(answer, seed=seed, note=lambda n: say(earned=n))

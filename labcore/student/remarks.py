@@ -1,4 +1,4 @@
-"""Traces of cheating: the instructor is told, but the points stay.
+"""Traces of tampering: the instructor is told, but the points stay.
 
 Checks run in the same process as the answer, and students have the references, so
 anyone who knows Python's internals can forge a verdict. Forging leaves traces that no

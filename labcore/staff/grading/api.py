@@ -12,19 +12,9 @@ from labcore.staff.grading.jobs import Terms, job_of, read_work, secret_seeds
 from labcore.staff.grading.reading import find_submissions
 from labcore.staff.grading.running import result_of
 from labcore.student.environment import ROOT
+from labcore.student.tasks import Row
 
 __all__ = ["Result", "Row", "grade"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One exercise, or one free text, which has no points until it is read."""
-
-    exercise: str
-    points: float | None
-    of: float
-    status: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -70,8 +60,9 @@ def grade(
     finally:
         workers.stop()
     found = result_of(work, assignment, assignment.tasks, answer)
+    shown = ("exercise", "title", "points", "of", "status", "message")
     rows = [
-        Row(*(row[name] for name in ("exercise", "points", "of", "status", "message")))
+        Row(**{name: row[name] for name in shown}, remarks=tuple(row["remarks"]))
         for row in (*found["rows"], *found["texts"])
     ]
     return Result(work.student, tuple(rows), tuple(work.notes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,19 +49,23 @@ def grade_class(options: Options) -> None:
             works = _left(works, done, assignment)
             left = len(works)
         store.log("grade", version=graded_by(assignment), submissions=left)
+        changes: list[str] = []
         try:
             found_so_far = results(
                 works, assignment.tasks, assignment, terms, options.jobs, options.dask
             )
             with closing(found_so_far):
                 for count, result in enumerate(found_so_far, 1):
-                    _keep(store, result, done.get(result["student"]))
+                    old = done.get(result["student"])
+                    changes += _changes(old, result) if old else ()
+                    _keep(store, result, old)
                     # printed only after saving: a printed result is never lost
                     print(f"[{count} of {left}] {_line(result)}", flush=True)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("Stopped. Add --resume to go on.") from None
         finally:
             if store.run():
+                print(*changes, sep="\n", end="\n" if changes else "")
                 _finish(store, assignment)
 
 
@@ -133,6 +137,16 @@ def _keep(store: Store, result: dict, old: Mapping | None) -> None:
     store.save(result)
 
 
+def _changes(old: Mapping, new: Mapping) -> Iterator[str]:
+    """Who gains or loses by what was graded anew: said before tables are written."""
+    for row in new["rows"]:
+        before = row_of(old["rows"], row["exercise"])
+        if before and before["points"] != row["points"]:
+            what = "gains" if row["points"] > before["points"] else "loses"
+            points = f"{before['points']:g} to {row['points']:g}"
+            yield f"{what}  {_printable(new['student'])}, {row['exercise']}: {points}"
+
+
 def _marks(result: Mapping) -> dict[str, list]:
     rows = (*result["rows"], *result["texts"])
     return {row["exercise"]: [row["points"], row["status"]] for row in rows}
@@ -191,51 +205,62 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
                 "theirs stay as they are."
             )
         works = (work_of(s, assignment) for s in found if s.student in done)
-        tried = changed = 0
         anew = results(works, [task], assignment, terms, options.jobs, options.dask)
         with closing(anew):
-            for new in anew:
-                tried += 1
-                if new["fault"]:
-                    _log_fault(store, new)
-                else:
-                    changed += _replace(store, done[new["student"]], new, lower)
-        print(f"{task.id}, tried anew for {tried}: {changed} differ in points.")
+            tried = list(anew)
+        pairs = [(done[new["student"]], new) for new in tried if not new["fault"]]
+        for new in tried:
+            if new["fault"]:
+                _log_fault(store, new)
+        # who gains and who loses is said before anything is changed
+        changed = sum(_announce(result, new, lower) for result, new in pairs)
+        for result, new in pairs:
+            _replace(store, result, new, lower)
+        print(f"{task.id}, tried anew for {len(tried)}: {changed} differ in points.")
         _finish(store, assignment)
 
 
-def _replace(store: Store, result: dict, found: dict, lower: bool) -> bool:
-    """Replace the old row and say so, but only if the student does not lose points.
-
-    With `lower`, points may fall as well. Returns whether the points differ.
-    """
-    student, version = result["student"], found["version"]
-    new = found["rows"][0] | {"version": version}
+def _points(result: dict, found: dict) -> tuple[dict | None, float, float]:
+    """The old row of what was tried anew, and its points before and after."""
+    new = found["rows"][0]
     old = row_of(result["rows"], new["exercise"])
-    before, after = old["points"] if old else 0, new["points"]
-    kept = after < before and not lower
-    if after != before:
-        store.log(
-            "regrade",
-            student=student,
-            exercise=new["exercise"],
-            before=before,
-            after=after,
-            applied=not kept,
-            version=version,
-        )
-    if not kept:
-        rows = result["rows"]
-        if old:
-            rows[rows.index(old)] = new
-        else:
-            rows.append(new)
-        store.save(result)
-    change = f"{_printable(student)}, {new['exercise']}: {before:g} to {after:g}"
+    return old, old["points"] if old else 0, new["points"]
+
+
+def _announce(result: dict, found: dict, lower: bool) -> bool:
+    """Say whether the student gains or loses; returns whether the points differ."""
+    old, before, after = _points(result, found)
+    exercise, student = found["rows"][0]["exercise"], _printable(result["student"])
+    change = f"{student}, {exercise}: {before:g} to {after:g}"
     if not old:
         print(f"new         {change} (it was not in the lab before)")
     elif after > before:
         print(f"gains       {change}")
     elif after < before:
-        print(f"{'would lose' if kept else 'loses     '}  {change}")
+        print(f"{'loses     ' if lower else 'would lose'}  {change}")
     return after != before
+
+
+def _replace(store: Store, result: dict, found: dict, lower: bool) -> None:
+    """Replace the old row, but with fewer points only with `lower`."""
+    old, before, after = _points(result, found)
+    new = found["rows"][0] | {"version": found["version"]}
+    kept = after < before and not lower
+    if after != before:
+        store.log(
+            "regrade",
+            student=result["student"],
+            exercise=new["exercise"],
+            before=before,
+            after=after,
+            applied=not kept,
+            version=found["version"],
+        )
+    if kept:
+        return
+    rows = result["rows"]
+    if old:
+        rows[rows.index(old)] = new
+    else:
+        rows.append(new)
+    store.save(result)
