@@ -59,8 +59,8 @@ def main() -> None:
     channel.write('"ready"\n')
     for order in orders:
         number, mark = order.split()
-        work = Work(job, int(number), mark, scope)
-        for said in _in_child(work, job) if FORKS else [*_here(work)]:
+        attempt = Attempt(job, int(number), mark, scope)
+        for said in _in_child(attempt, job) if FORKS else [*_here(attempt)]:
             channel.write(said + "\n")
         if not FORKS:
             return  # the next exercise gets a process of its own
@@ -166,7 +166,7 @@ class Clock:
             raise OutOfTime
 
 
-class Work:
+class Attempt:
     """One exercise of a job; everything that it reports carries its mark."""
 
     def __init__(self, job: dict, number: int, mark: str, scope: dict) -> None:
@@ -296,22 +296,22 @@ def _where(error: BaseException) -> str:
 # its process
 
 
-def _here(work: Work) -> Iterator[str]:
+def _here(attempt: Attempt) -> Iterator[str]:
     """Where processes cannot fork: run it here, for one exercise only."""
     said: list[str] = []
-    work.run(said.append)
+    attempt.run(said.append)
     yield from said
-    yield json.dumps({"ended": 0, "mark": work.mark})
+    yield json.dumps({"ended": 0, "mark": attempt.mark})
 
 
-def _in_child(work: Work, job: dict) -> Iterator[str]:
+def _in_child(attempt: Attempt, job: dict) -> Iterator[str]:
     """Yield the lines that a forked child reports, and then how it ended."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             _become_answer(job["limits"], writing)
-            work.run(lambda line: os.write(MINE, b"\n" + line.encode() + b"\n"))
+            attempt.run(lambda line: os.write(MINE, b"\n" + line.encode() + b"\n"))
         os._exit(0)
     os.close(writing)
     try:
@@ -323,7 +323,7 @@ def _in_child(work: Work, job: dict) -> Iterator[str]:
             *lines, rest = rest.split(b"\n")
             yield from _sound(lines)
             if job["sealed"] and _crowded():
-                yield json.dumps({"crowded": True, "mark": work.mark})
+                yield json.dumps({"crowded": True, "mark": attempt.mark})
                 os.kill(child, signal.SIGKILL)
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
@@ -337,7 +337,7 @@ def _in_child(work: Work, job: dict) -> Iterator[str]:
     finally:
         os.close(reading)
         clear = _clear(child, job["sealed"])
-    yield json.dumps({"ended": code, "clear": clear, "mark": work.mark})
+    yield json.dumps({"ended": code, "clear": clear, "mark": attempt.mark})
 
 
 def _sound(lines: list[bytes]) -> Iterator[str]:

@@ -125,8 +125,9 @@ class _Alone:
 
     def close(self) -> None:
         self.lost = True
-        with suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGKILL) if os.name == "posix" else None
+        if os.name == "posix":
+            with suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         with suppress(OSError):

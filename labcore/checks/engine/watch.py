@@ -101,7 +101,8 @@ def lent(exercise: Exercise) -> Callable:
             return exercise.reference(*args, **kwargs)  # its own check: not an answer
         if _watches and _later(exercise, _watches[-1].exercise):
             remark = f"it calls the reference of exercise {exercise.id}"
-            remarks.append(remark) if remark not in remarks else None
+            if remark not in remarks:
+                remarks.append(remark)
         return helping(*args, **kwargs)
 
     helping = handed(exercise.reference)
