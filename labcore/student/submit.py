@@ -42,7 +42,8 @@ def submit(name: str, work: Path, labs: Path) -> None:
     print(f"{_short(path, work)}, as saved on {saved:%Y-%m-%d at %H:%M}")
     outcomes = tried(job_of(own, lab, lab.tasks, _seeds(), SECONDS, **LIMITS))
     waiting = progress(outcomes, what="checks", total=len(to_run(own, lab.tasks)))
-    rows = [*rows_of(own, lab.tasks, waiting), *text_rows(own, lab.questions)]
+    found = list(waiting)  # to its end, so that its process is closed
+    rows = [*rows_of(own, lab.tasks, found), *text_rows(own, lab.questions)]
     _show(rows, [*_remarks(report, mine, released), *_beside(own, path.parent)])
     target = work / "submissions" / lab_path.name
     write_bytes(target, notebook_text(_bare(mine)).encode())
