@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from notebooks import SOLUTIONS, answer, code, code_cells, is_answer, notebook, read
+from notebooks import SOLUTIONS, answer, code, code_cells, notebook, read
 
 from labcore.student.notebooks import tags
 
@@ -21,13 +21,15 @@ def definitions(cells):
 
 
 def differing(given, earlier):
-    """Names in Given cells of one notebook that no earlier answer defines like that."""
-    answers = {}
+    """Names in Given cells of one notebook that no earlier one defines like that."""
+    known = {}
     for nb in earlier:
-        answers |= definitions(filter(is_answer, code_cells(nb)))
+        known |= definitions(
+            cell for cell in code_cells(nb) if "given" not in tags(cell)
+        )
     cells = [cell for cell in code_cells(given) if "given" in tags(cell)]
     return [
-        name for name, tree in definitions(cells).items() if answers.get(name) != tree
+        name for name, tree in definitions(cells).items() if known.get(name) != tree
     ]
 
 

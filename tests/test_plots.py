@@ -5,9 +5,11 @@ named after its module.
 """
 
 import asyncio
+import base64
 import functools
 import inspect
 import itertools
+import re
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -18,7 +20,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, ScalarFormatter, StrMethodFormatter
 
 from labcore import plots
-from labcore.plots import sliders, style
+from labcore.plots import alt, sliders, style
+from labcore.staff.authoring.outputs import FIGURE
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
@@ -175,6 +178,22 @@ def test_the_first_series_has_the_first_style_and_so_on(name):
         assert markers == expected[: len(markers)]
 
 
+@every_figure
+def test_a_figure_says_what_it_shows_in_a_sentence_with_its_numbers(name):
+    said = drawn(name).description
+    assert len(said.split()) >= 8 and re.search(r"\d", said)
+    assert said.endswith(".") and "nan" not in said
+
+
+def test_a_figure_is_put_out_as_an_image_with_its_alt_text():
+    figure = style.new_figure("A <title>", 1, 1)
+    alt.describe(figure, 'It says "12 %".')
+    assert alt.alt_text(figure) == 'A <title>. It says "12 %"'
+    text = alt.image_html(figure)
+    assert 'alt="A &lt;title&gt;. It says &quot;12 %&quot;"' in text
+    assert base64.b64decode(FIGURE.search(text)[1]).startswith(b"\x89PNG")
+
+
 def test_seven_series_differ_by_marker_and_by_colour():
     styles = style.SERIES.by_key()
     assert len(set(styles["marker"])) == len(set(styles["color"])) == 7
@@ -209,7 +228,7 @@ class Drawn:
         return figure
 
 
-PNG = b"\x89PNG"
+IMAGE = '<img alt="'
 
 
 def explored(draw, step=0.1):
@@ -221,11 +240,11 @@ def test_a_slider_draws_anew_when_it_is_moved():
     slider, picture = explored(draw).children
     assert (slider.min, slider.max, slider.step) == (0, 1, 0.1)
     assert draw.calls == [(0.5, True)]
-    first = bytes(picture.value)
-    assert first.startswith(PNG)
+    first = picture.value
+    assert first.startswith(IMAGE)
     slider.value = 0.9
     assert draw.calls == [(0.5, True), (0.9, True)]
-    assert bytes(picture.value) != first
+    assert picture.value != first
 
 
 @pytest.mark.parametrize(("step", "form"), [(1, ".0f"), (0.05, ".2f"), (0.001, ".3f")])
@@ -247,7 +266,7 @@ def test_each_name_has_a_slider_and_the_picture_gets_the_values_of_all():
         draw, values=values, options=[0.0, 0.3, 0.5]
     ).children
     assert [slider.description for slider in row.children] == ["conv0", "classifier"]
-    first = bytes(picture.value)
+    first = picture.value
     row.children[1].value = 0.3
     row.children[0].value = 0.5
     assert draw.calls == [
@@ -255,7 +274,7 @@ def test_each_name_has_a_slider_and_the_picture_gets_the_values_of_all():
         ({"backbone.conv0": 0.0, "classifier": 0.3}, True),
         ({"backbone.conv0": 0.5, "classifier": 0.3}, True),
     ]
-    assert bytes(picture.value) != first
+    assert picture.value != first
 
 
 def test_in_a_kernel_a_moving_slider_is_quick_and_a_resting_one_exact(monkeypatch):
@@ -267,9 +286,9 @@ def test_in_a_kernel_a_moving_slider_is_quick_and_a_resting_one_exact(monkeypatc
         draw.exact.clear()
         for value in (0.6, 0.7, 0.8):
             slider.value = value
-        assert bytes(picture.value).startswith(PNG)
+        assert picture.value.startswith(IMAGE)
         await asyncio.wait_for(draw.exact.wait(), timeout=30)
-        assert bytes(picture.value).startswith(PNG)
+        assert picture.value.startswith(IMAGE)
 
     asyncio.run(kernel())
     assert draw.calls == [

@@ -23,7 +23,7 @@ from notebooks import (
 )
 
 from labcore.staff.authoring.markers import MARKER
-from labcore.staff.authoring.outputs import PNG_LIMIT, WIDGET
+from labcore.staff.authoring.outputs import FIGURE, PNG_LIMIT, WIDGET, figure_of
 from labcore.staff.authoring.structure import problems
 from labcore.student.notebooks import grading, normalise, notebook_text, tags
 
@@ -121,13 +121,22 @@ def test_stored_outputs_hold_results_only(path):
             assert output.get("name") != "stderr", cell.id
             data = output.get("data", {})
             assert WIDGET not in data, cell.id
-            png = base64.b64decode(data.get("image/png", ""))
-            assert len(png) <= PNG_LIMIT, cell.id
+            assert len(base64.b64decode(figure_of(output))) <= PNG_LIMIT, cell.id
             texts = [output.get("text", ""), *output.get("traceback", [])]
             texts += [data[kind] for kind in data if kind.startswith("text/")]
-            for text in texts:
+            for text in (FIGURE.sub("", text) for text in texts):
                 assert not re.search(r"0x[0-9a-f]{6}|ipykernel_|\d%\|", text), cell.id
                 assert str(ROOT) not in text, cell.id
+
+
+@sources
+def test_every_stored_figure_has_an_alt_text_with_numbers(path):
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            if figure_of(output):
+                alt = re.search(r'<img alt="([^"]*)"', output.data.get("text/html", ""))
+                assert alt and len(alt[1].split()) >= 8, cell.id
+                assert re.search(r"\d", alt[1]), cell.id
 
 
 @sources
@@ -221,10 +230,11 @@ def test_an_exercise_has_one_answer_and_then_its_check(path):
 
 
 @sources
-def test_an_exercise_has_two_hints_and_a_link_to_its_solution(path):
+def test_an_exercise_has_three_hints_and_a_link_to_its_solution(path):
+    """Where to look, then the plan in words, then the call."""
     for number, cells in exercises(read(path)).items():
         text = prose_of(cells)
-        for hint in (1, 2):
+        for hint in (1, 2, 3):
             assert f"<details><summary>Hint {hint} - " in text, number
         links = [link for pair in LINK.findall(text) for link in pair if link]
         assert any(f"solutions/{path.name}#" in link for link in links), number

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from labcore.plots.alt import image_html
 from labcore.plots.style import short_name
 
 __all__ = ["explore", "explore_each"]
@@ -82,11 +82,11 @@ def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
     """The picture `draw(exact)`, drawn again whenever a slider is moved."""
     import ipywidgets as widgets
 
-    picture = widgets.Image(format="png", layout={"max_width": "100%"})
+    picture = widgets.HTML(layout={"max_width": "100%"})
     resting: list[asyncio.TimerHandle] = []
 
     def show(exact: bool) -> None:
-        picture.value = _png(draw(exact))
+        picture.value = _closed(draw(exact))
 
     def moved(_change) -> None:
         while resting:
@@ -105,8 +105,8 @@ def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
     return picture
 
 
-def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    plt.close(figure)  # otherwise the notebook shows it twice
-    return content.getvalue()
+def _closed(figure: Figure) -> str:
+    """The figure as HTML with its alt text; left open, it would be shown twice."""
+    text = image_html(figure)
+    plt.close(figure)
+    return text

@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 
+from labcore.plots.alt import DescribedFigure
+
 # One colour for one meaning. In grey, KEPT is dark, MARKED medium, the others light.
 KEPT = "#1f3b57"  # weights that are kept, and measured values
 REMOVED = "#c9d3dc"  # weights that are removed, and the background
@@ -58,7 +60,7 @@ ACCURACY = "accuracy on val, %"
 
 def new_figure(title: str, width: float, height: float) -> Figure:
     """An empty figure with its title; the size is in inches."""
-    figure = plt.figure(figsize=(width, height))
+    figure = plt.figure(figsize=(width, height), FigureClass=DescribedFigure)
     figure.suptitle(title)
     return figure
 
@@ -94,6 +96,28 @@ def dense_level(ax: Axes, mean: float, low: float, high: float, **style) -> None
     """A line at the dense network's mean, in a band for its range, to compare with."""
     ax.axhspan(low, high, color=REMOVED, alpha=0.5, linewidth=0)
     ax.axhline(mean, **REFERENCE, **style)
+
+
+def guessed(ax: Axes, guess: float | None, which: str = "y") -> None:
+    """A line at the number the student predicted; nothing where none was typed."""
+    if guess is None:
+        return
+    line = ax.axhline if which == "y" else ax.axvline
+    line(guess, color=MARKED, linestyle="-.", linewidth=1.5, marker="")
+    if which == "y":
+        place, offset = (0, guess), (4, 3)
+    else:
+        place, offset = (guess, 1), (4, -10)
+    transform = getattr(ax, f"get_{'yx'[which == 'x']}axis_transform")()
+    ax.annotate(
+        "your guess",
+        place,
+        xycoords=transform,
+        xytext=offset,
+        textcoords="offset points",
+        color=MARKED,
+        fontsize=8,
+    )
 
 
 def legend_above(ax: Axes) -> None:

@@ -151,6 +151,8 @@ def _title(row: Row) -> str:
 def _counted(row: Row) -> str:
     if not row.name:
         return f"up to {row.of:g}, by hand"
+    if not row.of:
+        return "ungraded"
     return f"{row.points:g} of {row.of:g}"
 
 

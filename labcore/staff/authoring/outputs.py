@@ -10,10 +10,11 @@ from nbformat import NotebookNode
 from ...runtime import LabError
 from ...student.notebooks import tags
 
-__all__ = ["clean_outputs"]
+__all__ = ["clean_outputs", "figure_of"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PNG_LIMIT = 100_000
+FIGURE = re.compile(r'src="data:image/png;base64,([^"]*)"')
 
 
 def clean_outputs(nb: NotebookNode, name: str) -> list[str]:
@@ -65,10 +66,16 @@ def _warning(output: NotebookNode) -> str:
     return said[0].strip() if said else ""
 
 
+def figure_of(output: NotebookNode) -> str:
+    """The PNG of an output in base64, plain or inside its HTML; else empty."""
+    data = output.get("data", {})
+    inside = FIGURE.search(data.get("text/html", ""))
+    return inside[1] if inside else data.get("image/png", "")
+
+
 def _limit_figures(cell: NotebookNode, name: str) -> None:
     for output in cell.outputs:
-        png = output.get("data", {}).get("image/png", "")
-        size = len(base64.b64decode(png))
+        size = len(base64.b64decode(figure_of(output)))
         if size > PNG_LIMIT:
             raise LabError(
                 f"{name}, cell {cell.id!r}: a figure of {size // 1000} kB is too large "
