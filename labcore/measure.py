@@ -19,11 +19,13 @@ from labcore.nets import layers
 
 __all__ = [
     "Latency",
+    "Paired",
     "StoredBytes",
     "latency",
     "macs",
     "macs_by_layer",
     "margin",
+    "paired",
     "parameters",
     "sparsity",
     "stored_bytes",
@@ -34,6 +36,35 @@ def margin(accuracy: float, images: int) -> float:
     """Half the 95 % interval of an accuracy measured on so many images, in points."""
     share = accuracy / 100
     return 196 * (share * (1 - share) / images) ** 0.5
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How a second network compares with a first one on the same images.
+
+    to_wrong     images that only the first names rightly
+    to_right     images that only the second names rightly
+    difference   second minus first, in percentage points
+    margin       half the 95 % interval of that difference (as in McNemar's test)
+    """
+
+    to_wrong: int
+    to_right: int
+    difference: float
+    margin: float
+
+    def __str__(self) -> str:
+        return f"{self.difference:+.2f} ± {self.margin:.2f} points"
+
+
+def paired(first: Tensor, second: Tensor, labels: Tensor) -> Paired:
+    """Compare the classes that two networks predict for the same images."""
+    first_right, second_right = first == labels, second == labels
+    to_wrong = (first_right & ~second_right).sum().item()
+    to_right = (second_right & ~first_right).sum().item()
+    share = (to_right - to_wrong) / len(labels)
+    spread = ((to_wrong + to_right) / len(labels) - share**2) / len(labels)
+    return Paired(to_wrong, to_right, 100 * share, 196 * spread**0.5)
 
 
 def parameters(model: nn.Module, nonzero_only: bool = False) -> int:

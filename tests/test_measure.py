@@ -162,3 +162,19 @@ def test_latency_runs_on_one_thread_without_gradients_and_restores_the_threads(
     with pytest.raises(ZeroDivisionError):
         measure.latency({"one": variant}, rounds=2, warmup=1)
     assert threads[-1] == 2
+
+
+def test_networks_are_compared_image_by_image():
+    labels = torch.zeros(100, dtype=torch.long)
+    first, second = labels.clone(), labels.clone()
+    first[:3], second[1:11] = 1, 1  # 1 image gets right, 8 get wrong, 2 stay wrong
+    found = measure.paired(first, second, labels)
+    assert (found.to_wrong, found.to_right) == (8, 1)
+    assert found.difference == pytest.approx(-7)
+    assert found.margin == pytest.approx(196 * ((0.09 - 0.07**2) / 100) ** 0.5)
+    assert str(found) == "-7.00 ± 5.72 points"
+
+
+def test_equal_answers_differ_by_nothing_however_few_the_images():
+    same = torch.tensor([0, 1])
+    assert str(measure.paired(same, same, same)) == "+0.00 ± 0.00 points"
