@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from itertools import zip_longest
 
 import torch
@@ -87,20 +88,36 @@ def _close(expected: Tensor, got: Tensor) -> Tensor:
 def difference(expected, got) -> tuple[str, str]:
     """Both values as text: whole if short, else only the first place that differs."""
     whole = show(expected), show(got)
+    if isinstance(expected, set | frozenset) and isinstance(got, set | frozenset):
+        return whole[0], _missing_and_too_many(expected, got)
     if whole[0] != whole[1] and max(map(len, whole)) <= 150:
         return whole
     if found := _first_difference(expected, got):
         place, expected, got = found
         return f"{show(expected)} at {place}", f"{show(got)} at {place}"
     if whole[0] == whole[1]:
-        kind = getattr(got, "dtype", type(got).__name__)
-        return whole[0], f"{whole[1]}, of type {kind}"
+        return f"{whole[0]}, {_type_of(expected)}", f"{whole[1]}, {_type_of(got)}"
     return whole
 
 
-def common_cause(expected, got) -> str:
+def _missing_and_too_many(expected: Set, got: Set) -> str:
+    parts = {"missing": expected - got, "too many": got - expected}
+    told = [f"{word} {show(part)}" for word, part in parts.items() if part]
+    return "; ".join(told)
+
+
+def _type_of(value) -> str:
+    """Its type in words, for values that look the same."""
+    if isinstance(value, Tensor):
+        return f"a tensor of {str(value.dtype).removeprefix('torch.')}"
+    return f"of type {type(value).__name__}"
+
+
+def common_cause(expected, got, none_is_an_answer: bool = False) -> str:
     """Frequent mistakes in any exercise: no return, a wrong kind of value, rounding."""
     try:
+        if got is None and none_is_an_answer:
+            return ""
         return _common_cause(expected, got)
     except Exception:  # an object may fail even when asked for its type
         return ""
@@ -108,10 +125,10 @@ def common_cause(expected, got) -> str:
 
 def _common_cause(expected, got) -> str:
     if got is None and expected is not None:
-        return f"{NO_RETURN}; print() shows a value, no more"
+        return f"{NO_RETURN}; print() only shows a value"
     wanted, found = _kind(expected), _kind(got)
     if wanted and found and wanted != found:
-        return f"that is {found}; asked is {wanted}"
+        return f"return {wanted}, not {found}"
     if _is_number(expected) and _is_number(got):
         exact, rounded = _number(expected).item(), _number(got).item()
         if any(round(exact, digits) == rounded for digits in range(2, 7)):
@@ -189,21 +206,33 @@ def _show(value) -> str:
         parameters = dict(value.named_parameters())
         count = sum(p.numel() for p in parameters.values())
         if count <= 30:
-            parts = [f"{name} {_show(p.tolist())}" for name, p in parameters.items()]
+            parts = [f"{name} {_show(p.detach())}" for name, p in parameters.items()]
             return f"{type(value).__name__}({', '.join(parts)})"
         channels = [m.out_channels for m in value.modules() if isinstance(m, nn.Conv2d)]
         layers = f", channels {channels}" if channels else ""
         return f"{type(value).__name__} with {count:,} parameters{layers}"
     if isinstance(value, Tensor):
         if value.numel() <= 30:
-            return _show(value.tolist())
+            return _show_values(value.tolist())
         shape = ", ".join(map(str, value.shape))
         return f"tensor of shape ({shape}), {str(value.dtype).removeprefix('torch.')}"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        text = f"{value:.6g}"
+        return text if re.search("[.en]", text) else f"{text}.0"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k!r}: {_show(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple) and len(value) == 1:
+        return f"({_show(value[0])},)"
     if isinstance(value, list | tuple):
         left, right = "[]" if isinstance(value, list) else "()"
         return left + ", ".join(map(_show, value)) + right
+    if isinstance(value, set | frozenset) and value:
+        return "{" + ", ".join(sorted(map(_show, value))) + "}"
     return repr(value)
+
+
+def _show_values(values) -> str:
+    """The values of a tensor: 1 instead of 1.0, because its type is known."""
+    if isinstance(values, list):
+        return f"[{', '.join(map(_show_values, values))}]"
+    return f"{values:.6g}" if isinstance(values, float) else repr(values)

@@ -129,6 +129,12 @@ class Exercise:
         return tuple(inspect.signature(self.reference).parameters)
 
     @property
+    def may_return_none(self) -> bool:
+        """Whether the reference says so, as in `-> str | None`."""
+        annotation = str(inspect.signature(self.reference).return_annotation)
+        return annotation != "None" and "None" in annotation
+
+    @property
     def points(self) -> int:
         return sum(self.points_of.values())
 
@@ -157,7 +163,7 @@ class Exercise:
         """
         seed = runtime.check_seed() if seed is None else seed
         if getattr(answer, "lent", None) is self:
-            text = "LENT  the reference stands in; write your own for the points"
+            text = "LENT  this is the reference; write your own to earn the points"
             return self._verdict("lent", 0, text)
         history: list[tuple] = []
         for done, step in enumerate(self.steps):
@@ -293,7 +299,7 @@ class Lab:
         exercise = self.exercises[name]
         call = f'{name} = {self.module.split(".")[-1]}.lend("{name}")'
         print(
-            f"[{exercise.id} {name}] LENT  {call} lets the reference stand in, for no "
+            f"[{exercise.id} {name}] LENT  {call} puts the reference in place, for no "
             "points"
         )
         return lent(exercise)

@@ -1,4 +1,7 @@
-"""A verdict as text: a title and labelled lines, at most 8 lines of 88 characters."""
+"""A verdict as text: a title and labelled lines of at most 88 characters.
+
+A message has eight lines or fewer, and up to ten rather than cut a value.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +10,45 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["message"]
 
-WIDTH, LINES = 88, 8
-TITLE_LINES, LABEL_WIDTH, INDENT = 2, 9, 12
+WIDTH, LINES = 88, 10
+ROW_LINES, LABEL_WIDTH, INDENT = 3, 9, 12
+IMPORTANT = ("likely", "read", "got", "expected", "given")  # the first are cut last
 
 
 def message(
     title: str, labelled: Mapping[str, str] | None = None, picture: Sequence[str] = ()
 ) -> str:
-    """`title`, one line per label, and the picture below.
+    """`title`, one row per label, and the picture below.
 
-    If the long lines do not all fit when folded, the later ones are cut.
+    Where not all rows fit when folded, the less important ones are cut.
     """
     head, tail = title.split("] ", 1)
-    head = _folded(f"{head}] ", tail)
-    rows = [
-        _folded(f"  {label:<{LABEL_WIDTH}} ", text)
+    head = _folded(f"{head}] ", tail)[:2]
+    rows = {
+        label: _folded(f"  {label:<{LABEL_WIDTH}} ", text)
         for label, text in (labelled or {}).items()
-    ]
+    }
     room = LINES - len(head) - len(rows)  # lines left for folding
-    shown = head
-    for first, *rest in rows:
+    for label in sorted(rows, key=IMPORTANT.index):
+        first, *rest = rows[label]
         extra = rest[: max(0, room)]
         room -= len(extra)
-        shown += [first, *extra]
+        rows[label] = [first, *extra]
         if len(rest) > len(extra):
-            shown[-1] = shown[-1][: WIDTH - 4].rstrip(" .") + " ..."
-    return "\n".join([*shown, *picture])
+            rows[label][-1] = rows[label][-1][: WIDTH - 4].rstrip(" .") + " ..."
+    return "\n".join(
+        [*head, *(line for row in rows.values() for line in row), *picture]
+    )
 
 
 def _folded(label: str, text: str) -> list[str]:
-    """`label` and `text` on one line or two; the second is aligned with the text."""
+    """`label` and `text` on a few lines, aligned with the text of the first."""
     return textwrap.wrap(
         "".join(c if c.isprintable() else " " for c in text),
         WIDTH,
         initial_indent=label,
         subsequent_indent=" " * min(len(label), INDENT),
-        max_lines=TITLE_LINES,
+        max_lines=ROW_LINES,
         placeholder=" ...",
         break_on_hyphens=False,
     )

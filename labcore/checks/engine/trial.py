@@ -132,7 +132,8 @@ class Trial:
             given=given,
             expected=expected_text,
             got=got_text,
-            likely=self._first_like(got, asked) or common_cause(expected, got),
+            likely=self._first_like(got, asked)
+            or common_cause(expected, got, self.exercise.may_return_none),
             picture=bars_picture(expected, got) or mask_picture(expected, got),
         )
 
@@ -142,7 +143,7 @@ class Trial:
             self.wrong(
                 expected=f"a function {self.exercise.name}({self._signature()})",
                 got=show(self.answer),
-                likely="run the cell that defines it; hand over its name without ()",
+                likely="run the cell that defines it, and pass its name without ()",
             )
         forbidden: list[str] = []
         result = failure = None
@@ -158,7 +159,7 @@ class Trial:
             self.wrong(
                 expected="an answer of your own",
                 got=f"a call of {forbidden[0]}",
-                likely="the exercise asks for just what that function does",
+                likely="that function does what this exercise asks you to write",
             )
         if failure:
             self.wrong(
@@ -233,7 +234,7 @@ class Trial:
     def _given(self, args, kwargs, names: Sequence[str] = ()) -> str:
         names = names or self.exercise.parameters
         named = dict(zip(names, args, strict=False)) | kwargs
-        shown = {name: f"{name} = {show(value, 160)}" for name, value in named.items()}
+        shown = {name: f"{name} = {show(value, 220)}" for name, value in named.items()}
         return ", ".join(sorted(shown.values(), key=len))  # the last may be cut
 
 
@@ -243,8 +244,8 @@ def _in_place(before: object, changed: object) -> str:
     values = changed.values() if isinstance(changed, dict) else changed
     held = plain and any(isinstance(value, torch.Tensor) for value in values)
     if plain and not (held and len(before) == len(changed)):
-        return "pop(), sort() and assignments change what is handed over; copy it first"
+        return "pop(), sort() and assignments change the input; copy it first"
     return (
-        "an operation in place (x[...] = or a name ending in _) on the input; work on "
-        "a copy"
+        "an operation in place (x[...] = ..., or a name ending in _) changes the "
+        "input; work on a copy"
     )
