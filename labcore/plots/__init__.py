@@ -23,6 +23,11 @@ from labcore.plots.masks import (
     order_curves,
     zero_curves,
 )
+from labcore.plots.network import (
+    convolution_picture,
+    memory_bars,
+    network_picture,
+)
 from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
 from labcore.plots.tickets import curves_by_weights_left, road
@@ -34,6 +39,7 @@ __all__ = [
     "channel_places",
     "compare_masks",
     "compare_orders",
+    "convolution_picture",
     "cost_bars",
     "cost_shares",
     "curves_by_weights_left",
@@ -46,7 +52,9 @@ __all__ = [
     "layer_points",
     "mask_by_rank",
     "mask_grid",
+    "memory_bars",
     "module_parts",
+    "network_picture",
     "order_curves",
     "pareto",
     "parted_ranking",
