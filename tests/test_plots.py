@@ -75,6 +75,7 @@ EXAMPLES = {
     "prediction_errors": ([90, 60, -30], [91, 40, 12]),
     "predictions": (RANDOM.uniform(size=(12, 1, 8, 8)), np.eye(12), [1] * 12, PATH * 3),
     "recovery": ({"pruned": 46.4, "tuned": 94.1}, {"pruned": 1, "tuned": 1}, 94.5),
+    "removal_curves": ({"one": FALLING, "own": FALLING}, 94),
     "road": ([0, 0.5, 1], THREE_SEEDS),
     "roofline": ({"1 input": (0.5, 4e9), "64 inputs": (30.0, 6e10)}, 1e11, 1e10),
     "round_curves": (

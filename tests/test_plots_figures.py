@@ -75,6 +75,32 @@ def test_numbers_by_layer_stand_beside_a_line_to_compare():
     assert legend(ax) == ["trained", "at the start", "N(0, 1)"]
 
 
+def test_by_layer_an_axis_from_zero_can_be_chosen():
+    series = {"one threshold": {"backbone.conv0": 5, "classifier": 80}}
+    ax = plots.layer_points(series, "removed, %", log=False)
+    assert ax.get_yscale() == "linear" and ax.get_ylim()[0] == 0
+    assert "one threshold: conv0 5, classifier 80" in ax.figure.description
+
+
+def test_curves_of_removal_are_in_percent_and_say_their_numbers():
+    curves = {"one": {0.5: 94.0, 0.9: 20.0}, "own": {0.5: 92.0, 0.9: 15.0}}
+    ax = plots.removal_curves(curves, 94.5)
+    first, second, dense = ax.lines
+    assert list(first.get_xdata()) == [50, 90]
+    assert list(second.get_ydata()) == [92, 15]
+    assert dense.get_ydata()[0] == 94.5
+    assert legend(ax) == ["one", "own"]
+    assert "one: 94.0 % at 50 %, 20.0 % at 90 %" in ax.figure.description
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_a_guess_is_drawn_over_the_curves(which):
+    without = plots.removal_curves({"one": {0.5: 94.0}}, 94.5)
+    ax = plots.removal_curves({"one": {0.5: 94.0}}, 94.5, guess=70, which=which)
+    assert len(ax.lines) == len(without.lines) + 1
+    assert getattr(ax.lines[-1], f"get_{which}data")()[0] == 70
+
+
 def test_tails_stand_beside_the_normal_curve_of_the_same_spread():
     weight = torch.randn(2_000) * 0.5 + 1
     ax = plots.tails(weight)

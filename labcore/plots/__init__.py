@@ -11,6 +11,7 @@ from labcore.plots.costs import (
 from labcore.plots.figures import (
     layer_points,
     predictions,
+    removal_curves,
     tails,
     weight_histograms,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "prediction_errors",
     "predictions",
     "recovery",
+    "removal_curves",
     "road",
     "roofline",
     "round_curves",

@@ -10,18 +10,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from labcore.plots.alt import describe
 from labcore.plots.style import (
+    ACCURACY,
     KEPT,
     MARKED,
+    NOTE,
     REFERENCE,
     REMOVED,
+    guessed,
     in_style,
     new_figure,
+    number,
     panel_grid,
     short_name,
+    two_digits,
 )
 
-__all__ = ["layer_points", "predictions", "tails", "weight_histograms"]
+__all__ = [
+    "layer_points",
+    "predictions",
+    "removal_curves",
+    "tails",
+    "weight_histograms",
+]
 
 
 @in_style
@@ -39,6 +51,7 @@ def predictions(
     """
     figure = new_figure(title, 10, 4.2)
     axes = panel_grid(figure, 12, columns=6)
+    said = []
     for ax, image, shares, label in zip(
         axes, np.asarray(images), np.asarray(probabilities), labels, strict=True
     ):
@@ -54,6 +67,11 @@ def predictions(
         answer = f"{classes[best]} {shares[best]:.0%}"
         verdict = "" if right else f"\n(correct: {classes[int(label)]})"
         ax.set_title(answer + verdict, fontsize=9, weight=None if right else "bold")
+        said.append(
+            f"{answer} {'right' if right else f'wrong ({classes[int(label)]})'}"
+        )
+    count = sum(text.endswith("right") for text in said)
+    describe(figure, f"{count} of 12 answers are right: {', '.join(said)}.")
     return figure
 
 
@@ -73,24 +91,34 @@ def weight_histograms(
     """
     figure = new_figure(title, 10, 2 * math.ceil(len(weights) / 3))
     axes = panel_grid(figure, len(weights), columns=3)
+    said = []
     for ax, (name, weight) in zip(axes, weights.items(), strict=True):
         values = np.asarray(weight).ravel()
         bins = min(100, int(len(values) ** 0.5) * 2)
         edge = np.abs(values).max() or 1.0
         ax.hist(values, bins, range=(-edge, edge), color=KEPT)
         panel = f"{short_name(name)}: {len(values):,} weights"
+        text = f"{short_name(name)} spreads by {two_digits(values.std())}"
         if threshold:
             small = values[np.abs(values) < threshold]
+            text += f" and loses {len(small) / len(values):.0%}"
             ax.hist(small, bins, range=(-edge, edge), color=REMOVED)
             for x in (-threshold, threshold):
                 ax.axvline(x, color=MARKED, linewidth=1, linestyle="--")
             ax.set_xlim(-edge, edge)
             panel += f", {len(small) / len(values):.0%} removed"
+        said.append(text)
         ax.set_title(panel, fontsize=9)
         ax.tick_params(labelsize=8)
         ax.locator_params(axis="x", nbins=6)
     figure.supxlabel("weight value", fontsize=9)
     figure.supylabel("count", fontsize=9)
+    kind = f", with a threshold at {threshold:g}" if threshold else ""
+    describe(
+        figure,
+        f"A histogram of the weights for each of {len(weights)} layers, on its own "
+        f"scale{kind}. By standard deviation: {'; '.join(said)}.",
+    )
     return figure
 
 
@@ -100,20 +128,64 @@ def layer_points(
     ylabel: str,
     title: str = "",
     line: tuple[float, str] | None = None,
+    log: bool = True,
 ) -> Axes:
-    """Values by layer for each series, on a log axis.
+    """Values by layer for each series, on a log axis or on a plain one from 0.
 
     line   a value to compare with, and its label
     """
-    ax = new_figure(title, 7, 3.4).subplots()
+    ax = new_figure(title, 7.5, 3.6).subplots()
     for name, values in series.items():
         places = range(len(values))
         ax.plot(places, list(values.values()), label=name)
         ax.set_xticks(places, [short_name(layer) for layer in values], rotation=30)
     if line:
         ax.axhline(line[0], label=line[1], **REFERENCE)
-    ax.set(yscale="log", xlabel="layer", ylabel=ylabel)
-    ax.legend()
+    ax.set(xlabel="layer", ylabel=ylabel)
+    ax.set(yscale="log") if log else ax.set(ylim=(0, None))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    said = [
+        f"{name}: "
+        + ", ".join(f"{short_name(n)} {two_digits(v)}" for n, v in values.items())
+        for name, values in series.items()
+    ]
+    compared = f" A line at {line[0]:g} shows {line[1]}." if line else ""
+    describe(ax, f"By layer, {ylabel}. {'; '.join(said)}.{compared}")
+    return ax
+
+
+@in_style
+def removal_curves(
+    curves: Mapping[str, Mapping[float, float]],
+    dense: float,
+    title: str = "",
+    guess: float | None = None,
+    which: str = "x",
+) -> Axes:
+    """Accuracy by the share of all weights removed, one curve for each method.
+
+    curves   method -> share removed (0 to 1) -> accuracy in percent
+    dense    accuracy of the network with all weights
+    guess    what the student typed, in percent, drawn on the x or the y axis
+    """
+    ax = new_figure(title, 7.5, 3.8).subplots()
+    said = []
+    for name, points in curves.items():
+        ax.plot([100 * share for share in points], list(points.values()), label=name)
+        each = ", ".join(f"{y:.1f} % at {100 * x:.0f} %" for x, y in points.items())
+        said.append(f"{name}: {each}")
+    ax.axhline(dense, **REFERENCE)
+    ax.annotate("dense", (0, dense), xytext=(4, 2), textcoords="offset points", **NOTE)
+    ax.set(xlabel="share of all weights removed, %", ylabel=ACCURACY)
+    ax.set(xlim=(0, 100), ylim=(0, 104))
+    guessed(ax, guess, which)
+    if len(curves) > 1:
+        ax.legend(loc="lower left")
+    describe(
+        ax,
+        f"Accuracy by the share of all weights removed; the dense network has "
+        f"{dense:.1f} %. {'; '.join(said)}.",
+    )
     return ax
 
 
@@ -130,4 +202,12 @@ def tails(weight, title: str = "") -> Axes:
     floor = 0.5 / (len(values) * np.ptp(values) / 80)  # half a weight in a bin
     ax.set(yscale="log", xlabel="weight value", ylabel="density", ylim=(floor, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    far = float((np.abs(values - mean) > 3 * std).mean())
+    describe(
+        ax,
+        f"Histogram of {len(values):,} weights on a log axis, with the normal curve of "
+        f"the same mean, {number(mean, '.3f')}, and standard deviation, {std:.3f}. "
+        f"{100 * far:.1f} % of the weights lie beyond three standard deviations; a "
+        "normal distribution has 0.3 % there.",
+    )
     return ax
