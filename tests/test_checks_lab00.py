@@ -36,19 +36,20 @@ def names_in_a_loop(model):
     return names
 
 
-def names_of_the_matrices(model):
-    return [
-        name.removesuffix(".weight")
-        for name, parameter in model.named_parameters()
-        if parameter.dim() > 1
-    ]
+def names_by_children(model, above=""):
+    names = []
+    for name, module in model.named_children():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            names.append(above + name)
+        names += names_by_children(module, f"{above}{name}.")
+    return names
 
 
 RIGHT = {
     "count_zeros": [
         ("comparison", lambda t: (t == 0).sum().item()),
         ("loop", count_in_a_loop),
-        ("total less nonzeros", lambda t: t.numel() - torch.count_nonzero(t)),
+        ("total less nonzeros", lambda t: t.numel() - t.count_nonzero().item()),
         ("numpy", lambda t: np.count_nonzero(t.numpy() == 0)),
         ("chosen values", lambda t: len(t[t == 0])),
     ],
@@ -61,34 +62,67 @@ RIGHT = {
     "layer_names": [
         ("list", list_of_names),
         ("loop", names_in_a_loop),
-        ("from the weights", names_of_the_matrices),
+        ("from level to level", names_by_children),
     ],
 }
 
 WRONG = {
     "count_zeros": [
-        ("sum of zeros", lambda t: t[t == 0].sum(), "four values", None),
+        ("sum of zeros", lambda t: t[t == 0].sum(), "five values", None),
+        (
+            "as a tensor",
+            lambda t: t.numel() - torch.count_nonzero(t),
+            "five values",
+            "this is a tensor that holds one number",
+        ),
+        (
+            "whole numbers, as a tensor",
+            lambda t: (t.int() == 0).sum(),
+            "five values",
+            None,
+        ),
+        (
+            "whole numbers",
+            lambda t: (t.int() == 0).sum().item(),
+            "five values",
+            "int() turns 0.5 into 0",
+        ),
         (
             "list",
             lambda t: [v for v in t if v == 0],
-            "four values",
-            "that is a list; asked is a number",
+            "five values",
+            "return a number, not a list",
         ),
-        ("len", lambda t: len(t) - t.count_nonzero(), "a matrix", None),
+        (
+            "along an axis",
+            lambda t: (t == 0).sum(dim=0),
+            "five values",
+            "this is a tensor that holds one number",
+        ),
         ("if on a row", lambda t: sum(1 for v in t if v == 0), "a matrix", "the error"),
     ],
     "weights_per_output": [
-        ("the weights", lambda w: w[0], "a convolution", "that is a tensor of several"),
+        (
+            "the weights",
+            lambda w: w[0],
+            "a convolution",
+            "return a number, not a tensor of several",
+        ),
         ("unpacking", fan_in_by_unpacking, "a linear layer", "the error comes from"),
         ("3 by 3", lambda w: w.shape[1] * 9, "a flat kernel", None),
     ],
     "layer_names": [
-        ("set", lambda net: set(list_of_names(net)), "LeNet", "that is a set"),
+        (
+            "set",
+            lambda net: set(list_of_names(net)),
+            "LeNet",
+            "return a list, not a set",
+        ),
         (
             "text",
             lambda net: ", ".join(list_of_names(net)),
             "LeNet",
-            "that is text; asked is a list",
+            "return a list, not text",
         ),
         ("sorted", lambda net: sorted(list_of_names(net)), "layers in blocks", None),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +21,33 @@ lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
 
 
+@dataclass(frozen=True)
+class InTensor:
+    """A number that is still a tensor, so that it can be told from a plain one."""
+
+    number: float
+
+    def __repr__(self) -> str:
+        return f"tensor({self.number})"
+
+
+def _plain(answer, tensor):
+    """the value that comes back"""
+    value = answer(tensor)
+    boxed = isinstance(value, Tensor) and value.dim() == 0
+    return InTensor(value.item()) if boxed else value
+
+
 @lab.exercise("0.1", points={"idea": 1})
 def count_zeros(tensor: Tensor) -> int:
     return sum(value == 0 for value in tensor.flatten().tolist())
 
 
-lab.step("idea", "four values", lambda ask: ask(torch.tensor([0.5, 0, -1, 2])))
+@lab.step("idea", "five values")
+def _(ask: Trial) -> None:
+    ask.through(_plain, torch.tensor([0.5, 0, -1, 2, -3]))
+
+
 lab.step("idea", "a matrix", lambda ask: ask(torch.tensor([[0, 3.0], [0, 1e-9]])))
 
 
@@ -35,6 +58,12 @@ def _(ask: Trial) -> None:
 
 
 lab.mistake(
+    "this is a tensor that holds one number; .item() takes the number out",
+    lambda t: (t == 0).sum(),
+    help="`sum()` of a tensor is a tensor, even if it holds a single number. Write "
+    "`.item()` behind it.",
+)
+lab.mistake(
     "you count the values that are not zero",
     lambda t: t.count_nonzero().item(),
 )
@@ -44,18 +73,34 @@ lab.mistake(
     help="`tensor.numel()` counts every value. Compare with zero first, then count "
     "what is true.",
 )
-lab.mistake("you return a share; asked is a count", lambda t: (t == 0).double().mean())
-lab.mistake("you count along the first axis only", lambda t: (t == 0).sum(dim=0))
 lab.mistake(
-    "you count small values too; only zeros count",
+    "you return a share; return the number of zeros",
+    lambda t: (t == 0).double().mean().item(),
+)
+lab.mistake(
+    "len(tensor) is the length of the first axis; numel() counts all values",
+    lambda t: len(t) - t.count_nonzero().item(),
+)
+lab.mistake(
+    "you count small values too; only exact zeros count",
     lambda t: count_zeros(t * (t.abs() > 1e-3)),
 )
-lab.mistake("you count what is not positive", lambda t: (t <= 0).sum())
+lab.mistake(
+    "int() turns 0.5 into 0; compare the values themselves with 0",
+    lambda t: count_zeros(t.int()),
+)
+lab.mistake(
+    "you count negative values too; only exact zeros count",
+    lambda t: (t <= 0).sum().item(),
+)
 lab.mistake(
     "nonzero() gives a row of indices for each value; count the rows",
     lambda t: (t == 0).nonzero().numel(),
 )
-lab.mistake("that is the comparison itself; count its True values", lambda t: t == 0)
+lab.mistake(
+    "you return the comparison itself; count how many of its values are True",
+    lambda t: t == 0,
+)
 
 
 @lab.exercise("0.2", points={"idea": 1, "any layer": 1})
@@ -81,15 +126,15 @@ lab.mistake(
     help="`weight.numel()` includes the first axis, the outputs. Take one output "
     "first.",
 )
-lab.mistake("you return the number of outputs, shape[0]", lambda w: w.shape[0])
+lab.mistake("you return the number of output channels, shape[0]", lambda w: w.shape[0])
 lab.mistake("you forget the input channels", lambda w: math.prod(w.shape[2:]))
 lab.mistake("you forget the kernel's height and width", lambda w: w.shape[1])
 lab.mistake(
-    "you leave out the last axis; the outputs are the first",
+    "you leave out the last axis; leave out the first one, the outputs",
     lambda w: math.prod(w.shape[:-1]),
 )
 lab.mistake(
-    "those are the weights that one input meets (the fan-out), not one output",
+    "you count the weights of one input (the fan-out), not of one output",
     lambda w: w[:, 0].numel(),
 )
 lab.mistake(
@@ -101,11 +146,11 @@ lab.mistake(
     lambda w: w.shape[1] * w.shape[3] ** 2,
 )
 lab.mistake(
-    "that is a shape; asked is the product of its numbers",
+    "you return a shape; return the product of its numbers",
     lambda w: w[0].shape,
 )
 lab.mistake("you add the axes' lengths; multiply them", lambda w: sum(w.shape[1:]))
-lab.mistake("you add up the weights; asked is how many there are", lambda w: w[0].sum())
+lab.mistake("you add up the weights; return how many there are", lambda w: w[0].sum())
 
 
 @lab.exercise("0.3", points={"idea": 1, "any network": 1})
@@ -113,7 +158,25 @@ def layer_names(model: nn.Module) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, LAYERS)]
 
 
-lab.step("idea", "LeNet", lambda ask: ask(LeNet()))
+class Unread:
+    """A generator as a learner sees it; all of them look alike."""
+
+    def __repr__(self) -> str:
+        return "a generator"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unread)
+
+    __hash__ = None
+
+
+def _listed(answer, model):
+    """the names that come back"""
+    names = answer(model)
+    return Unread() if inspect.isgenerator(names) else names
+
+
+lab.step("idea", "LeNet", lambda ask: ask.through(_listed, LeNet()))
 lab.step("any network", "layers in blocks", lambda ask: ask(ResNet8(width=2)))
 lab.step("any network", "VGG", lambda ask: ask(VGG(width=2)))
 
@@ -122,6 +185,11 @@ lab.step("any network", "VGG", lambda ask: ask(VGG(width=2)))
 def _(ask: Trial) -> None:
     to_image = nn.Unflatten(1, (1, 2, 2))
     ask(nn.Sequential(nn.Linear(4, 4), to_image, nn.Conv2d(1, 1, kernel_size=1)))
+
+
+@lab.step("any network", "an embedding is left out")
+def _(ask: Trial) -> None:
+    ask(nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 2)))
 
 
 def _names_of(model: nn.Module, kind: type[nn.Module]) -> list[str]:
@@ -135,13 +203,31 @@ lab.mistake(
     lambda model: _names_of(model, nn.Module),
 )
 lab.mistake(
-    "named_children() stays on the first level; named_modules() goes down",
+    "named_children() stays on the first level; use named_modules()",
     lambda model: [n for n, m in model.named_children() if isinstance(m, LAYERS)],
     help="Layers can sit inside blocks inside the network. `named_modules()` goes all "
     "the way down.",
 )
+
+FIRST = "you return in the first round of the loop; return after the loop"
 lab.mistake(
-    "these are the parameters' names; asked are the modules'",
+    FIRST,
+    lambda model: layer_names(model)[:1],
+    help="A `return` inside the loop ends the function at once. Move it to the left, "
+    "below the loop.",
+)
+lab.mistake(FIRST, lambda model: layer_names(model)[0])
+lab.mistake(FIRST, lambda model: [])
+lab.mistake(
+    "this is a generator; square brackets make a list of it",
+    lambda model: (name for name in layer_names(model)),
+)
+lab.mistake(
+    "you return the types; return the names",
+    lambda m: [type(each).__name__ for each in m.modules() if isinstance(each, LAYERS)],
+)
+lab.mistake(
+    "you return the parameters' names; return the modules' names",
     lambda model: [name for name, _ in model.named_parameters()],
 )
 lab.mistake(
@@ -149,15 +235,23 @@ lab.mistake(
     lambda model: [f"{name}.weight" for name in layer_names(model)],
 )
 lab.mistake(
-    "you return the modules; asked are their names",
+    "you return the modules; return their names",
     lambda model: [m for m in model.modules() if isinstance(m, LAYERS)],
 )
 lab.mistake(
-    "BatchNorm has a weight too; ask for the two types by isinstance()",
+    "other modules have a weight too; ask for the two types by isinstance()",
     lambda model: [n for n, m in model.named_modules() if hasattr(m, "weight")],
 )
 lab.mistake(
-    "the order is the network's, not by type",
+    "a weight of two axes can belong to another type; use isinstance()",
+    lambda model: [
+        name.removesuffix(".weight")
+        for name, parameter in model.named_parameters()
+        if parameter.dim() > 1
+    ],
+)
+lab.mistake(
+    "you sort by type; keep the order of the network",
     lambda model: _names_of(model, nn.Conv2d) + _names_of(model, nn.Linear),
 )
 lab.mistake(
@@ -165,6 +259,6 @@ lab.mistake(
     lambda model: [*"".join(layer_names(model))],
 )
 lab.mistake(
-    "a name is the whole path from the network down",
+    "you return the last part of each name; keep the whole name",
     lambda model: [name.split(".")[-1] for name in layer_names(model)],
 )
