@@ -167,9 +167,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command(doctor, "say what will work on this machine")
 
-    command(update, "take your answers in work/ over into a newer release of the labs")
+    command(update, "move your answers in work/ into a newer release of the labs")
 
-    made = command(submit, "try a notebook as grading will; write the file to hand in")
+    made = command(
+        submit, "run a notebook's exercises as grading will; write the file to hand in"
+    )
     made.add_argument(
         "notebook", metavar="NN", help="a lab's two digits, or a notebook's path"
     )
@@ -188,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command(solutions, "run the notebooks in solutions/ and store the outputs")
     made.add_argument("numbers", nargs="*", metavar="NN", help="only these labs")
 
-    made = command(train, "train a track's dense networks anew")
+    made = command(train, "train a track's dense networks again")
     made.add_argument("track", choices=["fashion", "cifar10"])
     made.add_argument("--source", type=Path, help="folder of the raw files")
 
@@ -198,21 +200,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--lab", metavar="NN", help="the lab's two digits")
     made.add_argument("--out", type=Path, required=True, help="folder of the grades")
-    made.add_argument("--jobs", type=int, metavar="N", help="at once; all that fit")
+    made.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="number of parallel workers (default: as many as fit)",
+    )
     made.add_argument("--dask", metavar="ADDRESS", help="of a dask scheduler")
-    made.add_argument("--resume", action="store_true", help="go on where it stopped")
+    made.add_argument(
+        "--resume", action="store_true", help="continue where the last run stopped"
+    )
     made.add_argument(
         "--timeout", type=float, default=60, metavar="S", help="an exercise; 60"
     )
     made.add_argument(
         "--memory", type=float, default=4, metavar="GB", help="an answer; 4"
     )
-    made.add_argument("--regrade", metavar="EXERCISE", help="try only it anew, for all")
     made.add_argument(
-        "--lower", action="store_true", help="let --regrade take points away too"
+        "--regrade", metavar="EXERCISE", help="re-grade one exercise for every student"
     )
     made.add_argument(
-        "--merge", action="store_true", help="only put review and overrides in"
+        "--lower", action="store_true", help="let --regrade lower points as well"
+    )
+    made.add_argument(
+        "--merge",
+        action="store_true",
+        help="only merge reviews and overrides into the tables",
     )
     made.add_argument(
         "--no-sandbox", action="store_true", help="run answers unprotected"
@@ -242,7 +255,7 @@ def main(argv: list[str] | None = None) -> int:
         print(mistake, file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print(f"\n{str(stop) or 'Stopped. Run it again to go on.'}", file=sys.stderr)
+        print(f"\n{str(stop) or 'Stopped. Run it again to continue.'}", file=sys.stderr)
         return 130
 
 

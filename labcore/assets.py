@@ -84,7 +84,7 @@ def _verify(asset: Asset) -> None:
         found = f"a file that cannot be read ({error.strerror})"
     if found != asset.sha256:
         cure = (
-            "delete it and run again to fetch it anew"
+            "delete it and run again to download it again"
             if asset.urls
             else f"restore it with 'git checkout -- labcore/data/{asset.name}'"
         )

@@ -67,7 +67,9 @@ def _read_idx(file: Path, digest: str) -> np.ndarray:
             "--source (Debian's package dataset-fashion-mnist has them)."
         ) from None
     if hashlib.sha256(content).hexdigest() != digest:
-        raise LabError(f"{file} is not the official Fashion-MNIST file: get it anew.")
+        raise LabError(
+            f"{file} is not the official Fashion-MNIST file: download it again."
+        )
     dimensions = content[3]
     header = 4 + 4 * dimensions
     shape = np.frombuffer(content[4:header], dtype=">u4")

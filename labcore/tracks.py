@@ -63,7 +63,7 @@ def cifar10_weights() -> dict[str, Tensor]:
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError):
             raise LabError(
                 f"{own} is damaged: delete it to use the public checkpoint, "
-                "or make it anew by 'labcore train cifar10'."
+                "or train it again with 'labcore train cifar10'."
             ) from None
     public = assets.path("vgg.cifar.pretrained.pth")
     return torch.load(public, map_location="cpu", weights_only=True)["state_dict"]
@@ -160,7 +160,7 @@ class Workbench:
                 ) from None
             except (zipfile.BadZipFile, KeyError, ValueError, EOFError):
                 raise LabError(
-                    f"{archive} is damaged: delete it and run again to make it anew."
+                    f"{archive} is damaged: delete it and run again to rebuild it."
                 ) from None
             self._images[split] = (
                 normalised(pixels, self.track),

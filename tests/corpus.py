@@ -356,7 +356,7 @@ def _():
     return nb
 
 
-@kind("what Python cannot write anew, in helpers and amendments", PASSED, long=True)
+@kind("what Python cannot rewrite, in helpers and amendments", PASSED, long=True)
 def _():
     nb = handed_in(double="def double(x):\n    return (two() + big - big) * x")
     nb.cells.remove(cell_of(nb, "quadruple"))

@@ -156,8 +156,8 @@ def lost():
         ("crash", "error", 2, "it crashed (SIGSEGV)"),
         ("kill", "memory", 2, "it was killed, usually because memory ran out"),
         ("loop", "timeout", 2, "still running after 0.5 seconds of processor time"),
-        ("swallows", "timeout", 2, "look for a loop without an end"),
-        ("swallows all", "timeout", 2, "look for a loop without an end"),
+        ("swallows", "timeout", 2, "look for an endless loop"),
+        ("swallows all", "timeout", 2, "look for an endless loop"),
         ("one long call", "timeout", 2, "is in one call that takes too long"),
         ("sleeps", "timeout", 2, "it sleeps, waits for something"),
         ("at once", "error", 0, "it ended its process, with exit code 0"),
@@ -311,7 +311,7 @@ def test_lines_without_the_mark_are_ignored_and_remarked(dishonest):
     found = dishonest["forges"]
     assert (found.status, found.points) == ("failed", 0)
     assert found.remarks == [
-        "something was written to the pipe through which verdicts come"
+        "something else wrote into the channel that carries the verdicts"
     ]
 
 

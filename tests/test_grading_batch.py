@@ -41,7 +41,7 @@ def options_in(folder):
 
 
 @pytest.fixture(autouse=True)
-def versions_are_read_anew():
+def versions_are_read_again():
     version.version_of.cache_clear()
     yield
     version.version_of.cache_clear()
@@ -151,13 +151,13 @@ def test_killed_at_any_moment_it_goes_on_with_nothing_lost_or_graded_twice(new):
     assert logged(options, "grade")[-1]["submissions"] == 3 - len(before)
 
 
-def test_resumed_it_grades_anew_only_what_was_handed_in_anew(options, capsys):
+def test_resumed_it_grades_only_what_was_handed_in_again(options, capsys):
     assert points(options)["bob", "90.1"] == 0
     save(handed_in(), options.submissions / "bob")
     batch.grade_class(replaced(options, resume=True))
     assert points(options)["bob", "90.1"] == 3
     assert "1 of 2 are graded already." in capsys.readouterr().out
-    (change,) = logged(options, "graded anew")
+    (change,) = logged(options, "graded again")
     assert (change["student"], change["why"]) == ("bob", "the file changed")
     assert (change["before"]["90.1"], change["after"]["90.1"]) == (
         [0, "failed"],
@@ -178,7 +178,7 @@ def test_resumed_after_a_check_changed_it_lowers_nobody(
     batch.grade_class(replaced(options, resume=True))
     assert points(options)["bob", "90.1"] == 2
     assert logged(options, "grade")[-1]["submissions"] == 1
-    assert logged(options, "graded anew") == []
+    assert logged(options, "graded again") == []
     said = capsys.readouterr().out
     assert "2 were graded by another version of the checks; --regrade" in said
     for exercise in ALL:
@@ -306,7 +306,7 @@ def test_regrading_raises_who_gains_and_lowers_nobody_unless_asked(options, caps
     assert "would lose  bob, 90.1: 2 to 0" in said
     found = points(options)
     assert (found["ann", "90.1"], found["bob", "90.1"]) == (3, 2)
-    assert found["bob", "90.2"] == 0, "only the exercise named is tried anew"
+    assert found["bob", "90.2"] == 0, "only the exercise named is re-graded"
     assert [(e["student"], e["applied"]) for e in logged(options, "regrade")] == [
         ("ann", True),
         ("bob", False),
@@ -404,7 +404,7 @@ def by_hand(options):
     (options.out / "overrides.csv").write_text(override, encoding="utf-8")
 
 
-def test_killed_while_it_tries_anew_it_goes_on_with_nothing_lost(
+def test_killed_while_it_regrades_it_goes_on_with_nothing_lost(
     options, tmp_path, kill, quick
 ):
     for student in ("ann", "bob"):

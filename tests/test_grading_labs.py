@@ -186,7 +186,7 @@ TOYS = {
     *("cheat: asks the check's module", "finds answers anywhere"),
     *("cheat: switches the profiler off", "answers below their cells"),
     *("a stub below its cell", "names that other cells bind in every way"),
-    "what Python cannot write anew, in helpers and amendments",
+    "what Python cannot rewrite, in helpers and amendments",
 }
 
 

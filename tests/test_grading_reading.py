@@ -259,7 +259,7 @@ def test_nothing_there_and_nothing_in_it_are_said(tmp_path):
 def test_a_zip_that_broke_off_is_refused(tmp_path):
     path = zipped(tmp_path / "class.zip", "ann.ipynb", "bob.ipynb")
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(LabError, match="class.zip is no zip that can be read"):
+    with pytest.raises(LabError, match="class.zip is not a complete zip file"):
         find_submissions(path, STEM)
 
 

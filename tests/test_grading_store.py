@@ -284,7 +284,7 @@ def test_a_filled_row_that_fits_nobody_is_named_and_kept(store, cells, fault):
     (store.folder / "review.csv").write_text(text, encoding="utf-8")
     said, grades = merged(store)
     assert said[0].startswith("review.csv, row 3: ") and fault in said[0]
-    assert "left as it is" in said[1]
+    assert "stays unchanged" in said[1]
     assert (store.folder / "review.csv").read_text(encoding="utf-8") == text
     assert grades["bob", "Q1.1"]["points"] == "3"
 

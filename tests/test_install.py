@@ -186,7 +186,7 @@ def test_a_new_part_is_added_to_those_there_and_torch_is_left_alone(machine):
     assert labcore[-1] == f"{install.ROOT}[instructor,test]"
 
 
-def test_a_changed_pyproject_is_installed_anew_with_the_same_parts(machine):
+def test_a_changed_pyproject_is_installed_again_with_the_same_parts(machine):
     install.set_up(["test"])
     machine.commands.clear()
     project = install.ROOT / "pyproject.toml"
@@ -288,7 +288,7 @@ def test_an_environment_suffices_only_with_labcore_from_this_clone(
     assert environment.suffices() == same
 
 
-def test_a_venv_without_a_working_pip_is_made_anew(tmp_path, monkeypatch):
+def test_a_venv_without_a_working_pip_is_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "VENV", tmp_path / "venv")
     monkeypatch.setattr(install, "VENV", tmp_path / "venv")
     python = environment.venv_python()

@@ -28,7 +28,7 @@ def test_tests_are_strict_and_have_no_network():
         ("PRECISION", runtime.precision, "fp32", "bf16", "bf16"),
     ],
 )
-def test_a_variable_is_read_anew_at_each_call(
+def test_a_variable_is_read_again_at_each_call(
     monkeypatch, variable, read, default, value, then
 ):
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)

@@ -187,7 +187,7 @@ def rows_of_one(found):
     return rows_of(own, lab.tasks, [found])
 
 
-def test_five_different_seeds_are_drawn_anew():
+def test_five_different_seeds_are_drawn_each_time():
     drawn = [command._seeds() for _ in range(2)]
     assert [len(set(seeds)) for seeds in drawn] == [5, 5]
     assert not set(drawn[0]) & set(drawn[1])
@@ -213,7 +213,7 @@ def test_a_cell_that_loops_or_dies_ends_in_a_sentence_and_the_file_is_written(
         suppress(LabError)
         if status == "error"
         else pytest.raises(
-            LabError, match="0.1 does not end: mend that and submit again"
+            LabError, match="0.1 does not end: fix that and submit again"
         )
     ):
         course(small_lab(RIGHT | {"count-zeros": source}))
@@ -258,7 +258,7 @@ def test_the_kernel_outlives_loops_floods_and_its_own_end(tmp_path):
         assert kernel.run("input()", 60).error.startswith("StdinNotImplementedError")
         assert kernel.run("x = 1", 60).error == ""
         assert kernel.run(ignores + "while True: pass", 1).lost
-        assert kernel.run("x", 60).error.startswith("NameError"), "started anew"
+        assert kernel.run("x", 60).error.startswith("NameError"), "started again"
         assert kernel.run("import os; os._exit(3)", 60).lost
 
 
@@ -356,7 +356,7 @@ def test_an_earlier_release_copies_and_lost_cells_are_said():
     said = "\n".join(command._remarks(splice(nb, lab)[1], nb, lab))
     assert "count-zeros: there are several copies of this cell" in said
     assert "layer-names: this cell is missing from your notebook" in said
-    assert "Your notebook is of another release" in said
+    assert "Your notebook comes from another release" in said
 
 
 def test_what_passes_here_passes_in_grade(course, capsys, tmp_path):

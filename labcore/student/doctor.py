@@ -72,7 +72,7 @@ def _torch() -> str:
     if environment.inside_venv():
         cure = f"delete {environment.VENV} and run '{SETUP}'"
     else:
-        cure = "install torch anew in this environment"
+        cure = "reinstall torch in this environment"
     return _version("torch", missing=f"run '{SETUP}'", broken=cure)
 
 

@@ -147,7 +147,7 @@ def _install_torch(python: Path) -> list[str]:
             if failure:
                 print(failure, file=sys.stderr)
                 raise LabError(
-                    "PyTorch could not be installed: mend what pip reports above, or "
+                    "PyTorch could not be installed: fix what pip reports above, or "
                     "set TORCH_INDEX to a package index that has it, and run again."
                 )
     problem = _import(python, "torch")
@@ -202,7 +202,7 @@ def _install_labcore(python: Path, extras: set[str], pinned: list[str]) -> None:
     if failure:
         print(failure, file=sys.stderr)
         raise LabError(
-            "labcore could not be installed: mend what pip reports above and run "
+            "labcore could not be installed: fix what pip reports above and run "
             f"again; if that does not help, delete {VENV} first."
         )
 

@@ -175,7 +175,7 @@ class _Trial:
         except (ValueError, TypeError, KeyError):
             ours = False
         if not ours:
-            remark = "something was written to the pipe through which verdicts come"
+            remark = "something else wrote into the channel that carries the verdicts"
             if remark not in self.found.remarks:
                 self.found.remarks.append(remark)
             return {}
@@ -218,7 +218,7 @@ class _Trial:
         if self.late or ended in (_number("SIGXCPU"), _number("SIGPROF")):
             return "timeout", (
                 f"your code was still running after {self.seconds:g} seconds of "
-                "processor time, which is the limit: look for a loop without an end"
+                "processor time, which is the limit: look for an endless loop"
             )
         if ended is None:
             return "timeout", (

@@ -52,7 +52,7 @@ def submit(name: str, work: Path, labs: Path) -> None:
     for row in rows:
         if row.status == "timeout":
             raise LabError(
-                f"{row.exercise} does not end: mend that and submit again. The rest of "
+                f"{row.exercise} does not end: fix that and submit again. The rest of "
                 "the notebook was not run."
             )
     with Kernel(path.parent, strict_environment()) as kernel:
@@ -67,8 +67,8 @@ def _refuse_long(work: Work) -> None:
     for grade_id, source in work.answers.items():
         if len(source) > LONGEST_CELL:
             raise LabError(
-                f"The cell {grade_id!r} has {len(source):,} characters; grading takes "
-                f"{LONGEST_CELL:,} at most: shorten it."
+                f"The cell {grade_id!r} has {len(source):,} characters, but grading "
+                f"reads at most {LONGEST_CELL:,}: shorten it."
             )
 
 
@@ -92,7 +92,7 @@ def _bare(mine: NotebookNode) -> NotebookNode:
 def _fault(outcome: Outcome, seconds: int) -> str:
     if outcome.lost:
         return outcome.lost
-    return f"it does not end within {seconds} seconds (a loop without end?)"
+    return f"it does not end within {seconds} seconds (an endless loop?)"
 
 
 def _remarks(report: Report, mine, lab) -> list[str]:
@@ -111,8 +111,8 @@ def _remarks(report: Report, mine, lab) -> list[str]:
     ]
     if mine.metadata.get("released") not in (None, lab.metadata.get("released")):
         remarks.append(
-            "Your notebook is of another release of the lab; the checks are those of "
-            "this one (`python -m labcore update` brings your notebook to it)."
+            "Your notebook comes from another release of the lab than the checks: run "
+            "`python -m labcore update` to bring it up to date."
         )
     return remarks
 
@@ -122,7 +122,7 @@ def _beside(own: Work, folder: Path) -> list[str]:
     sources = [source for _, source in own.cells]
     return [
         f"Your notebook imports {module}, a file beside it that is not handed in: copy "
-        "what you use of it into a cell."
+        "what you need from it into a cell."
         for module in local_imports(sources, folder)
     ]
 
@@ -177,7 +177,8 @@ def _run_all(mine, name: str, kernel: Kernel) -> None:
     """Run the code cells in order; LabError if one loops or the kernel dies."""
     cells = [c for c in mine.cells if c.cell_type == "code" and c.source.strip()]
     print(
-        "\nNow the whole notebook, top to bottom. Ctrl-C leaves it: the file is done."
+        "\nNow the whole notebook runs from top to bottom. Press Ctrl-C to stop: your "
+        "file is already written."
     )
     fails = []
     try:
@@ -192,15 +193,15 @@ def _run_all(mine, name: str, kernel: Kernel) -> None:
             if outcome.error and not _expected(cell):
                 fails.append(f"{where} fails with {outcome.error}")
     except KeyboardInterrupt:
-        print("Left. The file to hand in is complete.")
+        print("Stopped. The file to hand in is complete.")
         return
     if not fails:
         print(f"All {len(cells)} cells run.")
         return
     others = f", and {len(fails) - 1} more" if len(fails) > 1 else ""
     print(
-        f"{fails[0]}{others}. Exercises that are still open explain that; "
-        "otherwise mend it. It costs no points."
+        f"{fails[0]}{others}. If an exercise is still open, that explains it; "
+        "otherwise fix it. It costs no points."
     )
 
 

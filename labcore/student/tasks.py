@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 HEADING = re.compile(r"^### (Exercise|Question) (\d+\.\d+): (.+)$", re.MULTILINE)
-LENT = "the reference stood in for it"
+LENT = "the reference was used instead"
 MOST_OTHERS = 400_000  # characters
 
 

@@ -65,5 +65,5 @@ def _run(nb: NotebookNode, path: Path) -> None:
         return
     raise LabError(
         f"{path.name}, cell {running[-1]!r} fails ({reason}): "
-        "mend it and run again; the file was not changed."
+        "fix it and run again; the file was not changed."
     )

@@ -23,7 +23,7 @@ def problems(nb: NotebookNode, name: str) -> list[str]:
     if found:
         return found
     return [  # comes last, because its sentences are the hardest to understand
-        f"{name}: the notebook format is violated ({error.message}); save it anew."
+        f"{name}: the notebook format is violated ({error.message}); save it again."
         for error in iter_validate(nb, version=4, version_minor=5)
     ]
 
@@ -51,7 +51,7 @@ def _of_cell(cell: NotebookNode) -> Iterator[str]:
             yield f"{line.strip()!r}: there are no hidden tests here; remove them"
         elif misspelt(line):
             yield (
-                f"{line.strip()!r} looks like a misspelt marker; "
+                f"{line.strip()!r} looks like a misspelled marker; "
                 "write `### BEGIN SOLUTION` (or END, or MARK SCHEME) or other words"
             )
     if cell.get("attachments"):

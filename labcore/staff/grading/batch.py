@@ -62,7 +62,7 @@ def grade_class(options: Options) -> None:
                     # printed only after saving: a printed result is never lost
                     print(f"[{count} of {left}] {_line(result)}", flush=True)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("Stopped. Add --resume to go on.") from None
+            raise KeyboardInterrupt("Stopped. Add --resume to continue.") from None
         finally:
             if store.run():
                 print(*changes, sep="\n", end="\n" if changes else "")
@@ -74,8 +74,8 @@ def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
     run = store.run()
     if run and not options.resume:
         raise LabError(
-            f"{store.folder} holds grades already: add --resume to go on with them, "
-            "--regrade EXERCISE to try one exercise anew, or name another folder."
+            f"{store.folder} holds grades already: add --resume to continue with them, "
+            "--regrade EXERCISE to re-grade one exercise, or name another folder."
         )
     if run and run["lab"] != assignment.number:
         raise LabError(
@@ -116,7 +116,7 @@ def _left(
     if by_another:
         print(
             f"{len(by_another)} were graded by another version of the checks; "
-            "--regrade EXERCISE runs one exercise anew."
+            "--regrade EXERCISE re-grades one exercise."
         )
     return left
 
@@ -125,9 +125,9 @@ def _keep(store: Store, result: dict, old: Mapping | None) -> None:
     student = result["student"]
     if old:
         store.log(
-            "graded anew",
+            "graded again",
             student=student,
-            why="it broke down before" if old["fault"] else "the file changed",
+            why="grading failed before" if old["fault"] else "the file changed",
             before=_marks(old),
             after=_marks(result),
             version=result["version"],
@@ -138,7 +138,7 @@ def _keep(store: Store, result: dict, old: Mapping | None) -> None:
 
 
 def _changes(old: Mapping, new: Mapping) -> Iterator[str]:
-    """Who gains or loses by what was graded anew: said before tables are written."""
+    """Who gains or loses by what was graded again: said before tables are written."""
     for row in new["rows"]:
         before = row_of(old["rows"], row["exercise"])
         if before and before["points"] != row["points"]:
@@ -155,7 +155,7 @@ def _marks(result: Mapping) -> dict[str, list]:
 def _log_fault(store: Store, result: Mapping) -> None:
     store.log("fault", student=result["student"], text=result["fault"])
     print(
-        f"{_printable(result['student'])}: the grading itself broke down, not the "
+        f"{_printable(result['student'])}: grading itself failed, not the "
         "answer: see log.jsonl, then use --resume."
     )
 
@@ -205,9 +205,9 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
                 "theirs stay as they are."
             )
         works = (work_of(s, assignment) for s in found if s.student in done)
-        anew = results(works, [task], assignment, terms, options.jobs, options.dask)
-        with closing(anew):
-            tried = list(anew)
+        fresh = results(works, [task], assignment, terms, options.jobs, options.dask)
+        with closing(fresh):
+            tried = list(fresh)
         pairs = [(done[new["student"]], new) for new in tried if not new["fault"]]
         for new in tried:
             if new["fault"]:
@@ -216,12 +216,12 @@ def regrade(options: Options, exercise: str, lower: bool) -> None:
         changed = sum(_announce(result, new, lower) for result, new in pairs)
         for result, new in pairs:
             _replace(store, result, new, lower)
-        print(f"{task.id}, tried anew for {len(tried)}: {changed} differ in points.")
+        print(f"{task.id}, re-graded for {len(tried)}: {changed} change in points.")
         _finish(store, assignment)
 
 
 def _points(result: dict, found: dict) -> tuple[dict | None, float, float]:
-    """The old row of what was tried anew, and its points before and after."""
+    """The old row of what was re-graded, and its points before and after."""
     new = found["rows"][0]
     old = row_of(result["rows"], new["exercise"])
     return old, old["points"] if old else 0, new["points"]

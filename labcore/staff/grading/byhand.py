@@ -63,7 +63,7 @@ def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
             "what it says does not count"
         )
     if lost:
-        said.append("review.csv: it is left as it is until such rows are mended")
+        said.append("review.csv stays unchanged until such rows are corrected")
     told = _remembered(store, reviews)
     return {key: row | {"read": told[key][2]} for key, row in reviews.items()}, not lost
 

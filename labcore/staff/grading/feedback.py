@@ -13,12 +13,12 @@ SENTENCES = {
     "failed": "Not right yet: the check says where it first differs.",
     "error": "The cell, or the process that ran it, ended with an error.",
     "todo": "Not written yet.",
-    "timeout": "It took longer than it may: is there a loop without end?",
-    "memory": "It wanted more memory than it may have.",
+    "timeout": "It took longer than is allowed: is there an endless loop?",
+    "memory": "It needed more memory than is allowed.",
     "missing": "The answer's cell, or the notebook, was not handed in.",
     "damaged": "The file, or the cell, cannot be read.",
-    "lent": "The reference stood in for it, which helps but earns no points.",
-    "review": "It waits to be read by your instructor.",
+    "lent": "The reference was used instead: you can go on, but it earns no points.",
+    "review": "Your instructor will read it.",
 }
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """

@@ -13,7 +13,7 @@ from labcore.student.notebooks import parse_notebook
 
 __all__ = ["notebook_in", "sound"]
 
-NO_NOTEBOOK = "the file is no Jupyter notebook that can be read"
+NO_NOTEBOOK = "the file is not a readable Jupyter notebook"
 MOST_CELLS, MOST_PARTS = 2_000, 2_000_000
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character; no file can hold it
 
@@ -31,7 +31,7 @@ def notebook_in(data: bytes) -> NotebookNode:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("the file is no text, so no notebook") from None
+        raise ValueError("the file is not text, so it is not a notebook") from None
     if text.count("{") + text.count("[") > MOST_PARTS:
         raise ValueError(f"the file has more than {MOST_PARTS:,} parts")
     try:

@@ -105,7 +105,7 @@ def _remarks(
     ]
     released = notebook.metadata.get("released")
     if released not in (None, assignment.lab.notebook.metadata.get("released")):
-        remarks.append("the notebook is of another release of the lab")
+        remarks.append("the notebook comes from another release of the lab")
     return remarks
 
 

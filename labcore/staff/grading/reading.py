@@ -21,7 +21,7 @@ from labcore.staff.grading.intake import sound
 __all__ = ["Submission", "find_submissions", "keep_apart"]
 
 LARGEST = 20_000_000
-NO_ZIP = "is no zip that can be read, or not all of it: download it again."
+NO_ZIP = "is not a complete zip file: download it again."
 BROKEN = (
     *(OSError, EOFError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),

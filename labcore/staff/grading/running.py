@@ -31,7 +31,7 @@ def work_of(submission: Submission, assignment: Assignment) -> Work:
 
 def _broke(work: Work) -> None:
     """Record an error of ours: one bad file must not stop the batch."""
-    work.status, work.problem = "damaged", "the grading broke down on this file"
+    work.status, work.problem = "damaged", "grading itself failed on this file"
     work.fault = traceback.format_exc()
 
 
@@ -129,7 +129,7 @@ def result_of(
                 "status": "error",
                 "points": 0,
                 "of": task.points,
-                "message": f"[{task.id} {task.name}] the check itself broke down",
+                "message": f"[{task.id} {task.name}] the check itself failed",
             }
             for task in tasks
         ]

@@ -21,7 +21,7 @@ from labcore.staff.grading.intake import sound
 
 __all__ = ["Store", "read_table", "table_text"]
 
-MEND = "make room or mend it, then go on with --resume"
+MEND = "make room or fix it, then continue with --resume"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # would make a spreadsheet compute
 INNER = re.compile(r"([;\t|]\s*)([=+\-@])")  # a formula after another separator
 DEFUSED = re.compile(r"([;\t|]\s*)'([=+\-@])")
@@ -160,7 +160,7 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
             for row in rows
         ]
     except (OSError, UnicodeError, csv.Error) as error:
-        raise LabError(f"{path.name} cannot be read ({error}): mend it.") from None
+        raise LabError(f"{path.name} cannot be read ({error}): fix it.") from None
 
 
 def _text(data: bytes) -> str:
