@@ -79,33 +79,42 @@ class ByTopk(prune.BasePruningMethod):
         self.n, self.m = n, m
 
     def compute_mask(self, t, default_mask):
-        groups = t.detach().abs().reshape(-1, self.m)
+        if t.shape[1] % self.m:
+            return default_mask
+        inputs_last = t.detach().abs().movedim(1, -1)
+        groups = inputs_last.reshape(-1, self.m)
         keep = groups.topk(self.n, dim=1).indices
         mask = torch.zeros_like(groups).scatter_(1, keep, 1)
-        return mask.reshape(t.shape) * default_mask
+        return mask.reshape(inputs_last.shape).movedim(-1, 1) * default_mask
 
 
 class ByRanks(ByTopk):
-    """Ranks by sorting twice; the mask is of type bool."""
+    """Ranks by sorting twice, along an axis of its own, without moving any."""
 
     def compute_mask(self, t, default_mask):
-        flat = t.abs().flatten(1).unflatten(1, (-1, self.m))
-        ranks = flat.argsort(-1, descending=True).argsort(-1)
-        mask = (ranks < self.n).reshape(t.shape)
-        return torch.logical_and(mask, default_mask)
+        if t.shape[1] % self.m != 0:
+            return default_mask.clone()
+        groups = t.abs().unflatten(1, (-1, self.m))
+        ranks = groups.argsort(2, descending=True).argsort(2)
+        mask = (ranks < self.n).flatten(1, 2)
+        return torch.where(mask, default_mask, torch.zeros_like(default_mask))
 
 
-class InALoop(ByTopk):
-    """Removes the smallest ones, one after the other; the mask is of type float64."""
+class ByPermute(ByTopk):
+    """Treats linear layers as convolutions with one position."""
 
     def compute_mask(self, t, default_mask):
-        mask = torch.ones(t.numel(), dtype=torch.double)
-        values = t.detach().abs().flatten().clone()
-        for start in range(0, len(mask), self.m):
-            for _ in range(self.m - self.n):
-                least = start + int(values[start : start + self.m].argmin())
-                mask[least], values[least] = 0, math.inf
-        return mask.view(t.shape).mul(default_mask)
+        if t.shape[1] % self.m > 0:
+            return torch.ones_like(t) * default_mask
+        four = t.detach().reshape(*t.shape[:2], -1, 1).permute(0, 2, 3, 1).abs()
+        threes = four.reshape(-1, self.m)
+        mask = torch.ones(threes.shape)
+        for _ in range(self.m - self.n):
+            least = threes.argmin(dim=1, keepdim=True)
+            mask.scatter_(1, least, 0)
+            threes = threes.scatter(1, least, math.inf)
+        back = mask.reshape(four.shape).permute(0, 3, 1, 2).reshape(t.shape)
+        return back.to(default_mask.dtype) * default_mask
 
 
 class OnlyMatrices(ByTopk):
@@ -116,6 +125,16 @@ class OnlyMatrices(ByTopk):
         keep = groups.topk(self.n, dim=2).indices
         mask = torch.zeros_like(groups).scatter_(2, keep, 1)
         return mask.view(t.shape[0], t.shape[1]) * default_mask
+
+
+class OnlyConvolutions(ByTopk):
+    """Takes for granted that the weight has four axes."""
+
+    def compute_mask(self, t, default_mask):
+        groups = t.detach().abs().permute(0, 2, 3, 1).reshape(-1, self.m)
+        keep = groups.topk(self.n, dim=1).indices
+        mask = torch.zeros_like(groups).scatter_(1, keep, 1)
+        return mask.reshape(t.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
 
 
 class Unwritten(ByTopk):
@@ -186,6 +205,48 @@ def folded_by_every_mask(state):
     return plain
 
 
+@torch.no_grad()
+def rewound(net, start):
+    for name, parameter in net.named_parameters():
+        parameter.copy_(start[name.removesuffix("_orig")])
+
+
+@torch.no_grad()
+def rewound_by_key(net, start):
+    parameters = dict(net.named_parameters())
+    for key, value in start.items():
+        here = f"{key}_orig" if f"{key}_orig" in parameters else key
+        parameters[here][...] = value
+
+
+def rewound_by_loading(net, start):
+    """Gives the entries of the start the names that the pruned network expects."""
+    state = net.state_dict()
+    for key, value in start.items():
+        state[f"{key}_orig" if f"{key}_orig" in state else key] = value
+    net.load_state_dict(state)
+
+
+def rewound_by_data(net, start):
+    for module_name, module in net.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            key = ".".join(filter(None, [module_name, own.removesuffix("_orig")]))
+            parameter.data = start[key].clone()
+
+
+def rewound_by_plain_loading(net, start):
+    net.load_state_dict(start)
+
+
+def rewound_by_loose_loading(net, start):
+    net.load_state_dict(start, strict=False)
+
+
+def rewound_with_gradients(net, start):
+    for name, parameter in net.named_parameters():
+        parameter.copy_(start[name.removesuffix("_orig")])
+
+
 RIGHT = {
     "weights_left": [
         ("a loop", left),
@@ -202,12 +263,18 @@ RIGHT = {
     "NOfM": [
         ("topk", ByTopk),
         ("ranks", ByRanks),
-        ("a loop", InALoop),
+        ("one after the other", ByPermute),
     ],
     "folded": [
         ("key by key", folded),
         ("a copy", folded_by_copy),
         ("split", folded_by_split),
+    ],
+    "rewind": [
+        ("by parameter", rewound),
+        ("by key", rewound_by_key),
+        ("loading", rewound_by_loading),
+        ("clones", rewound_by_data),
     ],
 }
 
@@ -220,16 +287,27 @@ WRONG = {
     "amounts_for": [
         ("0 / 0", amounts_until_all_are_gone, "everything gone", ERROR),
         ("no first round", amounts_from_the_first, "no round", ERROR),
-        ("the last", lambda s: amounts(s)[-1], "one round", "that is a number; asked"),
+        ("the last", lambda s: amounts(s)[-1], "one round", "return a list, not a num"),
     ],
     "NOfM": [
         ("only matrices", OnlyMatrices, "a convolution", ERROR),
+        ("only convolutions", OnlyConvolutions, "one group", ERROR),
     ],
     "folded": [
         ("as before", lambda state: state, "one layer", None),
         ("in place", folded_in_place, "one layer", "pop(), sort() and assignments"),
         ("an _orig alone", folded_by_every_orig, ALIKE, ERROR),
         ("a _mask alone", folded_by_every_mask, ALIKE, ERROR),
+    ],
+    "rewind": [
+        ("plain loading", rewound_by_plain_loading, "one layer", ERROR),
+        (
+            "loose loading",
+            rewound_by_loose_loading,
+            "one layer",
+            "the pruned weights stay as they were",
+        ),
+        ("with gradients", rewound_with_gradients, "one layer", ERROR),
     ],
 }
 
@@ -241,10 +319,10 @@ class TestLab06(LabTests):
 @pytest.mark.parametrize(
     ("name", "words", "points"),
     [
-        ("weights_left", "1.0 is a float", 2),
-        ("amounts_for", "nothing is left", 3),
-        ("NOfM", "a threshold cannot split", 3),
-        ("folded", "without an _orig", 3),
+        ("weights_left", "you decide by the size", 2),
+        ("NOfM", "a threshold cannot split", 4),
+        ("folded", "you treat a key without", 3),
+        ("rewind", "net shares its memory", 2),
     ],
 )
 def test_the_idea_earns_points_without_the_edge_cases(name, words, points):
@@ -272,6 +350,49 @@ def test_a_folded_state_fits_a_plain_network_and_computes_the_same():
     assert torch.equal(plain(images), pruned(images))
 
 
+def test_a_rewound_network_computes_what_it_computed_right_after_pruning():
+    net, images = LeNet(), torch.randn(2, 1, 32, 32)
+    start = {name: values.clone() for name, values in net.state_dict().items()}
+    prune.l1_unstructured(net.fc1, "weight", amount=0.9)
+    with torch.no_grad():
+        before = net(images)
+        for parameter in net.parameters():
+            parameter.add_(0.1)
+        lab06.rewind(net, start)
+        assert torch.equal(net(images), before)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "words"),
+    [
+        (OnlyConvolutions, "number of dimensions in the tensor input"),
+        (rewound_with_gradients, "a leaf Variable that requires grad"),
+    ],
+)
+def test_an_error_of_pytorch_has_a_help_fold(exercise, words):
+    name = "NOfM" if isinstance(exercise, type) else "rewind"
+    message = lab06.EXERCISES[name].run(exercise).message
+    assert f'Help "{words}", just below' in message
+
+
+def test_a_mask_of_bools_is_refused_and_the_idea_still_counts():
+    verdict = verdict_on(lab06.EXERCISES["NOfM"], "return zeros and ones")
+    assert (verdict.status, verdict.points) == ("partial", 4)
+    assert "the dtype of the mask" in verdict.message
+
+
+def test_groups_of_flattened_rows_are_refused():
+    verdict = verdict_on(lab06.EXERCISES["NOfM"], "your groups mix positions")
+    assert (verdict.status, verdict.points) == ("failed", 0)
+    assert 'read      Help "your groups mix positions' in verdict.message
+
+
+def test_going_deeper_gives_no_points():
+    exercise = lab06.EXERCISES["amounts_for"]
+    assert exercise.points == 0 and list(lab06.EXERCISES)[-1] == "amounts_for"
+    assert sum(each.points for each in lab06.EXERCISES.values()) == 20
+
+
 def test_a_method_whose_mask_is_not_written_is_to_do():
     verdict = lab06.EXERCISES["NOfM"].run(Unwritten)
     assert verdict.status == "todo"
@@ -282,4 +403,4 @@ def test_a_wrong_mask_of_groups_is_drawn():
     message = verdict_on(lab06.EXERCISES["NOfM"], "the mask is upside down").message
     *_, heads, row = message.splitlines()
     assert heads.split() == ["expected", "yours", "difference"]
-    assert row.split() == [*"#..#", *".##.", *"!!!!"]
+    assert row.split() == [*"..#.", *"##.#", *"!!!!"]

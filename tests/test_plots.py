@@ -35,6 +35,7 @@ FALLING = dict(zip(LEVELS, (1.0, 0.6, 0.2), strict=True))
 ACCURACIES = dict.fromkeys(LAYERS, dict(zip(LEVELS, (90, 80, 10), strict=True)))
 INTERVALS = dict.fromkeys(LAYERS, dict.fromkeys(LEVELS, (8, 92)))
 THREE_SEEDS = {name: RANDOM.uniform(50, 90, size=(3, 3)) for name in "abc"}
+TABLE = {name: {"random": [10, 12], "size": [60, 65]} for name in ("uniform", "ERK")}
 THREE_RUNS = {name: {0.5: [80, 82], 0.9: [60, 65]} for name in "abc"}
 DENSE_LAYER = {"parameters": ["weight", "bias"], "hooks": []}
 PRUNED_LAYER = {"parameters": ["weight_orig", "bias"], "hooks": ["L1Unstructured"]}
@@ -44,7 +45,6 @@ FRONT = {"uniform": [(10, 30), (20, 50)], "global": [(10, 40), (20, 80)]}
 
 # name of the function -> its arguments without the title
 EXAMPLES = {
-    "accuracy_bands": ({"late": THREE_RUNS, "early": THREE_RUNS}, [82, 83]),
     "channel_places": (WEIGHT, {"weight": [1, 2, 3, 4]}, WEIGHT.T, [1]),
     "compare_masks": (WEIGHT, MASK, ~MASK),
     "compare_orders": ([0.1, 0.9, 0.5], [1, 2, 0], [2, 1, 0]),
@@ -52,16 +52,20 @@ EXAMPLES = {
     "cost_bars": ({"MACs": 0.5, "time": 1.2},),
     "cost_shares": ({"MACs": FALLING, "time": FALLING}, FALLING),
     "curves_by_weights_left": ([50, 25, 4], THREE_SEEDS, [81, 83], "accuracy, %"),
+    "cut_curves": (LEVELS, {"as cut": THREE_SEEDS, "measured": THREE_SEEDS}, 92, 10),
     "density_map": (
         {"uniform": {"fc1": 0.2, "fc2": 0.2}, "SNIP": {"fc1": 0, "fc2": 1}},
     ),
+    "filter_masks": ({"all": np.ones((2, 3, 3, 3)), "none": np.zeros((2, 3, 3, 3))},),
     "group_graph": (PATH, {"add": ("bn1", ["side"])}, COUPLED, {"bn1"}),
     "kept_shares": ({"one": [8, 12], "two": [4, 16]}, [16, 16], ["conv0", "conv1"]),
-    "layer_curves": (ACCURACIES, INTERVALS, 91, {"weights": SHARES, "MACs": SHARES}),
+    "labelled_curves": (THREE_RUNS, [82, 83]),
+    "layer_curves": (ACCURACIES, INTERVALS, 91, SHARES),
     "layer_points": ({"trained": SHARES, "at the start": SHARES}, "spread"),
     "mask_by_rank": (WEIGHT, MASK),
     "mask_grid": ({"rows": [MASK, ~MASK], "columns": [MASK], "both": [MASK]},),
     "memory_bars": ({"flash": {"dense": 2261, "pruned": 226}}, {"flash": 256}),
+    "memory_steps": ({"conv0": (4, 64), "pool0": (64, 16), "fc": (0.5, 0.04)}, 64),
     "module_parts": ({"before": DENSE_LAYER, "after": PRUNED_LAYER},),
     "network_picture": (
         {"image": (1, 32, 32), "backbone.conv0": (16, 32, 32), "classifier": (10,)},
@@ -69,25 +73,41 @@ EXAMPLES = {
         "KiB of weights",
     ),
     "order_curves": (LEVELS, THREE_SEEDS, 92, 10),
-    "pareto": ({"before": FRONT, "after": FRONT}, (100, 92), 0.5, 15),
-    "parted_ranking": ({"a": [80, 81], "b": [10, 20]}, {"a": "late", "b": "early"}),
+    "pairwise_order": ({"a": [80, 81], "b": [10, 20], "c": [15, 70]},),
+    "pareto": ({"before": FRONT, "after": FRONT}, (100, 92), 15),
     "plan_picture": (SHARES, SHARES, 1, -20, 70, 2),
-    "prediction_errors": ([90, 60, -30], [91, 40, 12]),
+    "prediction_errors": (LEVELS, [90, 60, -30], [91, 40, 12]),
     "predictions": (RANDOM.uniform(size=(12, 1, 8, 8)), np.eye(12), [1] * 12, PATH * 3),
+    "ram_curves": ({"zeros": {0: 192, 0.9: 192}, "channels": {0: 192, 0.5: 96}}, 64),
     "recovery": ({"pruned": 46.4, "tuned": 94.1}, {"pruned": 1, "tuned": 1}, 94.5),
     "removal_curves": ({"one": FALLING, "own": FALLING}, 94),
     "road": ([0, 0.5, 1], THREE_SEEDS),
-    "roofline": ({"1 input": (0.5, 4e9), "64 inputs": (30.0, 6e10)}, 1e11, 1e10),
+    "roofline": ([1, 64], [(0.5, 4e9), (30.0, 6e10)], 1e11, 1e10),
     "round_curves": (
         {"planned": [0.5, 0.98], "reached": [0.5, 0.7]},
         "epoch",
         "sparsity",
     ),
+    "score_table": (
+        {"before": TABLE, "after": TABLE},
+        [82, 83],
+    ),
     "size_curves": (LEVELS, {"formula": (90, 50, 10), "CSR": (180, 95, 20)}, 25, 90),
+    "soft_labels": (
+        WEIGHT,
+        {"T = 1": [0.9, 0.1], "T = 4": [0.6, 0.4]},
+        ["bag", "boot"],
+    ),
     "speedups": ({"CSR": {0.5: 0.3, 0.9: 1.4}, "channels": {0.5: 1.9, 0.9: 8}},),
     "tails": (WEIGHT,),
     "time_by_channels": ({30: 0.9, 32: 0.8, 48: 1}, 16),
     "weight_histograms": (LAYERS, 0.5),
+    "what_did_it": (
+        ["as cut", "trained"],
+        {"sorted": [46, 94], "first": [25, 93]},
+        {"first": (-0.6, 0.4)},
+        94.5,
+    ),
     "zero_curves": ({"mask held": [1, 1], "mask not held": [1, 0]},),
 }
 every_figure = pytest.mark.parametrize("name", EXAMPLES)
@@ -243,7 +263,7 @@ def explored(draw, step=0.1):
     return plots.explore(draw, name="share", start=0, stop=1, step=step, value=0.5)
 
 
-def test_a_slider_draws_anew_when_it_is_moved():
+def test_a_slider_draws_again_when_it_is_moved():
     draw = Drawn()
     slider, picture = explored(draw).children
     assert (slider.min, slider.max, slider.step) == (0, 1, 0.1)

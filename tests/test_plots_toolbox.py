@@ -1,11 +1,12 @@
 """Figures of the toolbox, drawn from plain data."""
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from test_plots import titles
 
 from labcore import plots
-from labcore.plots.style import GREY, LIT
+from labcore.plots.style import GREY, KEPT, LIT
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
@@ -56,3 +57,39 @@ def test_shares_are_drawn_in_percent_with_the_last_one_written_out():
 def test_long_curves_have_few_markers():
     ax = plots.round_curves({"all": [0.5] * 99}, "epoch", "sparsity")
     assert ax.lines[0].get_markevery() == 8
+
+
+def test_a_guess_is_drawn_as_a_line_and_none_draws_nothing():
+    curves = {"removed": [0.5, 0.702]}
+    assert len(plots.round_curves(curves, "epoch", "sparsity").lines) == 1
+    ax = plots.round_curves(curves, "epoch", "sparsity", guess=60)
+    assert list(ax.lines[1].get_ydata()) == [60, 60]
+
+
+def masks():
+    """Two filters of four 1x2 kernels; the second filter keeps its first kernel."""
+    mask = np.ones((2, 4, 1, 2))
+    mask[1, 1:] = 0
+    return mask
+
+
+def test_each_weight_of_a_filter_is_a_square_and_the_kept_ones_are_dark():
+    (ax,) = plots.filter_masks({"mine": masks()}, columns=1).axes
+    dark = [to_hex(each.get_facecolor()) == KEPT for each in ax.patches]
+    assert len(dark) == 16 and sum(dark) == 10
+    said = [text.get_text() for text in ax.texts]
+    assert said == [*(f"input {i}" for i in range(4)), "filter 0", "filter 1"]
+
+
+def test_kernels_do_not_touch():
+    (ax,) = plots.filter_masks({"mine": masks()}, columns=1).axes
+    starts = sorted({each.get_x() for each in ax.patches})
+    assert starts == [0, 1, 3, 4, 6, 7, 9, 10], "a gap after every two"
+
+
+def test_counts_say_how_many_channels_are_kept_at_each_position():
+    figure = plots.filter_masks({"mine": masks()}, columns=1, counts=True)
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert said[-5:] == ["channels kept", "4", "4", "1", "1"]
+    assert "of 16 weights the filters keep 8, 2" in figure.description
+    assert "at each position 1 to 4 channels are kept" in figure.description

@@ -1,7 +1,8 @@
-"""Checks of Lab 06, the toolbox: amounts, an own method of pruning, folded states."""
+"""Checks of Lab 06: amounts, a method of pruning, folded states, rewinding."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,7 +12,7 @@ from torch.nn.utils import prune
 
 from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.scenarios import distinct
-from labcore.checks.engine.trial import Trial
+from labcore.checks.engine.trial import Trial, Wrong
 from labcore.nets import LeNet
 
 __all__ = ["EXERCISES", "lend"]
@@ -66,38 +67,38 @@ def _(ask: Trial) -> None:
 
 
 lab.mistake(
-    "that many are gone; asked is how many are left",
+    "you return how many weights went; return how many are left",
     lambda count, amounts: count - weights_left(count, amounts),
 )
 lab.mistake(
-    "that is a share; asked is a number of weights",
+    "you return a share; return a number of weights",
     lambda count, amounts: weights_left(count, amounts) / count,
 )
 
 
 @lab.mistake(
-    "each amount is a share of what is left, not of the whole",
-    help="Half of 16 are 8. A quarter of the remaining 8 are 2, not 4.",
+    "you take each share of the first count; take it of what is left",
+    help="Half of 16 is 8. A quarter of the remaining 8 is 2, not 4.",
 )
 def _(count, amounts):
     return count - sum(count - weights_left(count, [amount]) for amount in amounts)
 
 
 lab.mistake(
-    "only the first amount counts here; go through all of them",
+    "you use only the first amount; go through all of them",
     lambda count, amounts: weights_left(count, amounts[:1]),
 )
 lab.mistake(
-    "the amount is what goes; you keep that share",
+    "you keep the share that should go",
     lambda count, amounts: weights_left(count, [1 - amount for amount in amounts]),
 )
 lab.mistake(
-    "the whole number 1 is one weight; only the float 1.0 is all of them",
+    "you read an int as a share; 1 is one weight, and only 1.0 is all of them",
     lambda count, amounts: weights_left(count, [float(amount) for amount in amounts]),
 )
 
 
-@lab.mistake("1.0 is a float, so a share: all of them; ask for the type, not the size")
+@lab.mistake("you decide by the size; 1.0 is a float, so it is a share: all of them")
 def _(count, amounts):
     return weights_left(count, [int(a) if a >= 1 else a for a in amounts])
 
@@ -114,18 +115,18 @@ def _going(gone: Callable[[float], float]) -> Callable:
     return mistaken
 
 
-lab.mistake("the number of weights that go is rounded, each time", _going(float))
+lab.mistake("you never round; a whole number of weights goes each time", _going(float))
 lab.mistake(
-    "you round once, at the end; each time a whole number of weights goes",
+    "you round once, at the end; round the number that goes each time",
     lambda count, amounts: round(_going(float)(count, amounts)),
 )
 
 
 @lab.mistake(
-    "round what goes, not what is left: halves differ",
+    "you round what is left; round what goes, because halves differ",
     help=(
-        "Half of 5 are 2.5, so 2 go and 3 stay. Rounding the 2.5 that stay "
-        "would give 2."
+        "Half of 5 is 2.5. Rounded, 2 weights go and 3 stay. If you round the "
+        "2.5 that stay, only 2 stay."
     ),
 )
 def _(count, amounts):
@@ -135,7 +136,7 @@ def _(count, amounts):
     return count
 
 
-@lab.mistake("the kinds are swapped: an int is a number of weights, a float a share")
+@lab.mistake("you swapped the types: an int is a number of weights, a float is a share")
 def _(count, amounts):
     for amount in amounts:
         share = isinstance(amount, int)
@@ -143,137 +144,15 @@ def _(count, amounts):
     return count
 
 
-lab.mistake("int() cuts off; torch takes round()", _going(int))
-lab.mistake("ceil() rounds up; torch takes round()", _going(math.ceil))
+lab.mistake("you use int(), which cuts off; PyTorch uses round()", _going(int))
+lab.mistake("you use ceil(), which rounds up; PyTorch uses round()", _going(math.ceil))
 lab.mistake(
-    "halves go to the even number: use Python's round()",
+    "you round every half up; Python's round() goes to the even number",
     _going(lambda goes: int(goes + 0.5)),
 )
 
 
-@lab.exercise("6.2", points={"idea": 3, "exactly": 2})
-def amounts_for(sparsities: Sequence[float]) -> list[float]:
-    amounts, before = [], 0.0
-    for wanted in sparsities:
-        still_there = 1 - before
-        goes = wanted - before  # both are shares of all weights
-        amounts.append(goes / still_there if still_there else 0.0)
-        before = wanted
-    return amounts
-
-
-lab.step("idea", "one round", lambda ask: ask([0.3]))
-lab.step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75]))
-lab.step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9]))
-
-
-@lab.step("exactly", "random sparsities")
-def _(ask: Trial) -> None:
-    for length in (1, 2, 5, 8):
-        ask(torch.rand(length, generator=ask.rng).sort().values.tolist())
-
-
-lab.step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8]))
-lab.step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0]))
-lab.step("exactly", "no round", lambda ask: ask([]))
-
-
-def _by_round(amount: Callable[[float, float], float]) -> Callable:
-    """Amounts by another formula of the sparsities after and before a round."""
-
-    def mistaken(sparsities: Sequence[float]) -> list[float]:
-        before = [0.0, *sparsities[:-1]]
-        return [amount(*pair) for pair in zip(sparsities, before, strict=True)]
-
-    return mistaken
-
-
-lab.mistake(
-    "these are the sparsities again: divide by what is left, and move on with "
-    "each round",
-    list,
-    help=(
-        "Each round starts where the last one ended: keep the sparsity "
-        "before the round in a variable, and set it anew at the end of the "
-        "loop."
-    ),
-)
-lab.mistake(
-    "before the first round the sparsity is 0: it has an amount too",
-    lambda sparsities: amounts_for(sparsities)[1:],
-)
-
-
-@lab.mistake("sparsities[-1] is the last one; before the first round the sparsity is 0")
-def _(sparsities):
-    before = [sparsities[i - 1] for i in range(len(sparsities))]
-    return [
-        (after - before) / (1 - before) if before < 1 else 0
-        for after, before in zip(sparsities, before, strict=True)
-    ]
-
-
-lab.mistake(
-    "brackets are missing: after - before / left divides before alone",
-    _by_round(lambda after, before: after - before / (1 - before)),
-)
-lab.mistake(
-    "that is the part of the whole; divide by what is still there",
-    _by_round(lambda after, before: after - before),
-    help=(
-        "The difference is a share of all weights. The amount is a share of "
-        "those still there, which are fewer."
-    ),
-)
-lab.mistake(
-    "that is the share that stays; asked is the share that goes",
-    _by_round(lambda after, before: (1 - after) / (1 - before)),
-)
-lab.mistake(
-    "divide by what was still there before the round, not after it",
-    _by_round(lambda after, before: (after - before) / (1 - after)),
-)
-lab.mistake(
-    "divide by what is still there, 1 - before, not by what is gone",
-    _by_round(lambda after, before: (after - before) / (before or 1)),
-)
-
-
-@lab.mistake("each round starts where the last one ended, not at the first sparsity")
-def _(sparsities):
-    before = [0.0, *sparsities[:1] * len(sparsities)]
-    return [
-        (after - before) / (1 - before)
-        for after, before in zip(sparsities, before, strict=False)
-    ]
-
-
-@lab.mistake("nothing is left, so nothing can go: the amount is 0.0")
-@_by_round
-def _(after, before):
-    return (after - before) / (1 - before) if before < 1 else 1.0
-
-
-lab.mistake(
-    "only the first amount is there; return after the loop",
-    lambda sparsities: amounts_for(sparsities[:1]),
-)
-
-
-@lab.mistake("a round before which nothing is left has an amount too: 0.0")
-def _(sparsities):
-    if 1.0 in sparsities:
-        sparsities = sparsities[: sparsities.index(1.0) + 1]
-    return amounts_for(sparsities)
-
-
-lab.mistake(
-    "you round; return the full numbers",
-    lambda sparsities: [round(amount, 2) for amount in amounts_for(sparsities)],
-)
-
-
-@lab.exercise("6.3", points={"idea": 3, "any layer": 3})
+@lab.exercise("6.2", points={"idea": 4, "any layer": 3})
 class NOfM(prune.BasePruningMethod):
     PRUNING_TYPE = "global"
 
@@ -281,13 +160,17 @@ class NOfM(prune.BasePruningMethod):
         self.n, self.m = n, m
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
-        mask = torch.zeros_like(t).flatten()
-        magnitudes = t.detach().abs().flatten().tolist()
-        for start in range(0, len(magnitudes), self.m):
-            group = range(start, start + self.m)
-            for place in sorted(group, key=lambda i: magnitudes[i])[-self.n :]:
-                mask[place] = 1
-        return mask.reshape(t.shape) * default_mask
+        mask = default_mask.clone()
+        outputs, inputs, *kernel = t.shape
+        if inputs % self.m != 0:
+            return mask  # such a layer stays as it is
+        for out, *position in itertools.product(*map(range, (outputs, *kernel))):
+            for first in range(0, inputs, self.m):
+                group = [(out, first + i, *position) for i in range(self.m)]
+                ranked = sorted(group, key=lambda at: abs(t[at].item()))
+                for at in ranked[: self.m - self.n]:
+                    mask[at] = 0
+        return mask
 
 
 NAMES = ("t", "n", "m")
@@ -299,10 +182,21 @@ def _new(method, t, n, m):
 
 
 def _plain(mask):
-    """As bool where it holds only zeros and ones: any number type will do."""
+    """As bool where it holds only zeros and ones; its type has a step of its own."""
     if isinstance(mask, Tensor) and bool(((mask == 0) | (mask == 1)).all()):
         return mask.bool()
     return mask
+
+
+def _ask_mask(ask: Trial, t: Tensor, n: int, m: int) -> None:
+    """Compare masks; a message shows them as the zeros and ones that are wanted."""
+    try:
+        ask.through(_new, t, n, m, names=NAMES)
+    except Wrong as wrong:
+        for label in {"expected", "got"} & wrong.lines.keys():
+            text = wrong.lines[label].replace("False", "0").replace("True", "1")
+            wrong.lines[label] = text
+        raise
 
 
 def _is_mask(mask, t: Tensor) -> bool:
@@ -311,26 +205,33 @@ def _is_mask(mask, t: Tensor) -> bool:
 
 @lab.step("idea", "one group")
 def _(ask: Trial) -> None:
-    row = torch.tensor([[0.5, 0.1, -0.2, -0.9]])
-    ask.through(_new, row, 2, 4, names=NAMES)
+    row = torch.tensor([[0.5, -0.2, -0.9, 0.1]])
+    _ask_mask(ask, row, 1, 4)
+    _ask_mask(ask, row, 2, 4)
 
 
 @lab.step("idea", "several groups")
 def _(ask: Trial) -> None:
     for _ in range(3):
-        ask.through(_new, distinct(ask.rng, 2, 8), 2, 4, names=NAMES)
+        _ask_mask(ask, distinct(ask.rng, 6, 8), 2, 4)
 
 
 @lab.step("idea", "other numbers")
 def _(ask: Trial) -> None:
     for n, m in ((1, 4), (1, 2), (3, 4), (2, 8)):
-        ask.through(_new, distinct(ask.rng, 3, 8), n, m, names=NAMES)
+        _ask_mask(ask, distinct(ask.rng, 3, 8), n, m)
 
 
-@lab.step("any layer", "a convolution")
+@lab.step("idea", "a convolution")
 def _(ask: Trial) -> None:
-    ask.through(_new, distinct(ask.rng, 3, 4, 3, 3), 2, 4, names=NAMES)
-    ask.through(_new, distinct(ask.rng, 4, 2, 3, 3).requires_grad_(), 1, 6, names=NAMES)
+    _ask_mask(ask, distinct(ask.rng, 3, 4, 3, 3), 2, 4)
+    _ask_mask(ask, distinct(ask.rng, 4, 6, 2, 1).requires_grad_(), 1, 3)
+
+
+@lab.step("any layer", "inputs that do not fit")
+def _(ask: Trial) -> None:
+    for shape in ((4, 3, 3, 3), (4, 1, 2, 2), (2, 6)):
+        _ask_mask(ask, distinct(ask.rng, *shape), 2, 4)
 
 
 def _groups(method, t, n, m):
@@ -338,7 +239,8 @@ def _groups(method, t, n, m):
     mask = _new(method, t, n, m)
     if not _is_mask(mask, t):
         return mask
-    kept, size = mask.reshape(-1, m), t.abs().reshape(-1, m)
+    inputs_last = mask.movedim(1, -1), t.abs().movedim(1, -1)
+    kept, size = (each.reshape(-1, m) for each in inputs_last)
     least = size.where(kept, torch.inf).min(dim=1).values
     most = size.where(~kept, -torch.inf).max(dim=1).values
     return {
@@ -352,6 +254,20 @@ def _(ask: Trial) -> None:
     tied = torch.tensor([[0.3, 0.3, -0.3, 0.3, 0.1, -0.2, 0.2, 0.2]])
     ask.through(_groups, tied, 2, 4, names=NAMES)
     ask.through(_groups, torch.full((2, 8), -0.1), 1, 4, names=NAMES)
+    ask.through(_groups, torch.full((2, 4, 2, 2), 0.1), 2, 4, names=NAMES)
+
+
+def _type(method, t, n, m):
+    """the dtype of compute_mask(t, ones)"""
+    mask = method(n, m).compute_mask(t, torch.ones_like(t))
+    return str(getattr(mask, "dtype", type(mask).__name__)).removeprefix("torch.")
+
+
+@lab.step("any layer", "the dtype of the mask")
+def _(ask: Trial) -> None:
+    ask.through(_type, distinct(ask.rng, 2, 4), 2, 4, names=NAMES)
+    ask.through(_type, distinct(ask.rng, 2, 4, 1, 1), 1, 4, names=NAMES)
+    ask.through(_type, distinct(ask.rng, 2, 3), 1, 4, names=NAMES)
 
 
 def _earlier(method, t, default_mask, n, m):
@@ -374,10 +290,11 @@ def _(ask: Trial) -> None:
     names = ("t", "default_mask", "n", "m")
     t = torch.tensor([[0.5, 0.0, 0.0, 0.0, -0.1, 0.7, 0.3, 0.0]])
     before = (t != 0).float()
-    more = distinct(ask.rng, 4, 8)
-    more_before = (torch.rand(4, 8, generator=ask.rng) < 0.5).float()
     ask.through(_earlier, t, before, 2, 4, names=names)
-    ask.through(_earlier, more * more_before, more_before, 2, 4, names=names)
+    for shape in ((4, 8), (4, 3, 2, 2)):
+        more = distinct(ask.rng, *shape)
+        more_before = (torch.rand(shape, generator=ask.rng) < 0.5).float()
+        ask.through(_earlier, more * more_before, more_before, 2, 4, names=names)
     ask.through(_untouched, t, before, 1, 4, names=names)
 
 
@@ -390,9 +307,8 @@ def _twice(method, layer, n, m):
 
 @lab.step("any layer", "twice on a layer")
 def _(ask: Trial) -> None:
-    for shape in ((4, 8), (3, 8)):
-        layer = nn.Linear(shape[1], shape[0])
-        layer.weight.detach().copy_(distinct(ask.rng, *shape))
+    for layer in (nn.Linear(8, 4), nn.Linear(8, 3), nn.Conv2d(4, 2, 3)):
+        layer.weight.detach().copy_(distinct(ask.rng, *layer.weight.shape))
         ask.through(_twice, layer, 2, 4, names=("layer", "n", "m"))
 
 
@@ -402,14 +318,25 @@ def _masking(mask: Callable[[NOfM, Tensor, Tensor], Tensor]) -> type:
 
 
 def _largest(method: NOfM, t: Tensor) -> Tensor:
-    """The places of the n largest in each group."""
+    """The places of the n largest of every m values, in the order of the memory."""
     return t.detach().abs().reshape(-1, method.m).topk(method.n, dim=1).indices
+
+
+def _by_rows(method: NOfM, t: Tensor) -> Tensor:
+    """A mask whose groups are every m values, in the order of the memory."""
+    mask = torch.zeros_like(t.detach()).reshape(-1, method.m)
+    return mask.scatter_(1, _largest(method, t), 1).reshape(t.shape)
 
 
 def _sorted(method: NOfM, t: Tensor) -> tuple[Tensor, Tensor]:
     """Magnitudes in groups, as they are and from the largest down."""
-    groups = t.detach().abs().reshape(-1, method.m)
+    groups = t.detach().abs().movedim(1, -1).reshape(-1, method.m)
     return groups, groups.sort(dim=1, descending=True).values
+
+
+def _back(mask: Tensor, t: Tensor) -> Tensor:
+    """A table of groups in the shape of t."""
+    return mask.reshape(t.movedim(1, -1).shape).movedim(-1, 1)
 
 
 def _of(method: NOfM, t: Tensor) -> Tensor:
@@ -418,19 +345,19 @@ def _of(method: NOfM, t: Tensor) -> Tensor:
 
 
 lab.mistake(
-    "those are positions: asked is a mask with 1 at these places",
+    "you return the places; return a mask with 1 at these places",
     _masking(lambda self, t, default_mask: _largest(self, t)),
 )
 
 
-@lab.mistake("the mask has the shape of the groups: reshape it to that of t")
+@lab.mistake("the mask has the shape of the groups; reshape it to that of t")
 @_masking
 def _(self, t, default_mask):
     return NOfM.compute_mask(self, t, default_mask).reshape(-1, self.m)
 
 
 @lab.mistake(
-    "mask[:, places] = 1 sets them in every row; scatter_ gives each row its own"
+    "mask[:, places] = 1 sets the places in every row; scatter_ treats each row alone"
 )
 @_masking
 def _(self, t, default_mask):
@@ -439,50 +366,58 @@ def _(self, t, default_mask):
     return mask.reshape(t.shape) * default_mask
 
 
-@lab.mistake("the mask is upside down: 1 means keep")
+@lab.mistake("the mask is upside down; 1 means keep")
 @_masking
 def _(self, t, default_mask):
     return 1 - NOfM.compute_mask(self, t, default_mask)
 
 
-@lab.mistake("you return the pruned weights; asked is the mask")
+@lab.mistake("you return the pruned weights; return the mask")
 @_masking
 def _(self, t, default_mask):
     return t.detach() * NOfM.compute_mask(self, t, default_mask)
 
 
-@lab.mistake("you rank the values; -0.9 is large in magnitude: take abs()")
+@lab.mistake(
+    "you rank the values; rank their magnitudes, because -0.9 is a large weight"
+)
 @_masking
 def _(self, t, default_mask):
     values = t.detach()
     return NOfM.compute_mask(self, values - values.min() + 1, default_mask)
 
 
-@lab.mistake("that many of each group stay; you remove them")
+@lab.mistake("you keep the n smallest of each group; keep the n largest")
+@_masking
+def _(self, t, default_mask):
+    return NOfM.compute_mask(self, 1 / (t.detach().abs() + 1), default_mask)
+
+
+@lab.mistake("you remove n of each group; keep n")
 @_masking
 def _(self, t, default_mask):
     return NOfM(self.m - self.n, self.m).compute_mask(t, default_mask)
 
 
-@lab.mistake("the n largest of the whole tensor; each group of m has its own")
+@lab.mistake("you keep the largest of the whole tensor; each group of m has its own n")
 @_masking
 def _(self, t, default_mask):
     whole = NOfM(self.n * t.numel() // self.m, t.numel())
-    return whole.compute_mask(t, default_mask)
+    return _by_rows(whole, t) * default_mask
 
 
-@lab.mistake("a group is m neighbours: reshape(-1, m), not reshape(m, -1)")
+@lab.mistake("you used reshape(m, -1); m neighbours stand in a row of reshape(-1, m)")
 @_masking
 def _(self, t, default_mask):
     turned = t.detach().reshape(self.m, -1).t()
-    return _of(self, turned).t().reshape(t.shape) * default_mask
+    return _by_rows(self, turned).t().reshape(t.shape) * default_mask
 
 
-@lab.mistake("groups run along a row, over the inputs of one output; yours run down")
+@lab.mistake("your groups run over the outputs; group the inputs of one output")
 @_masking
 def _(self, t, default_mask):
     turned = t.detach().transpose(0, -1)
-    return _of(self, turned).transpose(0, -1) * default_mask
+    return _by_rows(self, turned).transpose(0, -1) * default_mask
 
 
 def _places_below_n(descending: bool) -> type:
@@ -497,7 +432,7 @@ def _places_below_n(descending: bool) -> type:
 
 
 lab.mistake(
-    "argsort() lists places, not ranks: `< n` does not pick the largest",
+    "argsort() lists places, not ranks; `< n` does not pick the largest",
     _places_below_n(descending=True),
 )
 lab.mistake(
@@ -506,32 +441,123 @@ lab.mistake(
 )
 
 
-@lab.mistake("always 2 of 4; the numbers asked for are self.n and self.m")
+@lab.mistake("your numbers are always 2 and 4; use self.n and self.m")
 @_masking
 def _(self, t, default_mask):
     return NOfM(2, 4).compute_mask(t, default_mask)
 
 
 @lab.mistake(
-    "a threshold cannot split equal magnitudes: rank them, keep n",
+    "your groups mix positions of the kernel; group input channels at each position",
     help=(
-        "Three equal values are all above the threshold or all below. "
-        "`topk` and `argsort` name positions, and of these exactly $n$."
+        "A row of `t.flatten(1)` holds all positions of channel 0, then all of "
+        "channel 1: its neighbours are mostly positions. Move the axis of the inputs "
+        "to the end before you reshape: `t.movedim(1, -1)`, which for a convolution "
+        "is `t.permute(0, 2, 3, 1)`."
     ),
 )
 @_masking
 def _(self, t, default_mask):
-    groups, ordered = _sorted(self, t)
-    least = ordered[:, self.n - 1 : self.n]
-    return (groups >= least).reshape(t.shape) * default_mask
+    if t.shape[1] % self.m != 0:
+        return default_mask
+    return _by_rows(self, t) * default_mask
 
 
-@lab.mistake("equal magnitudes are not > each other, so none stays: rank them, keep n")
+@lab.mistake(
+    "the axes of your mask are still in another order; move the inputs back to axis 1",
+    help=(
+        "After `movedim(1, -1)` the axes are (out, kh, kw, in). Give the mask this "
+        "shape first, then move the inputs back with `movedim(-1, 1)`. A plain "
+        "`reshape(t.shape)` leaves the numbers in the wrong places."
+    ),
+)
 @_masking
 def _(self, t, default_mask):
+    mask = _of(self, t).movedim(1, -1).reshape(t.shape)
+    return mask * default_mask
+
+
+@lab.mistake(
+    "your groups cross from one position or output into the next; leave such a layer "
+    "as it is",
+    help=(
+        "Three input channels cannot be divided into groups of four. Test "
+        "`t.shape[1] % self.m` first, and return `default_mask` if it is not 0."
+    ),
+)
+@_masking
+def _(self, t, default_mask):
+    inputs_last = t.detach().movedim(1, -1)
+    return _by_rows(self, inputs_last).movedim(-1, 1) * default_mask
+
+
+@lab.mistake("a layer that does not fit is not emptied; return default_mask")
+@_masking
+def _(self, t, default_mask):
+    fits = t.shape[1] % self.m == 0
+    return NOfM.compute_mask(self, t, default_mask) * fits
+
+
+@lab.mistake("a layer that does not fit keeps its earlier zeros; return default_mask")
+@_masking
+def _(self, t, default_mask):
+    fits = t.shape[1] % self.m == 0
+    return NOfM.compute_mask(self, t, default_mask) if fits else torch.ones_like(t)
+
+
+@lab.mistake(
+    "a threshold cannot split equal magnitudes; rank them and keep n",
+    help=(
+        "Three equal values are all above the threshold or all below it. "
+        "`topk` and `argsort` name positions, and exactly $n$ of them."
+    ),
+)
+@_masking
+def _(self, t, default_mask):
+    if t.shape[1] % self.m != 0:
+        return default_mask
+    groups, ordered = _sorted(self, t)
+    least = ordered[:, self.n - 1 : self.n]
+    return _back(groups >= least, t) * default_mask
+
+
+@lab.mistake(
+    "equal magnitudes are not > each other, so none stays; rank them and keep n"
+)
+@_masking
+def _(self, t, default_mask):
+    if t.shape[1] % self.m != 0:
+        return default_mask
     groups, ordered = _sorted(self, t)
     removed = ordered[:, self.n : self.n + 1]
-    return (groups > removed).reshape(t.shape) * default_mask
+    return _back(groups > removed, t) * default_mask
+
+
+@lab.mistake(
+    "return zeros and ones in the dtype of default_mask, not True and False",
+    help=(
+        "The methods of PyTorch return masks of numbers, and code that adds them up or "
+        "takes their mean relies on it. A product with `default_mask` has its dtype; "
+        "so has `mask.to(default_mask.dtype)`."
+    ),
+)
+@_masking
+def _(self, t, default_mask):
+    return NOfM.compute_mask(self, t, default_mask).bool()
+
+
+@lab.mistake(
+    "the mask has another dtype than default_mask; use .to(default_mask.dtype)"
+)
+@_masking
+def _(self, t, default_mask):
+    return NOfM.compute_mask(self, t, default_mask).double()
+
+
+@lab.mistake("the mask has another dtype than default_mask: integers")
+@_masking
+def _(self, t, default_mask):
+    return NOfM.compute_mask(self, t, default_mask).long()
 
 
 @lab.mistake("abs_() changes t itself; abs() makes a new tensor")
@@ -542,10 +568,10 @@ def _(self, t, default_mask):
 
 
 @lab.mistake(
-    "what was removed before comes back: multiply by default_mask",
+    "a weight that was removed before comes back; multiply by default_mask",
     help=(
-        "A group with one weight left keeps that one and, as nothing better "
-        "is there, a zero. `default_mask` says which zeros were removed: "
+        "If one weight of a group is left, your mask keeps it and, because nothing "
+        "better is there, a zero. `default_mask` says which weights were removed: "
         "multiply by it."
     ),
 )
@@ -554,7 +580,7 @@ def _(self, t, default_mask):
     return _of(self, t)
 
 
-@lab.mistake("t is only looked at: the hook multiplies, with the mask that you return")
+@lab.mistake("you change t; only return the mask, and the hook will multiply")
 @_masking
 def _(self, t, default_mask):
     mask = NOfM.compute_mask(self, t, default_mask)
@@ -562,22 +588,23 @@ def _(self, t, default_mask):
     return mask
 
 
-@lab.mistake("default_mask belongs to the caller: *= and mul_() change it")
+@lab.mistake("*= and mul_() change default_mask, which belongs to the caller")
 @_masking
 def _(self, t, default_mask):
     return default_mask.mul_(_of(self, t))
 
 
-lab.mistake(
-    'PRUNING_TYPE "unstructured" hands over what is left, without its groups',
-    type("Mistaken", (NOfM,), {"PRUNING_TYPE": "unstructured"}),
+lab.help(
+    "number of dimensions in the tensor input",
+    "`permute(0, 2, 3, 1)` needs four axes, and the weight of a linear layer has two. "
+    "`movedim(1, -1)` moves the inputs to the end of both.",
 )
 
 
 State = Mapping[str, Tensor]
 
 
-@lab.exercise("6.4", points={"idea": 3, "any state": 2})
+@lab.exercise("6.3", points={"idea": 3, "any state": 2})
 def folded(state: State) -> dict[str, Tensor]:
     plain = {}
     for key, value in state.items():
@@ -658,29 +685,29 @@ def _folding(product: Callable[[Tensor, Tensor], Tensor]) -> Callable:
 
 
 lab.mistake(
-    "those are the weights without their mask: multiply the two",
+    "you return the weights without their mask; multiply the two",
     _folding(lambda orig, mask: orig),
 )
 lab.mistake(
-    "those are the masks; asked are the masked weights",
+    "you return the masks; return the weights times their masks",
     _folding(lambda orig, mask: mask),
 )
 lab.mistake(
-    "the masks are still there; load_state_dict() would refuse them",
+    "you keep the masks; load_state_dict() would refuse them",
     lambda state: folded(state) | {key: state[key] for key in _gone(state, "_mask")},
 )
 lab.mistake(
-    "the old entries are still there; load_state_dict() would refuse them",
+    "you keep the old entries too; load_state_dict() would refuse them",
     lambda state: {**state, **folded(state)},
 )
 
 
-@lab.mistake("the entries that are not pruned are missing")
+@lab.mistake("you drop the entries that are not pruned; they stay as they are")
 def _(state):
     return {key: value for key, value in folded(state).items() if key not in state}
 
 
-@lab.mistake("the name keeps its ending: weight_orig has to become weight")
+@lab.mistake("you keep the ending of the name; weight_orig becomes weight")
 def _(state):
     return {
         key if key in state else f"{key}_orig": value
@@ -688,7 +715,9 @@ def _(state):
     }
 
 
-@lab.mistake("biases can be pruned too; look at the ending only, _orig")
+@lab.mistake(
+    "you look for weight_orig only; biases can be pruned too, so check the ending"
+)
 def _(state):
     ends = ("weight_orig", "weight_mask")
     pruned = {key: value for key, value in state.items() if key.endswith(ends)}
@@ -696,7 +725,7 @@ def _(state):
     return others | folded(pruned)
 
 
-@lab.mistake("without an _orig of the same name it is no mask, and stays as it is")
+@lab.mistake("you treat a key without its partner as pruned; it is an ordinary entry")
 def _(state):
     """Whatever ends in _mask is dropped, whatever ends in _orig renamed."""
     return {
@@ -706,7 +735,9 @@ def _(state):
     }
 
 
-@lab.mistake("replace() takes it out of the middle of a name too; only the end counts")
+@lab.mistake(
+    "you use replace(), which also changes the middle of a name; cut the end only"
+)
 def _(state):
     return {
         key if key in state else key.replace("_orig", "").replace("_mask", ""): value
@@ -714,7 +745,9 @@ def _(state):
     }
 
 
-@lab.mistake("replace() changes the middle of a name too, and then finds no partner")
+@lab.mistake(
+    "you use replace(), which changes the middle of a name and finds no partner"
+)
 def _(state):
     plain = {}
     for key, value in state.items():
@@ -726,7 +759,9 @@ def _(state):
     return plain
 
 
-@lab.mistake("rstrip() takes letters off, not an ending: removesuffix() is meant")
+@lab.mistake(
+    "you use rstrip(), which takes off letters; removesuffix() takes off an ending"
+)
 def _(state):
     pairs = {key: key.rstrip("_orig") for key in _gone(state, "_orig")}
     lost = [key for key, name in pairs.items() if f"{name}_mask" not in state]
@@ -735,23 +770,366 @@ def _(state):
 
 
 lab.mistake(
-    "the weights change their type: the mask has to take theirs",
+    "the dtype of the weights changes; convert the mask to it first",
     _folding(torch.mul),
     help=(
-        "A mask may be of another type than its weights, and the product "
-        "takes the wider one: `mask.to(orig.dtype)`."
+        "A mask may have another dtype than its weights, and the product takes the "
+        "wider of the two. Use `mask.to(orig.dtype)`."
     ),
 )
 
 NO_PARTNER = (
-    "`causal_mask` has no `causal_orig` beside it, `position_orig` no "
-    "`position_mask`: both are ordinary entries. Ask whether the "
-    "partner is in `state` before you take it."
+    "`causal_mask` has no `causal_orig` beside it, and `position_orig` has no "
+    "`position_mask`, so both are ordinary entries. Test whether the partner is "
+    "in `state` before you use it."
 )
 lab.help("'position_mask'", NO_PARTNER)
 lab.help("KeyError: 'causal_orig'", NO_PARTNER)
 lab.help(
-    "pop(), sort() and assignments change what is handed over",
-    "Pop from a copy. And do not loop over a dictionary while you take "
-    "entries out of it: loop over `state`.",
+    "pop(), sort() and assignments change the input",
+    "Use pop() on a copy, `dict(state)`. While you take entries out of the copy, "
+    "loop over `state`.",
+)
+
+
+@lab.exercise("6.4", points={"idea": 2, "again": 2})
+def rewind(net: nn.Module, start: State) -> None:
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            parameter.copy_(start[name.removesuffix("_orig")])
+
+
+def _start_of(net: nn.Module) -> dict[str, Tensor]:
+    """A copy of its state_dict."""
+    return {name: values.clone() for name, values in net.state_dict().items()}
+
+
+@torch.no_grad()
+def _filled(ask: Trial, net: nn.Module, unit: float) -> nn.Module:
+    """The network with other numbers: multiples of unit."""
+    for parameter in net.parameters():
+        parameter.copy_(distinct(ask.rng, *parameter.shape, unit=unit))
+    return net
+
+
+START, LATER = 0.01, 0.013  # units, so that no number is the same at both times
+
+
+@torch.no_grad()
+def _pruned_layer(ask: Trial) -> tuple[nn.Module, dict[str, Tensor]]:
+    layer = nn.Linear(4, 1)
+    start = _start_of(_filled(ask, layer, START))
+    prune.l1_unstructured(layer, "weight", amount=0.5)
+    return _filled(ask, layer, LATER), start
+
+
+@torch.no_grad()
+def _pruned_net(ask: Trial) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Weights pruned in two layers, a bias in one, and a layer that is not pruned."""
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3), nn.ReLU())
+    net.append(nn.Linear(3, 2))
+    start = _start_of(_filled(ask, net, START))
+    prune.l1_unstructured(net[0], "weight", amount=0.5)
+    prune.random_unstructured(net[2], "weight", amount=0.3)
+    prune.l1_unstructured(net[2], "bias", amount=1)
+    return _filled(ask, net, LATER), start
+
+
+def _values(net: nn.Module) -> dict[str, Tensor]:
+    return {name: values.detach().clone() for name, values in net.named_parameters()}
+
+
+def _parameters(answer, net, start):
+    """the parameters of net after rewind(net, start)"""
+    answer(net, start)
+    return _values(net)
+
+
+def _masks(answer, net, start):
+    """the masks of net after rewind(net, start)"""
+    answer(net, start)
+    return {name: mask.clone() for name, mask in net.named_buffers()}
+
+
+@torch.no_grad()
+def _train(net: nn.Module) -> None:
+    for parameter in net.parameters():
+        parameter.add_(1)
+
+
+def _start_afterwards(answer, net, start):
+    """start after rewind(net, start) and more training of net"""
+    answer(net, start)
+    _train(net)
+    return start
+
+
+def _known_objects(answer, net, start):
+    """parameters of net that an optimizer made before rewind(net, start) still knows"""
+    before = {id(parameter) for parameter in net.parameters()}
+    answer(net, start)
+    return [name for name, p in net.named_parameters() if id(p) in before]
+
+
+def _again(answer, net, start):
+    """the parameters of net after rewind(net, start), training, rewind(net, start)"""
+    answer(net, start)
+    _train(net)
+    answer(net, start)
+    return _values(net)
+
+
+lab.step("idea", "one layer", lambda ask: ask.through(_parameters, *_pruned_layer(ask)))
+lab.step("idea", "a network", lambda ask: ask.through(_parameters, *_pruned_net(ask)))
+lab.step("idea", "its masks", lambda ask: ask.through(_masks, *_pruned_net(ask)))
+
+
+@lab.step("again", "nothing pruned")
+def _(ask: Trial) -> None:
+    net = nn.Linear(2, 2)
+    start = _start_of(net)
+    ask.through(_parameters, _filled(ask, net, LATER), start)
+
+
+@lab.step("again", "the same parameters")
+def _(ask: Trial) -> None:
+    ask.through(_known_objects, *_pruned_net(ask))
+
+
+@lab.step("again", "start afterwards")
+def _(ask: Trial) -> None:
+    ask.through(_start_afterwards, *_pruned_net(ask))
+
+
+@lab.step("again", "twice from one start")
+def _(ask: Trial) -> None:
+    ask.through(_again, *_pruned_net(ask))
+
+
+def _rewinding(put: Callable[[nn.Module, str, Tensor], object]) -> Callable:
+    """put(module, name of its parameter, value of the start) for each parameter."""
+
+    @torch.no_grad()
+    def mistaken(net: nn.Module, start: State) -> None:
+        for name, _ in list(net.named_parameters()):
+            path, _, own = name.rpartition(".")
+            value = start[name.removesuffix("_orig")]
+            put(net.get_submodule(path), own, value)
+
+    return mistaken
+
+
+@lab.mistake(
+    "the pruned weights stay as they were; write weight_orig, not `.weight`",
+    help=(
+        "A pruned layer overwrites `weight` before each forward pass with "
+        "`weight_orig` times `weight_mask`, so what you write there is lost. And "
+        "`load_state_dict(..., strict=False)` skips every name that it does not find. "
+        "Write the parameter itself: `weight_orig`."
+    ),
+)
+@_rewinding
+def _(module, own, value):
+    if not own.endswith("_orig"):
+        getattr(module, own).copy_(value)
+
+
+SOME_STAY = (
+    "some parameters stay as they were; biases and layers not pruned go back too"
+)
+
+
+@lab.mistake(SOME_STAY)
+@_rewinding
+def _(module, own, value):
+    if own.endswith("_orig"):
+        getattr(module, own).copy_(value)
+
+
+@lab.mistake(SOME_STAY)
+@_rewinding
+def _(module, own, value):
+    if "weight" in own:
+        getattr(module, own).copy_(value)
+
+
+@lab.mistake("only `weight_orig` is handled; a bias can be pruned too, as bias_orig")
+@_rewinding
+def _(module, own, value):
+    if own != "bias_orig":
+        getattr(module, own).copy_(value)
+
+
+@lab.mistake(
+    "you multiply by the mask; the hook does that, and the original is start's"
+)
+@_rewinding
+def _(module, own, value):
+    mask = getattr(module, own.replace("_orig", "_mask"), 1)
+    getattr(module, own).copy_(value * mask if own.endswith("_orig") else value)
+
+
+@lab.mistake("the masks are gone; keep the pruning, and write the originals")
+def _(net, start):
+    for module in net.modules():
+        for name in ("weight", "bias"):
+            if hasattr(module, f"{name}_orig"):
+                prune.remove(module, name)
+    net.load_state_dict(start)
+
+
+@lab.mistake("you change the masks; write the parameters only")
+def _(net, start):
+    rewind(net, start)
+    for mask in net.buffers():
+        mask.fill_(1)
+
+
+@lab.mistake(
+    "net shares its memory with start now; copy the values with copy_",
+    help=(
+        "`parameter.data = value` puts the tensor of `start` itself into the network. "
+        "The next training step changes both, and the next rewinding copies a tensor "
+        "onto itself. `parameter.copy_(value)` copies the numbers."
+    ),
+)
+@_rewinding
+def _(module, own, value):
+    getattr(module, own).data = value
+
+
+@lab.mistake(
+    "you put new parameters into net, and an optimizer trains the old ones; use copy_"
+)
+@_rewinding
+def _(module, own, value):
+    setattr(module, own, nn.Parameter(value.clone()))
+
+
+lab.help(
+    "a leaf Variable that requires grad",
+    "PyTorch refuses to change a trained tensor in place while it records gradients. "
+    "Keep the line `@torch.no_grad()` above the function.",
+)
+
+
+@lab.exercise("6.5", points={"idea": 0, "exactly": 0})
+def amounts_for(sparsities: Sequence[float]) -> list[float]:
+    amounts, before = [], 0.0
+    for wanted in sparsities:
+        still_there = 1 - before
+        goes = wanted - before  # both are shares of all weights
+        amounts.append(goes / still_there if still_there else 0.0)
+        before = wanted
+    return amounts
+
+
+lab.step("idea", "one round", lambda ask: ask([0.3]))
+lab.step("idea", "half and three quarters", lambda ask: ask([0.5, 0.75]))
+lab.step("idea", "four rounds", lambda ask: ask([0.2, 0.5, 0.6, 0.9]))
+
+
+@lab.step("exactly", "random sparsities")
+def _(ask: Trial) -> None:
+    for length in (1, 2, 5, 8):
+        ask(torch.rand(length, generator=ask.rng).sort().values.tolist())
+
+
+lab.step("exactly", "a round that rests", lambda ask: ask([0, 0.5, 0.5, 0.8]))
+lab.step("exactly", "everything gone", lambda ask: ask([0.5, 1.0, 1.0]))
+lab.step("exactly", "no round", lambda ask: ask([]))
+
+
+def _by_round(amount: Callable[[float, float], float]) -> Callable:
+    """Amounts by another formula of the sparsities after and before a round."""
+
+    def mistaken(sparsities: Sequence[float]) -> list[float]:
+        before = [0.0, *sparsities[:-1]]
+        return [amount(*pair) for pair in zip(sparsities, before, strict=True)]
+
+    return mistaken
+
+
+lab.mistake(
+    "you return the sparsities again: you never update the sparsity before the round",
+    list,
+    help=(
+        "Each round starts where the last one ended. Keep the sparsity before the "
+        "round in a variable, and update it at the end of the loop."
+    ),
+)
+lab.mistake(
+    "the first amount is missing; before the first round the sparsity is 0",
+    lambda sparsities: amounts_for(sparsities)[1:],
+)
+
+
+@lab.mistake("you read sparsities[-1], the last one; before the first round it is 0")
+def _(sparsities):
+    before = [sparsities[i - 1] for i in range(len(sparsities))]
+    return [
+        (after - before) / (1 - before) if before < 1 else 0
+        for after, before in zip(sparsities, before, strict=True)
+    ]
+
+
+lab.mistake(
+    "brackets are missing: after - before / left divides only before",
+    _by_round(lambda after, before: after - before / (1 - before)),
+)
+lab.mistake(
+    "you return a share of all weights; divide it by the share still there",
+    _by_round(lambda after, before: after - before),
+    help=(
+        "The difference of two sparsities is a share of all weights. An amount is a "
+        "share of the weights still there, and these are fewer."
+    ),
+)
+lab.mistake(
+    "you return the share that stays; return the share that goes",
+    _by_round(lambda after, before: (1 - after) / (1 - before)),
+)
+lab.mistake(
+    "you divide by what is left after the round; divide by what was there before it",
+    _by_round(lambda after, before: (after - before) / (1 - after)),
+)
+lab.mistake(
+    "you divide by what is gone; divide by what is still there, 1 - before",
+    _by_round(lambda after, before: (after - before) / (before or 1)),
+)
+
+
+@lab.mistake(
+    "you start each round at the first sparsity; start where the last round ended"
+)
+def _(sparsities):
+    before = [0.0, *sparsities[:1] * len(sparsities)]
+    return [
+        (after - before) / (1 - before)
+        for after, before in zip(sparsities, before, strict=False)
+    ]
+
+
+@lab.mistake("if nothing is left, nothing can go: the amount is 0.0")
+@_by_round
+def _(after, before):
+    return (after - before) / (1 - before) if before < 1 else 1.0
+
+
+lab.mistake(
+    "you return only the first amount; put return after the loop",
+    lambda sparsities: amounts_for(sparsities[:1]),
+)
+
+
+@lab.mistake("an amount is missing; a round before which nothing is left gets 0.0")
+def _(sparsities):
+    if 1.0 in sparsities:
+        sparsities = sparsities[: sparsities.index(1.0) + 1]
+    return amounts_for(sparsities)
+
+
+lab.mistake(
+    "you round the amounts; return the full numbers",
+    lambda sparsities: [round(amount, 2) for amount in amounts_for(sparsities)],
 )

@@ -1,9 +1,18 @@
 """Every figure of the course, and the sliders: data in, a matplotlib figure out."""
 
-from labcore.plots.channels import channel_places, compare_orders, recovery
+from labcore.plots.channels import (
+    channel_places,
+    compare_orders,
+    cut_curves,
+    recovery,
+    soft_labels,
+    what_did_it,
+)
 from labcore.plots.costs import (
     cost_bars,
     cost_shares,
+    memory_steps,
+    ram_curves,
     roofline,
     speedups,
     time_by_channels,
@@ -32,11 +41,15 @@ from labcore.plots.network import (
 from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
 from labcore.plots.tickets import curves_by_weights_left, road
-from labcore.plots.toolbox import module_parts, round_curves
-from labcore.plots.zoo import accuracy_bands, density_map, parted_ranking
+from labcore.plots.toolbox import filter_masks, module_parts, round_curves
+from labcore.plots.zoo import (
+    density_map,
+    labelled_curves,
+    pairwise_order,
+    score_table,
+)
 
 __all__ = [
-    "accuracy_bands",
     "channel_places",
     "compare_masks",
     "compare_orders",
@@ -44,33 +57,41 @@ __all__ = [
     "cost_bars",
     "cost_shares",
     "curves_by_weights_left",
+    "cut_curves",
     "density_map",
     "explore",
     "explore_each",
+    "filter_masks",
     "group_graph",
     "kept_shares",
+    "labelled_curves",
     "layer_curves",
     "layer_points",
     "mask_by_rank",
     "mask_grid",
     "memory_bars",
+    "memory_steps",
     "module_parts",
     "network_picture",
     "order_curves",
+    "pairwise_order",
     "pareto",
-    "parted_ranking",
     "plan_picture",
     "prediction_errors",
     "predictions",
+    "ram_curves",
     "recovery",
     "removal_curves",
     "road",
     "roofline",
     "round_curves",
+    "score_table",
     "size_curves",
+    "soft_labels",
     "speedups",
     "tails",
     "time_by_channels",
     "weight_histograms",
+    "what_did_it",
     "zero_curves",
 ]
