@@ -205,12 +205,13 @@ def test_all_that_a_check_loads_decides_its_version(checks):
 def test_any_file_in_reach_changes_the_version(monkeypatch, tmp_path):
     checks = "labcore.checks.lab03"
     root = tmp_path / "root"
-    for file in [*version.in_reach(checks).values(), version.DATA]:
+    reached = version.in_reach(checks) | version.in_reach(version.RUNNER)
+    for file in [*reached.values(), version.DATA]:
         copy = root / file.relative_to(version.ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes())
+    files = [root / file.relative_to(version.ROOT) for file in reached.values()]
     monkeypatch.setattr(version, "ROOT", root)
-    files = [*version.in_reach(checks).values()]
     assert root / "labcore/checks/lab03/rehearsal.py" in files
     found = {version.version_of.__wrapped__(checks)}
     for file in files:
@@ -221,7 +222,7 @@ def test_any_file_in_reach_changes_the_version(monkeypatch, tmp_path):
 
 
 def test_a_folder_with_grades_is_not_begun_again(options):
-    with pytest.raises(LabError, match="add --resume to go on"):
+    with pytest.raises(LabError, match="add --resume to continue"):
         batch.grade_class(options)
 
 

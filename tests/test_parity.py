@@ -1,9 +1,11 @@
-"""Parity: submit and grade find the same, whatever honest style an answer has.
+"""Parity: the notebook, submit and grade find the same, whatever honest style it has.
 
 Every reference is handed in as it is and rewritten in ways that students write, on
-every lab: all points in `submit`, in `grade` with the sandbox and without, no remarks.
+every lab: ok in the notebook, all points in `submit`, and in `grade` with the sandbox
+and without; no remarks.
 """
 
+import ast
 import copy
 import re
 import shutil
@@ -12,20 +14,27 @@ import textwrap
 import pytest
 from corpus import save
 from nbformat.v4 import new_code_cell
-from notebooks import LABS, ROOT, read
+from notebooks import LABS, ROOT, is_check, read
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
+from labcore.runtime import strict_environment  # noqa: E402
 from labcore.staff.grading import jobs, workers  # noqa: E402
 from labcore.staff.grading.assignment import read_assignment  # noqa: E402
 from labcore.staff.grading.reading import find_submissions  # noqa: E402
+from labcore.student.kernel import Kernel  # noqa: E402
 from labcore.student.notebooks import grading  # noqa: E402
 from labcore.student.running import tried  # noqa: E402
 from labcore.student.submit import LIMITS  # noqa: E402
 from labcore.student.tasks import Work, job_of, rows_of, take_answers  # noqa: E402
 
 SEEDS = (3, 4)
-QUICK = [("01", "as it is"), ("01", "workers and scripts"), ("02", "in two cells")]
+QUICK = [
+    ("00", "a file from Colab"),
+    ("01", "as it is"),
+    ("01", "workers and scripts"),
+    ("02", "in two cells"),
+]
 
 # style -> the text of an answer's cell, or of several cells, made from the reference
 
@@ -109,7 +118,48 @@ STYLES = {
         "await __import__('asyncio').sleep(0)"
     ],
     "line ends of Windows": lambda name, source: [source.replace("\n", "\r\n")],
+    "torch's other ways": lambda name, source: [
+        "import torch\n"
+        "layer = torch.nn.Linear(2, 2)\n"
+        "seen = []\n"
+        "hook = layer.register_forward_hook(lambda *given: seen.append(given[-1]))\n"
+        "with torch.inference_mode():\n    layer(torch.ones(1, 2))\n"
+        "hook.remove()\n"
+        "layer.weight.data = torch.from_numpy(layer.weight.detach().numpy() * 2)\n"
+        "layer.bias.data.set_(torch.zeros(2))\n"
+        "zeros = {n: torch.zeros_like(p) for n, p in layer.named_parameters()}\n"
+        "out = torch.func.functional_call(layer, zeros, (torch.ones(1, 2),))\n"
+        "match out.shape:\n    case (1, 2):\n        assert len(seen) == 1\n"
+        f"{source}"
+    ],
+    "a file from Colab": lambda name, source: [source],
+    "a file from VS Code": lambda name, source: [source],
 }
+
+
+def by_colab(nb):
+    """What Colab makes of the file: no cell ids, names in the metadata instead."""
+    nb.nbformat_minor = 0
+    nb.metadata.update(colab={"provenance": []}, accelerator="GPU")
+    for number, cell in enumerate(nb.cells):
+        cell.metadata["id"] = cell.pop("id", f"c{number}")
+        cell.metadata["colab"] = {"base_uri": "https://localhost:8080/"}
+
+
+def by_vs_code(nb):
+    """What VS Code makes of it: its own cell ids and metadata, another kernel."""
+    nb.metadata["kernelspec"] = {
+        "display_name": ".venv (3.12.1)",
+        "language": "python",
+        "name": "python3",
+    }
+    for number, cell in enumerate(nb.cells):
+        cell["id"] = f"{number:08x}"
+        if cell.cell_type == "code":
+            cell.metadata["vscode"] = {"languageId": "python"}
+
+
+FILES = {"a file from Colab": by_colab, "a file from VS Code": by_vs_code}
 
 
 def handed_in(assignment, style, folder):
@@ -129,6 +179,7 @@ def handed_in(assignment, style, folder):
             cell.source, *rest = STYLES[style](names[grade_id], answer)
             cells += [new_code_cell(text, metadata=cell.metadata) for text in rest]
     nb.cells = cells
+    FILES.get(style, lambda nb: None)(nb)
     save(nb, folder, f"{assignment.stem}.ipynb")
     return nb
 
@@ -149,6 +200,37 @@ def graded(folder, assignment, sandbox):
     return jobs.rows_of(work, assignment.tasks, found["results"])
 
 
+def run_all(nb, folder):
+    """The checks' names that say ok in the notebook itself, after a restart.
+
+    Of the other cells those run that define something, and no experiments.
+    """
+    said = set()
+    with Kernel(folder, strict_environment()) as kernel:
+        for cell in nb.cells:
+            if cell.cell_type != "code" or not (grading(cell) or defines(cell)):
+                continue
+            outcome = kernel.run(cell.source, 120)
+            if is_check(cell) and not outcome.error:
+                said.add(grading(cell)["grade_id"])
+    return said
+
+
+def defines(cell):
+    try:
+        body = ast.parse(cell.source).body
+    except SyntaxError:  # a magic
+        return False
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    return all(isinstance(node, kinds) or constant(node) for node in body)
+
+
+def constant(node):
+    return isinstance(node, ast.Assign) and not any(
+        isinstance(inner, ast.Call) for inner in ast.walk(node)
+    )
+
+
 CASES = [
     pytest.param(
         path.name[:2],
@@ -165,6 +247,8 @@ CASES = [
 def test_an_honest_answer_earns_the_same_everywhere(tmp_path, number, style):
     assignment = read_assignment(number, ROOT)
     nb = handed_in(assignment, style, tmp_path / "ann")
+    checks = {grading(cell)["grade_id"] for cell in nb.cells if is_check(cell)}
+    assert run_all(nb, tmp_path) == checks, "in the notebook"
     rows = submitted(nb, assignment.lab)
     assert [(row.status, row.points) for row in rows] == [
         ("passed", task.points) for task in assignment.tasks

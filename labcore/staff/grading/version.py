@@ -15,13 +15,14 @@ from labcore.student.notebooks import digest
 __all__ = ["in_reach", "version_of"]
 
 ROOT = Path(__file__).parents[3]
+RUNNER = "labcore.student.alone"
 DATA = ROOT / "labcore/data/manifest.json"  # lists the hash of every data file
 
 
 @functools.cache  # the files must be those that this process loaded
 def version_of(checks: str) -> str:
-    """labcore's version and a hash of every file that can affect these checks."""
-    files = in_reach(checks) | {"data": DATA}
+    """labcore's version and a hash of every file that can affect a verdict."""
+    files = in_reach(checks) | in_reach(RUNNER) | {"data": DATA}
     text = "".join(files[name].read_text(encoding="utf-8") for name in sorted(files))
     return f"labcore {version('pruning-lab')}, checks {digest(text)}"
 
