@@ -8,13 +8,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MLP", "VGG", "LeNet", "ResNet8", "layers"]
+__all__ = ["MLP", "VGG", "LeNet", "ResNet8", "layers", "output_shapes"]
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
     """The convolutions and linear layers that can be pruned, by name and in order."""
     kinds = nn.Conv2d | nn.Linear
     return {n: m for n, m in model.named_modules() if isinstance(m, kinds)}
+
+
+def output_shapes(model: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
+    """The shape of the image, and of what each layer puts out, without the batch."""
+    shapes = {"image": tuple(images.shape[1:])}
+    names = {layer: name for name, layer in layers(model).items()}
+
+    def note(layer: nn.Module, inputs, output: Tensor) -> None:
+        shapes[names[layer]] = tuple(output.shape[1:])
+
+    handles = [layer.register_forward_hook(note) for layer in names]
+    try:
+        with torch.no_grad():
+            model(images[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shapes
 
 
 class VGG(nn.Module):

@@ -2,16 +2,29 @@
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from test_plots import titles
 
 from labcore import plots
+from labcore.nets import VGG, layers, output_shapes
 from labcore.plots.style import LIT
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 SHAPES = {"image": (1, 32, 32), "backbone.conv0": (16, 32, 32), "classifier": (10,)}
+
+
+def test_the_shapes_are_those_of_the_layers_outputs_and_the_network_stays_as_it_was():
+    model = VGG(width=2, in_channels=1).eval()
+    shapes = output_shapes(model, torch.zeros(3, 1, 32, 32))
+    assert list(shapes) == ["image", *layers(model)]
+    assert shapes["image"] == (1, 32, 32)
+    assert shapes["backbone.conv1"] == (4, 32, 32)
+    assert shapes["backbone.conv7"] == (16, 4, 4)
+    assert shapes["classifier"] == (10,)
+    assert not any(m._forward_hooks for m in model.modules())
 
 
 def texts(ax) -> list[str]:

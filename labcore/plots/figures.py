@@ -129,10 +129,12 @@ def layer_points(
     title: str = "",
     line: tuple[float, str] | None = None,
     log: bool = True,
+    guess: float | None = None,
 ) -> Axes:
     """Values by layer for each series, on a log axis or on a plain one from 0.
 
-    line   a value to compare with, and its label
+    line    a value to compare with, and its label
+    guess   what the student typed, drawn as a line
     """
     ax = new_figure(title, 7.5, 3.6).subplots()
     for name, values in series.items():
@@ -143,6 +145,7 @@ def layer_points(
         ax.axhline(line[0], label=line[1], **REFERENCE)
     ax.set(xlabel="layer", ylabel=ylabel)
     ax.set(yscale="log") if log else ax.set(ylim=(0, None))
+    guessed(ax, guess)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     said = [
         f"{name}: "
