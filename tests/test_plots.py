@@ -36,7 +36,6 @@ ACCURACIES = dict.fromkeys(LAYERS, dict(zip(LEVELS, (90, 80, 10), strict=True)))
 INTERVALS = dict.fromkeys(LAYERS, dict.fromkeys(LEVELS, (8, 92)))
 THREE_SEEDS = {name: RANDOM.uniform(50, 90, size=(3, 3)) for name in "abc"}
 TABLE = {name: {"random": [10, 12], "size": [60, 65]} for name in ("uniform", "ERK")}
-THREE_RUNS = {name: {0.5: [80, 82], 0.9: [60, 65]} for name in "abc"}
 DENSE_LAYER = {"parameters": ["weight", "bias"], "hooks": []}
 PRUNED_LAYER = {"parameters": ["weight_orig", "bias"], "hooks": ["L1Unstructured"]}
 PATH = ["conv1", "bn1", "conv2", "add", "last"]
@@ -46,8 +45,6 @@ FRONT = {"uniform": [(10, 30), (20, 50)], "global": [(10, 40), (20, 80)]}
 # name of the function -> its arguments without the title
 EXAMPLES = {
     "channel_places": (WEIGHT, {"weight": [1, 2, 3, 4]}, WEIGHT.T, [1]),
-    "compare_masks": (WEIGHT, MASK, ~MASK),
-    "compare_orders": ([0.1, 0.9, 0.5], [1, 2, 0], [2, 1, 0]),
     "convolution_picture": (np.ones((3, 2, 3, 3)), 1),
     "cost_bars": ({"MACs": 0.5, "time": 1.2},),
     "cost_shares": ({"MACs": FALLING, "time": FALLING}, FALLING),
@@ -59,9 +56,9 @@ EXAMPLES = {
     "filter_masks": ({"all": np.ones((2, 3, 3, 3)), "none": np.zeros((2, 3, 3, 3))},),
     "group_graph": (PATH, {"add": ("bn1", ["side"])}, COUPLED, {"bn1"}),
     "kept_shares": ({"one": [8, 12], "two": [4, 16]}, [16, 16], ["conv0", "conv1"]),
-    "labelled_curves": (THREE_RUNS, [82, 83]),
     "layer_curves": (ACCURACIES, INTERVALS, 91, SHARES),
     "layer_points": ({"trained": SHARES, "at the start": SHARES}, "spread"),
+    "loop_picture": ({"loss": "a()", "step": "b()", "mask": "c()"}, ["mask"]),
     "mask_by_rank": (WEIGHT, MASK),
     "mask_grid": ({"rows": [MASK, ~MASK], "columns": [MASK], "both": [MASK]},),
     "memory_bars": ({"flash": {"dense": 2261, "pruned": 226}}, {"flash": 256}),
@@ -72,7 +69,7 @@ EXAMPLES = {
         {"backbone.conv0": 0.56, "classifier": 5},
         "KiB of weights",
     ),
-    "order_curves": (LEVELS, THREE_SEEDS, 92, 10),
+    "order_curves": ({"a": [FALLING], "b": [FALLING] * 3}, 92, 10, "removed, %"),
     "pairwise_order": ({"a": [80, 81], "b": [10, 20], "c": [15, 70]},),
     "pareto": ({"before": FRONT, "after": FRONT}, (100, 92), 15),
     "plan_picture": (SHARES, SHARES, 1, -20, 70, 2),
@@ -101,6 +98,10 @@ EXAMPLES = {
     "speedups": ({"CSR": {0.5: 0.3, 0.9: 1.4}, "channels": {0.5: 1.9, 0.9: 8}},),
     "tails": (WEIGHT,),
     "time_by_channels": ({30: 0.9, 32: 0.8, 48: 1}, 16),
+    "value_bars": (
+        {"ticket": 83.3, "not trained": 61},
+        {"ticket": 1, "not trained": 1},
+    ),
     "weight_histograms": (LAYERS, 0.5),
     "what_did_it": (
         ["as cut", "trained"],

@@ -1,20 +1,21 @@
-"""Checks of Lab 04, channel pruning: copies of a network, smaller or reordered."""
+"""Checks of Lab 04, channel pruning: a network cut, sorted, measured again, trained."""
 
 from __future__ import annotations
 
 import copy
-import math
-import operator
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from labcore.checks.engine.compare import NO_RETURN, show
+from labcore.checks.engine.compare import NO_RETURN, same, show
 from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
 from labcore.checks.engine.trial import Trial, Wrong
+from labcore.checks.engine.watch import handed
 from labcore.nets import VGG
 
 __all__ = ["EXERCISES", "lend"]
@@ -22,14 +23,20 @@ __all__ = ["EXERCISES", "lend"]
 lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
 
-WHOLE_NORM = "BatchNorm keeps an entry for each channel: cut its four tensors too"
-WHOLE_STATISTICS = "running_mean and running_var have one entry a channel: cut them too"
-NEW_NORM = "the BatchNorm is a new one: keep the old one's entries and statistics"
-NEW_STATISTICS = "running_mean and running_var are new ones: keep the old entries"
-LEARNED = "running_mean and running_var are plain tensors, not parameters"
-FROZEN = "the parameters cannot be trained: wrap them by nn.Parameter"
-STALE = "the sizes reported are old: set out_channels, num_features, in_channels"
-IN_PLACE = "the network handed over is changed; begin with copy.deepcopy(model)"
+WHOLE_NORM = "BatchNorm has an entry for each channel: cut its four tensors too"
+WHOLE_STATISTICS = (
+    "running_mean and running_var have an entry for each channel: cut them too"
+)
+NEW_NORM = "the BatchNorm's numbers are new: keep the old entries and statistics"
+NEW_STATISTICS = "running_mean and running_var are new: keep the old entries"
+NEW_LAYER = (
+    "a new BatchNorm starts in training mode: call its eval(), or keep the old layer "
+    "and cut its tensors"
+)
+TRAINING = "the network you return is in training mode: leave it in eval mode"
+LEARNED = "running_mean and running_var are parameters now: leave them plain tensors"
+FROZEN = "the parameters cannot be trained any more: wrap them in nn.Parameter"
+IN_PLACE = "you changed the network you were given: begin with copy.deepcopy(model)"
 
 
 def _net(ask: Trial, *channels: int) -> VGG:
@@ -58,7 +65,7 @@ def _shapes(made):
 
 @of_network
 def _layers(made):
-    """the new network's layers, printed"""
+    """the layers of the new network, printed"""
     kinds = nn.Conv2d | nn.BatchNorm2d
     printed = {n: repr(m) for n, m in made.named_modules() if isinstance(m, kinds)}
     names = [n for n in made.state_dict() if n.endswith(("weight", "bias"))]
@@ -68,7 +75,7 @@ def _layers(made):
         "weights and biases require grad": all(
             parameters[name].requires_grad for name in names if name in parameters
         ),
-        "training": made.training,
+        "layers in training mode": [n for n, m in made.named_modules() if m.training],
     }
 
 
@@ -118,65 +125,7 @@ def _put_back(answer: Callable) -> Callable:
     return in_place
 
 
-@lab.exercise("4.1", points={"idea": 1, "rounding": 1})
-def get_num_channels_to_keep(channels: int, prune_ratio: float) -> int:
-    return round(channels * (1 - prune_ratio))
-
-
-lab.step("idea", "30 % of 10", lambda ask: ask(10, 0.3))
-lab.step("idea", "all stay", lambda ask: ask(16, 0.0))
-lab.step("rounding", "30 % of 64", lambda ask: ask(64, 0.3))
-lab.step("rounding", "30 % of 256", lambda ask: ask(256, 0.3))
-
-
-@lab.step("rounding", "halves")
-def _(ask: Trial) -> None:
-    for channels, ratio in ((7, 0.5), (5, 0.5), (2, 0.25), (6, 0.25), (13, 0.5)):
-        ask(channels, ratio)
-
-
-@lab.step("rounding", "any size")
-def _(ask: Trial) -> None:
-    ask(8, 1.0)
-    for _ in range(8):
-        channels = torch.randint(1, 513, (), generator=ask.rng).item()
-        ask(channels, torch.randint(0, 17, (), generator=ask.rng).item() / 16)
-    _whole(ask, 64, 0.25)
-
-
-def _whole(ask: Trial, channels: int, ratio: float) -> None:
-    """A float counts as equal to a whole number, but nothing can be listed by it."""
-    got = ask(channels, ratio)
-    try:
-        operator.index(got)
-    except TypeError:
-        kind = str(getattr(got, "dtype", type(got).__name__)).removeprefix("torch.")
-        ask.wrong(
-            given=f"channels = {channels}, prune_ratio = {ratio}",
-            expected=f"{show(got)}, a whole number",
-            got=f"{float(got)}, of type {kind}",
-            likely="a number of channels is whole: wrap what is rounded in int()",
-        )
-
-
-lab.mistake("that is how many go; asked is how many stay", lambda c, r: round(c * r))
-lab.mistake("int() and // cut off; the rule is round()", lambda c, r: int(c * (1 - r)))
-lab.mistake("channels are whole: round the product", lambda c, r: c * (1 - r))
-lab.mistake(
-    "round what stays, not what goes: round(channels * (1 - prune_ratio))",
-    lambda c, r: c - round(c * r),
-)
-lab.mistake(
-    "halves go to the even number: use Python's round()",
-    lambda c, r: int(c * (1 - r) + 0.5),
-)
-lab.mistake(
-    "math.ceil() rounds up; the rule is round()", lambda c, r: math.ceil(c * (1 - r))
-)
-lab.mistake("that is a share; multiply by the number of channels", lambda c, r: 1 - r)
-
-
-@lab.exercise("4.2", points={"three places": 3, "any channels": 3})
+@lab.exercise("4.1", points={"any channels": 2, "any network": 2})
 def select_channels(model: nn.Module, i: int, index: Tensor) -> nn.Module:
     model = copy.deepcopy(model)
     _cut(_place(model, i), index)
@@ -210,19 +159,19 @@ def _cut(place: Place, index: Tensor) -> None:
 OUTER_TWO = torch.tensor([0, 2])
 
 
-@lab.step("three places", "shapes")
+@lab.step("any channels", "shapes")
 def _(ask: Trial) -> None:
     ask.through(_shapes, _net(ask, 5, 4), 0, OUTER_TWO)
 
 
-@lab.step("three places", "the channels that stay")
+@lab.step("any channels", "the first channels")
+def _(ask: Trial) -> None:
+    ask.through(numbers, _net(ask, 3, 4), 0, torch.tensor([0, 1]))
+
+
+@lab.step("any channels", "other channels")
 def _(ask: Trial) -> None:
     ask.through(numbers, _net(ask, 3, 4), 0, OUTER_TWO)
-
-
-@lab.step("any channels", "what the layers report")
-def _(ask: Trial) -> None:
-    ask.through(_layers, _net(ask, 3, 4), 0, OUTER_TWO)
 
 
 @lab.step("any channels", "another order")
@@ -230,12 +179,17 @@ def _(ask: Trial) -> None:
     ask.through(numbers, _net(ask, 3, 4), 0, torch.tensor([2, 0, 1]))
 
 
-@lab.step("any channels", "a copy")
+@lab.step("any network", "what the layers report")
+def _(ask: Trial) -> None:
+    ask.through(_layers, _net(ask, 3, 4), 0, OUTER_TWO)
+
+
+@lab.step("any network", "a copy")
 def _(ask: Trial) -> None:
     ask.through(input_afterwards, _net(ask, 3, 4), 0, torch.tensor([0, 1, 2]))
 
 
-@lab.step("any channels", "any convolution")
+@lab.step("any network", "any convolution")
 def _(ask: Trial) -> None:
     ask.through(_shapes, _net(ask, 4, 4, 4, 4), 2, OUTER_TWO)
     for i in (3, 0, 2):
@@ -288,6 +242,15 @@ def _new_statistics(new: Place, old: Place, index: Tensor) -> None:
     new.norm.reset_running_stats()
 
 
+def _new_layer(new: Place, old: Place, index: Tensor) -> None:
+    new.norm.train()
+
+
+def _first_statistics(new: Place, old: Place, index: Tensor) -> None:
+    new.norm.running_mean = old.norm.running_mean[: len(index)]
+    new.norm.running_var = old.norm.running_var[: len(index)]
+
+
 def _whole_following(new: Place, old: Place, index: Tensor) -> None:
     new.following.weight = old.following.weight
 
@@ -319,7 +282,46 @@ def _selecting(change: Change) -> Callable:
     return mistaken
 
 
+def _first_entries(layer: str, *names: str) -> Callable:
+    """The first entries of these tensors are kept instead of those in index."""
+
+    def change(new: Place, old: Place, index: Tensor) -> None:
+        for name in names:
+            values = getattr(getattr(old, layer), name)
+            first = torch.arange(len(index))
+            cut = values[:, first] if layer == "following" else values[first]
+            is_parameter = isinstance(values, nn.Parameter)
+            cut = nn.Parameter(cut) if is_parameter else cut
+            setattr(getattr(new, layer), name, cut)
+
+    return _selecting(change)
+
+
 lab.mistake(NO_RETURN, lambda model, i, index: None)
+lab.mistake(
+    "running_mean and running_var keep their first entries: take those in index",
+    _selecting(_first_statistics),
+)
+lab.mistake(
+    "running_mean keeps its first entries: take those in index",
+    _first_entries("norm", "running_mean"),
+)
+lab.mistake(
+    "running_var keeps its first entries: take those in index",
+    _first_entries("norm", "running_var"),
+)
+lab.mistake(
+    "weight and bias of the BatchNorm keep their first entries: take those in index",
+    _first_entries("norm", "weight", "bias"),
+)
+lab.mistake(
+    "the next convolution keeps its first columns: take those in index",
+    _first_entries("following", "weight"),
+)
+lab.mistake(
+    "the convolution keeps its first rows: take those in index",
+    _first_entries("conv", "weight"),
+)
 lab.mistake(WHOLE_NORM, _selecting(_whole_norm))
 lab.mistake(WHOLE_STATISTICS, _selecting(_whole_statistics))
 lab.mistake(NEW_NORM, _selecting(_new_norm))
@@ -339,7 +341,7 @@ def _(new: Place, old: Place, index: Tensor) -> None:
     new.following.weight = nn.Parameter(old.following.weight[index])
 
 
-@lab.mistake("index lists what stays; you keep the others")
+@lab.mistake("index lists the channels to keep, and you keep the others")
 def _(model, i, index):
     stays = torch.ones(_convs(model)[i].out_channels, dtype=torch.bool)
     stays[index] = False
@@ -347,7 +349,7 @@ def _(model, i, index):
 
 
 lab.mistake(
-    "you keep the first len(index) channels; keep those in index",
+    "you keep the first len(index) channels: keep those in index",
     lambda model, i, index: select_channels(model, i, torch.arange(len(index))),
 )
 lab.mistake(
@@ -359,33 +361,29 @@ lab.mistake(
     lambda model, i, index: select_channels(model, i, index[:-1]),
 )
 lab.mistake(
-    "the network returned is the old one, uncut: take the modules from the copy",
+    "you return the network uncut: take the modules from the copy",
     lambda model, i, index: copy.deepcopy(model),
 )
 lab.mistake("the channels are zero, but still there", _select_masked)
 lab.mistake(
-    STALE,
+    "the layers report old sizes: set out_channels, num_features and in_channels",
     _selecting(_stale),
-    help=(
-        "Compare `print(model.backbone.conv0)` with the shape of its "
-        "weight. The number is an attribute of its own."
-    ),
 )
 
 
-@lab.mistake("out_channels of the convolution is the old one")
+@lab.mistake("the convolution still has its old out_channels: set it to len(index)")
 @_selecting
 def _(new: Place, old: Place, index: Tensor) -> None:
     new.conv.out_channels = old.conv.out_channels
 
 
-@lab.mistake("num_features of the BatchNorm is the old one")
+@lab.mistake("the BatchNorm still has its old num_features: set it to len(index)")
 @_selecting
 def _(new: Place, old: Place, index: Tensor) -> None:
     new.norm.num_features = old.norm.num_features
 
 
-@lab.mistake("in_channels of the next convolution is the old one")
+@lab.mistake("the next convolution still has its old in_channels: set it to len(index)")
 @_selecting
 def _(new: Place, old: Place, index: Tensor) -> None:
     new.following.in_channels = old.following.in_channels
@@ -393,13 +391,15 @@ def _(new: Place, old: Place, index: Tensor) -> None:
 
 lab.mistake(LEARNED, _selecting(_learned))
 lab.mistake(FROZEN, _selecting(_frozen))
+lab.mistake(NEW_LAYER, _selecting(_new_layer))
+lab.mistake(TRAINING, lambda model, i, index: select_channels(model, i, index).train())
 lab.mistake(
     "you cut convolution 0, whatever i is",
     lambda model, i, index: select_channels(model, 0, index),
 )
 
 
-@lab.mistake("index itself is changed (sort_, index[...] =): work on a copy of it")
+@lab.mistake("you changed index itself (sort_, index[...] =): work on a copy of it")
 def _(model, i, index):
     made = select_channels(model, i, index)
     index.copy_(index.sort().values)
@@ -413,180 +413,30 @@ lab.help(
 )
 
 
-@lab.exercise("4.3", points={"one ratio": 2, "any network": 2})
-def channel_prune(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
-    convs = [m for m in model.backbone if isinstance(m, nn.Conv2d)][:-1]
-    if not isinstance(prune_ratio, list):
-        prune_ratio = [prune_ratio] * len(convs)
-    for i, (conv, ratio) in enumerate(zip(convs, prune_ratio, strict=True)):
-        keep = get_num_channels_to_keep(conv.out_channels, ratio)
-        model = select_channels(model, i, torch.arange(keep))
-    return model
-
-
-def _prune_masked(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
-    every = _all_channels(model)
-    if not isinstance(prune_ratio, list):
-        prune_ratio = [prune_ratio] * len(every)
-    counts = [
-        get_num_channels_to_keep(len(channels), ratio)
-        for channels, ratio in zip(every, prune_ratio, strict=True)
-    ]
-    return _masked(model, [c[:n] for c, n in zip(every, counts, strict=True)])
-
-
-@lab.step("one ratio", "shapes")
-def _(ask: Trial) -> None:
-    ask.through(_shapes, _net(ask, 4, 6, 8, 2), 0.5)
-
-
-@lab.step("one ratio", "outputs of the masked dense network")
-def _(ask: Trial) -> None:
-    ask.through(_scores, _net(ask, 4, 6, 2), 0.5, oracle=_prune_masked)
-
-
-@lab.step("any network", "what the layers report")
-def _(ask: Trial) -> None:
-    ask.through(_layers, _net(ask, 4, 6, 2), 0.5)
-
-
-@lab.step("any network", "rounding")
-def _(ask: Trial) -> None:
-    ask.through(_shapes, _net(ask, 5, 9, 7, 2), 0.3)
-
-
-@lab.step("any network", "a ratio for each")
-def _(ask: Trial) -> None:
-    ask.through(_shapes, _net(ask, 4, 6, 2), [0.25, 0.5])
-
-
-@lab.step("any network", "a copy")
-def _(ask: Trial) -> None:
-    ask.through(input_afterwards, _net(ask, 4, 6, 2), 0.5)
-
-
-@lab.step("any network", "five convolutions")
-def _(ask: Trial) -> None:
-    each = [0.5, 0.0, 0.3, 0.6]
-    model = _any_net(ask)
-    ask.through(_layers, model, each)
-    ask.through(_scores, model, each, oracle=_prune_masked)
-    ask.through(_scores, model, 0.3, oracle=_prune_masked)
-
-
-def _pruning(
-    count: Callable = get_num_channels_to_keep,
-    first: Callable = lambda channels, keep: torch.arange(keep),
-    ratios: Callable = lambda given: given,
-    change: Change | None = None,
-) -> Callable:
-    """Pruning in which one part is another one."""
-
-    def mistaken(model: nn.Module, prune_ratio: float | list[float]) -> nn.Module:
-        made = copy.deepcopy(model)
-        convs = _convs(model)[:-1]
-        each = prune_ratio
-        if not isinstance(prune_ratio, list):
-            each = [prune_ratio] * len(convs)
-        for i, (conv, ratio) in enumerate(zip(convs, ratios(each), strict=False)):
-            index = first(conv.out_channels, count(conv.out_channels, ratio))
-            _cut_but(_place(made, i), index, change)
-        return made
-
-    return mistaken
-
-
-lab.mistake(NO_RETURN, lambda model, ratio: None)
-lab.mistake(
-    "prune_ratio is the share that goes",
-    _pruning(count=lambda channels, ratio: round(channels * ratio)),
-)
-
-
-@lab.mistake("you prune the last convolution too; it keeps all its channels")
-def _(model, prune_ratio):
-    made = _pruning()(model, prune_ratio)
-    ratio = prune_ratio[-1] if isinstance(prune_ratio, list) else prune_ratio
-    last = _convs(made)[-1]
-    norm = made.backbone.get_submodule(f"bn{len(_convs(made)) - 1}")
-    keep = get_num_channels_to_keep(last.out_channels, ratio)
-    last.weight = nn.Parameter(last.weight[:keep])
-    norm.weight = nn.Parameter(norm.weight[:keep])
-    norm.bias = nn.Parameter(norm.bias[:keep])
-    norm.running_mean = norm.running_mean[:keep]
-    norm.running_var = norm.running_var[:keep]
-    made.classifier.weight = nn.Parameter(made.classifier.weight[:, :keep])
-    last.out_channels = norm.num_features = made.classifier.in_features = keep
-    return made
-
-
-lab.mistake(
-    "only the first convolution is pruned; return after the loop",
-    _pruning(ratios=lambda given: given[:1]),
-)
-lab.mistake(
-    "[:-1] leaves out the last convolution; you leave out the last two",
-    _pruning(ratios=lambda given: given[:-1]),
-)
-lab.mistake(
-    "only the last pair is pruned: go on with the pruned network in the loop",
-    _pruning(ratios=lambda given: [0.0] * (len(given) - 1) + given[-1:]),
-    help=(
-        "Inside the loop you select from the dense network each time. Give "
-        "the result back the name that the next round uses."
-    ),
-)
-lab.mistake(
-    "the first channels stay; you keep the last",
-    _pruning(first=lambda channels, keep: torch.arange(channels)[channels - keep :]),
-)
-lab.mistake(
-    "int() cuts off; the rule is round()",
-    _pruning(count=lambda channels, ratio: int(channels * (1 - ratio))),
-)
-lab.mistake(WHOLE_NORM, _pruning(change=_whole_norm))
-lab.mistake(WHOLE_STATISTICS, _pruning(change=_whole_statistics))
-lab.mistake(NEW_NORM, _pruning(change=_new_norm))
-lab.mistake(NEW_STATISTICS, _pruning(change=_new_statistics))
-lab.mistake(
-    "the network returned is the old one: keep what select_channels returns",
-    lambda model, ratio: copy.deepcopy(model),
-)
-lab.mistake("the channels are still there: zeros take the same space", _prune_masked)
-lab.mistake(LEARNED, _pruning(change=_learned))
-lab.mistake(FROZEN, _pruning(change=_frozen))
-lab.mistake(STALE, _pruning(change=_stale))
-lab.mistake(
-    "every convolution has its own ratio; you take the first for all",
-    _pruning(ratios=lambda given: given[:1] * len(given)),
-)
-
-
-@lab.mistake(
-    "the list handed over is changed (pop() takes from it): work on a copy of it"
-)
-def _(model, prune_ratio):
-    made = _pruning()(model, prune_ratio)
-    if isinstance(prune_ratio, list):
-        prune_ratio.clear()
-    return made
-
-
-lab.mistake(IN_PLACE, _put_back(channel_prune))
-
-
-@lab.exercise("4.4", points={"idea": 1, "any kernel": 2})
+@lab.exercise("4.2", points={"idea": 1, "any kernel": 1})
 def get_input_channel_importance(weight: Tensor) -> Tensor:
     inputs = range(weight.shape[1])
     squares = [sum(v * v for v in weight[:, i].flatten().tolist()) for i in inputs]
     return torch.tensor([total**0.5 for total in squares])
 
 
+def _importance(answer: Callable, weight: Tensor):
+    """the importances"""
+    result = answer(weight)
+    if isinstance(result, Tensor) and result.is_floating_point():
+        return result.detach().float()  # float64 is as good
+    return result
+
+
 @lab.step("idea", "three input channels")
 def _(ask: Trial) -> None:
-    matrix = torch.tensor([[3.0, 0.0, -1.0], [4.0, -2.0, 1.0]])
+    weight = torch.zeros(2, 3, 3, 3)
+    weight[0, 0, 1, :2], weight[1, 0, 2, 2] = torch.tensor([3.0, -4.0]), 12.0
+    weight[0, 1, 0, 1:], weight[0, 1, 2, 0] = torch.tensor([2.0, 1.0]), -2.0
+    weight[1, 1, 1, 1], weight[0, 2, 2, 1] = -4.0, -1.0
+    weight[1, 2, 1] = torch.tensor([1.0, -1.0, 1.0])
     try:
-        ask(matrix[:, :, None, None])
+        ask.through(_importance, weight)
     except Wrong as wrong:
         if "2-tuple" not in wrong.lines.get("got", ""):
             raise
@@ -594,21 +444,29 @@ def _(ask: Trial) -> None:
         ask.wrong(**wrong.lines | {"likely": likely})
 
 
-@lab.step("any kernel", "3x3 kernels")
+@lab.step("any kernel", "drawn weights")
 def _(ask: Trial) -> None:
-    ask(torch.randn((2, 3, 3, 3), generator=ask.rng))
+    ask.through(_importance, torch.randn((2, 3, 3, 3), generator=ask.rng))
 
 
 @lab.step("any kernel", "a parameter")
 def _(ask: Trial) -> None:
-    ask(nn.Parameter(torch.randn((4, 2, 3, 3), generator=ask.rng)))
+    weight = nn.Parameter(torch.randn((4, 2, 3, 3), generator=ask.rng))
+    ask.through(_importance, weight)
+    ask.through(_weight_afterwards, weight)
 
 
 @lab.step("any kernel", "any shape")
 def _(ask: Trial) -> None:
     for _ in range(4):
         shape = torch.randint(1, 6, (4,), generator=ask.rng).tolist()
-        ask(torch.randn(shape, generator=ask.rng))
+        ask.through(_importance, torch.randn(shape, generator=ask.rng))
+
+
+def _weight_afterwards(answer: Callable, weight: Tensor):
+    """the weight afterwards"""
+    answer(weight)
+    return weight.detach()
 
 
 def _reduced(reduce: Callable[[Tensor], Tensor]) -> Callable:
@@ -619,13 +477,9 @@ def _reduced(reduce: Callable[[Tensor], Tensor]) -> Callable:
 lab.mistake(
     "that is one number for each output channel; the inputs are the second axis",
     lambda weight: get_input_channel_importance(weight.transpose(0, 1)),
-    help=(
-        "The axes of a convolution's weight are (out, in, height, width). "
-        "Inputs are axis 1, so the others are 0, 2 and 3."
-    ),
 )
 lab.mistake(
-    "that is one number for the whole weight; asked is one an input channel",
+    "that is one number for the whole weight: return one for each input channel",
     lambda weight: weight.detach().norm(),
 )
 lab.mistake(
@@ -633,43 +487,48 @@ lab.mistake(
     _reduced(lambda part: part.square().sum()),
 )
 lab.mistake(
-    "that is the sum of magnitudes; the Frobenius norm squares them",
+    "that is the sum of magnitudes: the Frobenius norm squares them first",
     _reduced(lambda part: part.abs().sum()),
 )
 lab.mistake(
-    "that is the mean of the magnitudes; the Frobenius norm squares them",
+    "that is the mean of the magnitudes: the Frobenius norm squares them first",
     _reduced(lambda part: part.abs().mean()),
 )
 lab.mistake(
-    "that is the largest magnitude; the Frobenius norm takes all of them",
+    "that is the largest magnitude: the Frobenius norm takes all of them",
     _reduced(lambda part: part.abs().max()),
 )
 lab.mistake(
-    "that is a plain sum, in which +1 and -1 cancel; square first",
+    "that is a plain sum, in which +1 and -1 cancel: square first",
     _reduced(lambda part: part.sum()),
 )
 lab.mistake(
-    "that is a mean; the Frobenius norm is the root of the sum",
+    "that is a mean: the Frobenius norm is the root of the sum",
     _reduced(lambda part: part.square().mean().sqrt()),
 )
 lab.mistake(
-    "that is a norm for each kernel; put those of an input channel together",
+    "norms do not add up: take one norm over the axes 0, 2 and 3 together",
+    lambda weight: torch.linalg.vector_norm(weight.detach(), dim=(2, 3)).sum(0),
+)
+lab.mistake(
+    "that is the mean of the kernels' norms: take one norm over the axes 0, 2 and 3",
+    lambda weight: torch.linalg.vector_norm(weight.detach(), dim=(2, 3)).mean(0),
+)
+lab.mistake(
+    "that is a norm for each filter window: take one over the axes 0, 2 and 3 together",
     lambda weight: torch.linalg.vector_norm(weight.detach(), dim=(2, 3)),
 )
 lab.mistake(
-    "right, but in float64; return the weight's own type, float32",
-    lambda weight: get_input_channel_importance(weight).double(),
+    "that is a norm over the outputs only: take one over the axes 0, 2 and 3 together",
+    lambda weight: torch.linalg.vector_norm(weight.detach(), dim=0),
 )
 lab.help(
-    "dim must be a 2-tuple",
-    "`weight.norm(dim=...)` and `torch.norm` take two axes at most, "
-    "since they also know norms of matrices. `torch.linalg.vector_norm` "
-    "treats all numbers along the axes as one long vector; its length "
-    "is the Frobenius norm.",
+    "norm() takes two axes at most",
+    "`torch.linalg.vector_norm` treats all numbers along the axes as one long vector.",
 )
 
 
-@lab.exercise("4.5", points={"idea": 3, "any network": 2})
+@lab.exercise("4.3", points={"idea": 3, "any network": 2})
 def apply_channel_sorting(model: nn.Module) -> nn.Module:
     convs = [m for m in model.backbone if isinstance(m, nn.Conv2d)]
     for i, following in enumerate(convs[1:]):
@@ -687,7 +546,20 @@ def _importances(made):
     }
 
 
-lab.step("idea", "shapes", lambda ask: ask.through(_shapes, _net(ask, 4, 5, 3)))
+@lab.step("idea", "shapes")
+def _(ask: Trial) -> None:
+    try:
+        model = VGG(in_channels=2, classes=3, channels=[4, 5, 3])
+        ask.through(_shapes, drawn(model, ask.rng))
+    except Wrong as wrong:
+        got = wrong.lines.get("got", "")
+        if "tensors used as indices must be" not in got:
+            raise
+        likely = (
+            "sort() returns values and places: argsort() gives the places, which are "
+            "the channel numbers"
+        )
+        ask.wrong(**wrong.lines | {"likely": likely})
 
 
 @lab.step("idea", "outputs")
@@ -757,11 +629,12 @@ def _sorting(
 
 
 FROM_THE_ROUND_BEFORE = (
-    "Each round has to start from the network that the round before "
-    "returned. The importances may come from the unsorted network: "
-    "reordering a layer's rows does not change its columns' norms."
+    "Each round has to start from the network that the round before returned."
 )
-
+OWN_INPUTS = (
+    "these are the importances of the convolution's own inputs: take the next "
+    "convolution's weight"
+)
 lab.mistake(NO_RETURN, lambda model: None)
 lab.mistake(
     "nothing is sorted: the order is the old one",
@@ -769,15 +642,15 @@ lab.mistake(
     help=FROM_THE_ROUND_BEFORE,
 )
 lab.mistake(
-    "the least important comes first; sort in descending order",
+    "the least important comes first: sort in descending order",
     _sorting(descending=False),
 )
 lab.mistake(
-    "BatchNorm has one entry for each channel: reorder its four tensors too",
+    "BatchNorm has an entry for each channel: reorder its four tensors too",
     _sorting(change=_whole_norm),
 )
 lab.mistake(
-    "running_mean and running_var have one entry a channel: reorder them too",
+    "running_mean and running_var have an entry for each channel: reorder them too",
     _sorting(change=_whole_statistics),
 )
 lab.mistake(
@@ -785,20 +658,37 @@ lab.mistake(
     _sorting(change=_whole_following),
 )
 lab.mistake(
-    "that sorts by the layer's own rows; asked is the norm of the next layer's columns",
+    "you sort by the layer's own rows: take the norm of the next layer's columns",
     _sorting(lambda at: get_input_channel_importance(at.conv.weight.transpose(0, 1))),
 )
+
+
+def _by_own_inputs(model: nn.Module) -> nn.Module:
+    for i, conv in enumerate(_convs(model)[:-1]):
+        importance = get_input_channel_importance(conv.weight)
+        model = select_channels(model, i, importance.argsort(descending=True))
+    return model
+
+
+def _by_own_inputs_of_the_new_network(model: nn.Module) -> nn.Module:
+    for i in range(len(_convs(model)) - 1):
+        importance = get_input_channel_importance(_convs(model)[i].weight)
+        model = select_channels(model, i, importance.argsort(descending=True))
+    return model
+
+
+lab.mistake(OWN_INPUTS, _by_own_inputs)
+lab.mistake(OWN_INPUTS, _by_own_inputs_of_the_new_network)
 lab.mistake(
-    "that sorts by the sum of magnitudes; asked is the Frobenius norm",
+    "you sort by the sum of magnitudes: take the Frobenius norm",
     _sorting(_of_columns(lambda part: part.abs().sum())),
 )
 lab.mistake(
-    "that sorts by the largest magnitude; asked is the Frobenius norm",
+    "you sort by the largest magnitude: take the Frobenius norm",
     _sorting(_of_columns(lambda part: part.abs().max())),
 )
 lab.mistake(
-    "that sorts by the BatchNorm's weight; asked is the norm of the next layer's "
-    "columns",
+    "you sort by the BatchNorm's weight: take the norm of the next layer's columns",
     _sorting(lambda at: at.norm.weight.detach().abs()),
 )
 lab.mistake(
@@ -810,7 +700,7 @@ lab.mistake(
     _sorting(index=lambda order: order.argsort()),
 )
 lab.mistake(
-    "only the first pair is sorted; return after the loop",
+    "only the first pair is sorted: return after the loop",
     _sorting(pairs=slice(0, 1)),
 )
 lab.mistake(
@@ -820,4 +710,653 @@ lab.mistake(
 )
 lab.mistake(LEARNED, _sorting(change=_learned))
 lab.mistake(FROZEN, _sorting(change=_frozen))
+lab.mistake(NEW_LAYER, _sorting(change=_new_layer))
+lab.mistake(TRAINING, lambda model: apply_channel_sorting(model).train())
 lab.mistake(IN_PLACE, _put_back(apply_channel_sorting))
+
+
+@lab.exercise("4.4", points={"idea": 3, "nothing else": 2})
+def recalibrate(model: nn.Module, batches: list[Tensor]) -> None:
+    norms = _norms(model)
+    momenta = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        for batch in batches:
+            model(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+class Recorder(nn.Module):
+    """Passes its input on, and notes whether autograd was recording."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recorded = False
+
+    @handed
+    def forward(self, x: Tensor) -> Tensor:
+        self.recorded |= torch.is_grad_enabled()
+        return x
+
+
+def after_recalibration(read: Callable[[nn.Module], dict]) -> Callable:
+    """A scenario: what `read` says of the network once the answer has run."""
+
+    @functools.wraps(read)
+    def scenario(answer: Callable, model: nn.Module, batches: list[Tensor]) -> dict:
+        before = copy.deepcopy(batches)
+        returned = answer(model, batches)
+        changed = {} if same(before, batches) else {"batches": "changed"}
+        if isinstance(returned, nn.Module) and returned is not model:
+            changed["returned"] = "another network"
+        return read(model) | changed
+
+    return scenario
+
+
+@after_recalibration
+def _statistics(model):
+    """the running statistics afterwards"""
+    return {
+        f"{name}.{kind}": values.detach()
+        for name, values in model.state_dict().items()
+        for kind in ("running_mean", "running_var")
+        if name.endswith(kind)
+    }
+
+
+@after_recalibration
+def _means(model):
+    """running_mean afterwards, BatchNorm by BatchNorm"""
+    return {"running_mean": [norm.running_mean.tolist() for norm in _norms(model)]}
+
+
+@after_recalibration
+def _modes(model):
+    """mode and momentum afterwards"""
+    return {
+        "layers in training mode": [n for n, m in model.named_modules() if m.training],
+        "momentum": [norm.momentum for norm in _norms(model)],
+    }
+
+
+@after_recalibration
+def _untouched(model):
+    """the parameters afterwards"""
+    return {name: values.detach() for name, values in model.named_parameters()}
+
+
+@after_recalibration
+def _recorded(model):
+    """whether autograd recorded the forward passes"""
+    recorders = [m for m in model.modules() if isinstance(m, Recorder)]
+    return {"recorded": any(recorder.recorded for recorder in recorders)}
+
+
+def _worn(model: nn.Module, ask: Trial) -> nn.Module:
+    """All numbers drawn, and BatchNorms that have counted many batches already."""
+    drawn(model, ask.rng)
+    for norm in _norms(model):
+        norm.num_batches_tracked.fill_(1000)
+    return model
+
+
+def _batches(ask: Trial, count: int, channels: int = 1, size: int = 8) -> list[Tensor]:
+    shape = (6, channels, size, size)
+    return [2 * torch.randn(shape, generator=ask.rng) + i for i in range(count)]
+
+
+@lab.step("idea", "one BatchNorm, two batches")
+def _(ask: Trial) -> None:
+    pixels = [[1.0, 3.0], [5.0, 7.0]], [[0.0, 2.0], [4.0, 10.0]]
+    batches = [torch.tensor(values).view(2, 1, 1, 2) for values in pixels]
+    model = _worn(nn.Sequential(nn.BatchNorm2d(1)), ask)
+    model[0].running_mean.fill_(9.0)
+    ask.through(_means, model, batches)
+    ask.through(_statistics, model, batches)
+
+
+@lab.step("idea", "layers behind each other")
+def _(ask: Trial) -> None:
+    ask.through(_statistics, _worn(_small_net(), ask), _batches(ask, 3))
+
+
+def _small_net() -> nn.Module:
+    return VGG(in_channels=1, classes=3, channels=[3, 4])
+
+
+@lab.step("nothing else", "mode and momentum")
+def _(ask: Trial) -> None:
+    ask.through(_modes, _worn(_small_net(), ask), _batches(ask, 2))
+    ask.through(_untouched, _worn(_small_net(), ask), _batches(ask, 2))
+
+
+@lab.step("nothing else", "no gradient")
+def _(ask: Trial) -> None:
+    model = nn.Sequential(Recorder(), nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    ask.through(_recorded, _worn(model, ask), _batches(ask, 2))
+
+
+@lab.step("nothing else", "Dropout stays off")
+def _(ask: Trial) -> None:
+    model = nn.Sequential(nn.Dropout(1.0), nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    ask.through(_statistics, _worn(model, ask), _batches(ask, 2))
+
+
+@lab.step("nothing else", "any network")
+def _(ask: Trial) -> None:
+    inner = nn.Sequential(nn.BatchNorm2d(2, momentum=0.3), nn.Conv2d(2, 3, 3))
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), inner, nn.BatchNorm2d(3, momentum=0.01))
+    ask.through(_statistics, _worn(model, ask), _batches(ask, 4))
+    ask.through(_modes, _worn(model, ask), _batches(ask, 1))
+
+
+def _recalibrating(
+    reset: bool = True,
+    momentum: Callable = lambda old: None,
+    train: Callable = lambda model, norms: [norm.train() for norm in norms],
+    batches: Callable = lambda batches: batches,
+    grad: bool = False,
+    restore: bool = True,
+    end: Callable = lambda model: model.eval(),
+) -> Callable:
+    """Recalibration in which one part is another one."""
+
+    def mistaken(model: nn.Module, given: list[Tensor]) -> None:
+        norms = _norms(model)
+        momenta = [norm.momentum for norm in norms]
+        model.eval()
+        for norm in norms:
+            if reset:
+                norm.reset_running_stats()
+            norm.momentum = momentum(norm.momentum)
+        train(model, norms)
+        with torch.set_grad_enabled(grad):
+            for batch in batches(given):
+                model(batch)
+        if restore:
+            for norm, old in zip(norms, momenta, strict=True):
+                norm.momentum = old
+        end(model)
+
+    return mistaken
+
+
+lab.mistake("nothing happens to the statistics", lambda model, batches: None)
+lab.mistake(
+    "the old statistics are still in the average: call reset_running_stats() first",
+    _recalibrating(reset=False),
+    help="The average runs over all batches since the last reset, training included.",
+)
+lab.mistake(
+    "momentum is not None: only a tenth of each batch enters, and the start stays in",
+    _recalibrating(momentum=lambda old: old),
+)
+lab.mistake(
+    "no reset, and momentum is not None: the old statistics are still in the average",
+    _recalibrating(reset=False, momentum=lambda old: old),
+)
+lab.mistake(
+    "only the last batch counts: momentum is 1, or you reset inside the loop",
+    _recalibrating(momentum=lambda old: 1.0),
+)
+lab.mistake(
+    "only the first batch counts: let all batches pass",
+    _recalibrating(batches=lambda batches: batches[:1]),
+)
+lab.mistake(
+    "a BatchNorm in eval mode measures nothing: call norm.train() before the batches",
+    _recalibrating(train=lambda model, norms: None),
+)
+lab.mistake(
+    "one large batch is another average: let the batches pass one by one",
+    _recalibrating(batches=lambda batches: [torch.cat(batches)]),
+)
+lab.mistake(
+    "the BatchNorms are still in training mode: call model.eval() at the end",
+    _recalibrating(end=lambda model: None),
+)
+lab.mistake(
+    "the whole network is still in training mode: call model.eval() at the end",
+    _recalibrating(
+        train=lambda model, norms: model.train(), end=lambda model: model.train()
+    ),
+)
+lab.mistake(
+    "momentum is still None afterwards: remember the old values and put them back",
+    _recalibrating(restore=False),
+)
+
+
+@lab.mistake("every momentum is 0.1 afterwards: put back the value that was there")
+def _(model, batches):
+    recalibrate(model, batches)
+    for norm in _norms(model):
+        norm.momentum = 0.1
+
+
+lab.mistake(
+    "autograd records the passes, which costs memory: use torch.no_grad()",
+    _recalibrating(grad=True),
+)
+lab.mistake(
+    "Dropout is in training mode too and drops values: call train() on the BatchNorms "
+    "only",
+    _recalibrating(train=lambda model, norms: model.train()),
+)
+
+
+@lab.mistake("you recalibrated a copy: work on the network you were given")
+def _(model, batches):
+    model = copy.deepcopy(model)
+    recalibrate(model, batches)
+    return model
+
+
+@lab.mistake("only the BatchNorms right below model are found: use model.modules()")
+def _(model, batches):
+    nested = [m for m in _norms(model) if m not in list(model.children())]
+    kept = [copy.deepcopy(m.state_dict()) for m in nested]
+    for norm in nested:
+        norm.eval()
+    direct = [m for m in model.children() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in direct]
+    for norm in direct:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        for batch in batches:
+            model(batch)
+    for norm, momentum in zip(direct, momenta, strict=True):
+        norm.momentum = momentum
+    for norm, state in zip(nested, kept, strict=True):
+        norm.load_state_dict(state)
+    model.eval()
+
+
+@lab.exercise("4.5", points={"idea": 3, "any scores": 1})
+def distillation_loss(
+    student_scores: Tensor, teacher_scores: Tensor, temperature: float
+) -> Tensor:
+    student = (student_scores / temperature).log_softmax(dim=1)
+    teacher = (teacher_scores / temperature).log_softmax(dim=1)
+    each = (teacher.exp() * (teacher - student)).sum(dim=1)  # one number an image
+    return temperature**2 * each.mean()
+
+
+def _loss(answer: Callable, student: Tensor, teacher: Tensor, temperature: float):
+    """the loss"""
+    loss = answer(student, teacher, temperature)
+    is_one = isinstance(loss, Tensor) and loss.dim() == 0
+    return {"loss": loss.item() if is_one else loss}
+
+
+def _gradient(answer: Callable, student: Tensor, teacher: Tensor, temperature: float):
+    """the gradient of the loss for the student's scores"""
+    student = student.clone().requires_grad_()
+    loss = answer(student, teacher, temperature)
+    if not isinstance(loss, Tensor):
+        return {"loss": "a plain number, without backward()"}
+    if not loss.requires_grad:
+        return {"loss": "a tensor cut off from the student's scores"}
+    return {"gradient": torch.autograd.grad(loss, student)[0]}
+
+
+def _two(ask: Trial, images: int, classes: int) -> tuple[Tensor, Tensor]:
+    shape = (2, images, classes)
+    drawn_scores = 3 * torch.randn(shape, generator=ask.rng)
+    return tuple(drawn_scores.double())  # so that no rounding decides
+
+
+@lab.step("idea", "one image, temperature 1")
+def _(ask: Trial) -> None:
+    ask.through(_loss, torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([[3.0, 1, 0]]), 1)
+
+
+@lab.step("idea", "one image, temperature 2")
+def _(ask: Trial) -> None:
+    ask.through(_loss, torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([[3.0, 1, 0]]), 2)
+
+
+@lab.step("idea", "two images")
+def _(ask: Trial) -> None:
+    student = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])
+    teacher = torch.tensor([[3.0, 1.0, 0.0], [2.0, 0.0, 1.0]])
+    ask.through(_loss, student, teacher, 2)
+
+
+@lab.step("any scores", "a gradient")
+def _(ask: Trial) -> None:
+    ask.through(_gradient, *_two(ask, 3, 4), 4.0)
+
+
+@lab.step("any scores", "large scores")
+def _(ask: Trial) -> None:
+    scores = torch.tensor([[200.0, 0.0, -50.0]])
+    ask.through(_loss, scores, torch.tensor([[2.0, 1.0, 0.0]]), 1.0)
+
+
+@lab.step("any scores", "any batch")
+def _(ask: Trial) -> None:
+    for images, classes, temperature in ((5, 10, 4.0), (7, 3, 0.5), (1, 2, 20)):
+        ask.through(_loss, *_two(ask, images, classes), temperature)
+        ask.through(_gradient, *_two(ask, images, classes), temperature)
+
+
+def _distilling(
+    loss: Callable = lambda found, wanted: F.kl_div(
+        found, wanted, reduction="batchmean"
+    ),
+    found: Callable = lambda scores, t: (scores / t).log_softmax(dim=1),
+    wanted: Callable = lambda scores, t: (scores / t).softmax(dim=1),
+    factor: Callable = lambda t: t**2,
+) -> Callable:
+    """The loss in which one part is another one."""
+    return lambda student, teacher, t: (
+        factor(t) * loss(found(student, t), wanted(teacher, t))
+    )
+
+
+def _kl(**options) -> Callable:
+    return lambda found, wanted: F.kl_div(found, wanted, **options)
+
+
+lab.mistake(
+    "the factor temperature**2 is missing",
+    _distilling(factor=lambda t: 1),
+)
+lab.mistake(
+    "multiply by temperature**2, not by temperature",
+    _distilling(factor=lambda t: t),
+)
+lab.mistake(
+    "reduction 'mean' divides by images times classes: use 'batchmean'",
+    _distilling(_kl(reduction="mean")),
+)
+lab.mistake(
+    "that is the sum over all images: use reduction='batchmean'",
+    _distilling(_kl(reduction="sum")),
+)
+lab.mistake(
+    "that is a value for each entry: use reduction='batchmean'",
+    _distilling(_kl(reduction="none")),
+)
+LOGARITHM = (
+    "`F.kl_div` wants logarithms first and plain shares second, unless you say "
+    "`log_target=True`."
+)
+lab.mistake(
+    "the target is a log_softmax: use softmax there, or log_target=True",
+    _distilling(wanted=lambda scores, t: (scores / t).log_softmax(dim=1)),
+)
+lab.mistake(
+    "log_target=True, but the target is a softmax: leave log_target out",
+    _distilling(_kl(reduction="batchmean", log_target=True)),
+)
+lab.mistake(
+    "the first argument of kl_div is a logarithm: use log_softmax for the student",
+    _distilling(found=lambda scores, t: (scores / t).softmax(dim=1)),
+    help=LOGARITHM,
+)
+lab.mistake(
+    "kl_div got raw scores: turn them into log_softmax and softmax",
+    _distilling(
+        found=lambda scores, t: scores / t, wanted=lambda scores, t: scores / t
+    ),
+)
+lab.mistake(
+    "student and teacher are swapped: the student's log_softmax comes first",
+    lambda student, teacher, t: distillation_loss(teacher, student, t),
+)
+lab.mistake(
+    "only the student is softened: divide the teacher's scores by temperature too",
+    _distilling(wanted=lambda scores, t: scores.softmax(dim=1)),
+)
+lab.mistake(
+    "only the teacher is softened: divide the student's scores by temperature too",
+    _distilling(found=lambda scores, t: scores.log_softmax(dim=1)),
+)
+lab.mistake(
+    "no scores are divided by temperature",
+    _distilling(
+        found=lambda scores, t: scores.log_softmax(dim=1),
+        wanted=lambda scores, t: scores.softmax(dim=1),
+    ),
+)
+lab.mistake(
+    "no scores are divided by temperature, and the factor temperature**2 is missing",
+    _distilling(
+        found=lambda scores, t: scores.log_softmax(dim=1),
+        wanted=lambda scores, t: scores.softmax(dim=1),
+        factor=lambda t: 1,
+    ),
+)
+lab.mistake(
+    "you multiply the scores by temperature: divide",
+    _distilling(
+        found=lambda scores, t: (scores * t).log_softmax(dim=1),
+        wanted=lambda scores, t: (scores * t).softmax(dim=1),
+    ),
+)
+lab.mistake(
+    "divide before the softmax, not after it",
+    _distilling(
+        found=lambda scores, t: scores.log_softmax(dim=1) / t,
+        wanted=lambda scores, t: scores.softmax(dim=1) / t,
+    ),
+)
+lab.mistake(
+    "the softmax runs over the images: use dim=1, the classes",
+    _distilling(
+        found=lambda scores, t: (scores / t).log_softmax(dim=0),
+        wanted=lambda scores, t: (scores / t).softmax(dim=0),
+    ),
+)
+lab.mistake(
+    "that is the cross-entropy: subtract the teacher's own entropy, as kl_div does",
+    _distilling(lambda found, wanted: -(wanted * found).sum(dim=1).mean()),
+)
+lab.mistake(
+    "that is negative: the student's logarithm is subtracted from the teacher's",
+    lambda student, teacher, t: -distillation_loss(student, teacher, t),
+)
+lab.mistake(
+    "the result is a plain number (item()), and backward() needs the tensor",
+    lambda student, teacher, t: distillation_loss(student, teacher, t).item(),
+)
+lab.mistake(
+    "the student's scores are detached: backward() finds no way back",
+    lambda student, teacher, t: distillation_loss(student.detach(), teacher, t),
+)
+lab.mistake(
+    "softmax gives an exact 0 here, and log(0) is minus infinity: use log_softmax",
+    _distilling(found=lambda scores, t: (scores / t).softmax(dim=1).log()),
+)
+
+
+@lab.exercise("4.6", points={"idea": 0, "any convolution": 0})
+def fold_batchnorm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    bias = 0 if conv.bias is None else conv.bias
+    folded = copy.deepcopy(conv)
+    folded.weight = nn.Parameter(scale[:, None, None, None] * conv.weight)
+    folded.bias = nn.Parameter(norm.bias + scale * (bias - norm.running_mean))
+    return folded
+
+
+def of_layer(read: Callable[[nn.Module], dict]) -> Callable:
+    """A scenario: what `read` says of the convolution that an answer returns."""
+
+    @functools.wraps(read)
+    def scenario(answer: Callable, conv: nn.Module, norm: nn.Module) -> dict:
+        made = answer(conv, norm)
+        if not isinstance(made, nn.Conv2d):
+            return {"result": show(made) if made is None else type(made).__name__}
+        return {"result": "Conv2d"} | read(made)
+
+    return scenario
+
+
+@of_layer
+def _folded(made):
+    """weight and bias of the result"""
+    bias = "none" if made.bias is None else made.bias.detach()
+    return {"weight": made.weight.detach(), "bias": bias}
+
+
+@of_layer
+def _convolution(made):
+    """the result, printed"""
+    parameters = sorted(name for name, _ in made.named_parameters())
+    printed = repr(made).replace(", bias=False", "")
+    return {"layer": printed, "parameters": parameters}
+
+
+def _both_afterwards(answer: Callable, conv: nn.Module, norm: nn.Module) -> dict:
+    """conv and norm afterwards, once the result's parameters were set to 0"""
+    made = answer(conv, norm)
+    if isinstance(made, nn.Module):
+        for parameter in made.parameters():
+            parameter.detach().zero_()
+    layers = {"conv": conv, "norm": norm}
+    return {
+        f"{name}.{kind}": values.detach()
+        for name, layer in layers.items()
+        for kind, values in layer.state_dict().items()
+    }
+
+
+def _pair(ask: Trial, channels: int = 3, eps: float = 1e-5, **options) -> tuple:
+    options = {"kernel_size": 3, "bias": False} | options
+    conv = nn.Conv2d(3, channels, **options)
+    return drawn(conv, ask.rng), drawn(nn.BatchNorm2d(channels, eps=eps), ask.rng)
+
+
+@lab.step("idea", "one weight, one channel")
+def _(ask: Trial) -> None:
+    conv, norm = nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=0.0)
+    numbers_of = ((conv.weight, 2.0), (norm.weight, 3.0), (norm.bias, 1.0))
+    for values, number in (*numbers_of, (norm.running_mean, 4), (norm.running_var, 4)):
+        values.detach().fill_(number)
+    ask.through(_folded, conv.eval(), norm.eval())
+
+
+lab.step("idea", "three channels", lambda ask: ask.through(_folded, *_pair(ask)))
+
+
+@lab.step("any convolution", "epsilon")
+def _(ask: Trial) -> None:
+    ask.through(_folded, *_pair(ask, eps=0.5))
+
+
+@lab.step("any convolution", "stride and padding")
+def _(ask: Trial) -> None:
+    pair = _pair(ask, 4, kernel_size=(3, 5), stride=2, padding=1)
+    ask.through(_convolution, *pair)
+
+
+@lab.step("any convolution", "a bias of its own")
+def _(ask: Trial) -> None:
+    ask.through(_folded, *_pair(ask, 4, bias=True))
+
+
+@lab.step("any convolution", "a new layer")
+def _(ask: Trial) -> None:
+    ask.through(_both_afterwards, *_pair(ask, 4, bias=True))
+
+
+def _folding(
+    weight: Callable = lambda w, scale: scale[:, None, None, None] * w,
+    scale: Callable = lambda n: n.weight / (n.running_var + n.eps).sqrt(),
+    bias: Callable = lambda n, s, b: n.bias + s * (b - n.running_mean),
+) -> Callable:
+    """Folding in which one part is another one."""
+
+    def mistaken(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+        folded, by = copy.deepcopy(conv), scale(norm)
+        old = torch.zeros(len(by)) if conv.bias is None else conv.bias
+        folded.weight = nn.Parameter(weight(conv.weight, by))
+        folded.bias = nn.Parameter(bias(norm, by, old))
+        return folded
+
+    return mistaken
+
+
+lab.mistake(NO_RETURN, lambda conv, norm: None)
+lab.mistake(
+    "the weights are not scaled",
+    _folding(weight=lambda w, scale: w.detach().clone()),
+)
+lab.mistake(
+    "divide by the root of the variance: .sqrt() is missing",
+    _folding(scale=lambda n: n.weight / (n.running_var + n.eps)),
+)
+lab.mistake(
+    "norm.weight is missing in the scale",
+    _folding(scale=lambda n: 1 / (n.running_var + n.eps).sqrt()),
+)
+lab.mistake(
+    "norm.eps is missing under the root",
+    _folding(scale=lambda n: n.weight / n.running_var.sqrt()),
+)
+lab.mistake(
+    "norm.eps belongs under the root",
+    _folding(scale=lambda n: n.weight / (n.running_var.sqrt() + n.eps)),
+)
+lab.mistake(
+    "the scale belongs to the outputs, the first axis: scale[:, None, None, None]",
+    _folding(weight=lambda w, scale: w * scale[None, :, None, None]),
+)
+lab.mistake(
+    "the scale belongs to the outputs, the first axis; yours meets the last one",
+    _folding(weight=lambda w, scale: w * scale),
+)
+lab.mistake(
+    "the mean is scaled as well: norm.bias - scale * norm.running_mean",
+    _folding(bias=lambda n, s, b: n.bias + s * b - n.running_mean),
+)
+lab.mistake(
+    "the running mean is missing in the bias",
+    _folding(bias=lambda n, s, b: n.bias + s * b),
+)
+lab.mistake(
+    "the mean is subtracted, not added",
+    _folding(bias=lambda n, s, b: n.bias + s * (b + n.running_mean)),
+)
+lab.mistake(
+    "norm.bias is missing", _folding(bias=lambda n, s, b: s * (b - n.running_mean))
+)
+lab.mistake(
+    "the convolution's own bias is lost: it is scaled as the weights are",
+    _folding(bias=lambda n, s, b: n.bias - s * n.running_mean),
+)
+lab.mistake(
+    "the convolution's own bias is scaled too",
+    _folding(bias=lambda n, s, b: n.bias + b - s * n.running_mean),
+)
+
+
+@lab.mistake("the new convolution has lost stride and padding: begin with a copy")
+def _(conv, norm):
+    right = fold_batchnorm(conv, norm)
+    made = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size)
+    made.load_state_dict(right.state_dict())
+    return made
+
+
+@lab.mistake("you changed the convolution you were given: begin with a copy")
+def _(conv, norm):
+    right = fold_batchnorm(conv, norm)
+    conv.weight, conv.bias = right.weight, right.bias
+    return conv

@@ -2,7 +2,6 @@
 
 from labcore.plots.channels import (
     channel_places,
-    compare_orders,
     cut_curves,
     recovery,
     soft_labels,
@@ -27,7 +26,7 @@ from labcore.plots.figures import (
 from labcore.plots.fronts import pareto, size_curves
 from labcore.plots.groups import group_graph, kept_shares
 from labcore.plots.masks import (
-    compare_masks,
+    loop_picture,
     mask_by_rank,
     mask_grid,
     order_curves,
@@ -40,19 +39,16 @@ from labcore.plots.network import (
 )
 from labcore.plots.plans import layer_curves, plan_picture, prediction_errors
 from labcore.plots.sliders import explore, explore_each
-from labcore.plots.tickets import curves_by_weights_left, road
+from labcore.plots.tickets import curves_by_weights_left, road, value_bars
 from labcore.plots.toolbox import filter_masks, module_parts, round_curves
 from labcore.plots.zoo import (
     density_map,
-    labelled_curves,
     pairwise_order,
     score_table,
 )
 
 __all__ = [
     "channel_places",
-    "compare_masks",
-    "compare_orders",
     "convolution_picture",
     "cost_bars",
     "cost_shares",
@@ -64,9 +60,9 @@ __all__ = [
     "filter_masks",
     "group_graph",
     "kept_shares",
-    "labelled_curves",
     "layer_curves",
     "layer_points",
+    "loop_picture",
     "mask_by_rank",
     "mask_grid",
     "memory_bars",
@@ -91,6 +87,7 @@ __all__ = [
     "speedups",
     "tails",
     "time_by_channels",
+    "value_bars",
     "weight_histograms",
     "what_did_it",
     "zero_curves",
