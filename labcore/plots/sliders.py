@@ -25,26 +25,34 @@ def explore(
     step: float,
     value: float,
 ):
-    """A slider above the picture `draw(value, exact)`.
+    """A slider, and its number to type in, above the picture `draw(value, exact)`.
 
     While the slider moves, exact is False (a quick look); half a second after it stops
-    the picture is drawn again with exact = True.
+    the picture is drawn again with exact = True. A screen reader says the number's
+    name, which sliders do not have, and the picture's sentence after each change.
     """
     import ipywidgets as widgets
 
-    digits = 0 if step >= 1 else 3 if step < 0.01 else 2
     slider = widgets.FloatSlider(
         value,
         min=start,
         max=stop,
         step=step,
-        description=name,
-        readout_format=f".{digits}f",
-        style={"description_width": "initial"},
-        layout={"width": "60%"},
+        readout=False,
+        layout={"width": "55%"},
     )
+    number = widgets.BoundedFloatText(
+        value,
+        min=start,
+        max=stop,
+        step=step,
+        description=name,
+        style={"description_width": "initial"},
+        layout={"width": "35%"},
+    )
+    widgets.link((slider, "value"), (number, "value"))
     picture = _following([slider], lambda exact: draw(slider.value, exact))
-    return widgets.VBox([slider, picture])
+    return widgets.VBox([widgets.HBox([number, slider]), picture])
 
 
 def explore_each(
@@ -53,33 +61,34 @@ def explore_each(
     values: Mapping[str, float],
     options: Sequence[float],
 ):
-    """A slider for each name above the picture `draw({name: value}, exact)`.
+    """A list to choose from for each name, above the picture `draw(values, exact)`.
 
-    Each takes one of the options; exact means the same as in `explore`.
+    values   name -> the option that is chosen at first
+    exact    as in `explore`
     """
     import ipywidgets as widgets
 
-    sliders = {
-        name: widgets.SelectionSlider(
+    lists = {
+        name: widgets.Dropdown(
             options=options,
             value=value,
             description=short_name(name),
-            layout={"width": "32%"},
+            layout={"width": "24%"},
         )
         for name, value in values.items()
     }
 
     def shown(exact: bool) -> Figure:
-        return draw({name: slider.value for name, slider in sliders.items()}, exact)
+        return draw({name: each.value for name, each in lists.items()}, exact)
 
     rows = widgets.Box(
-        list(sliders.values()), layout={"display": "flex", "flex_flow": "row wrap"}
+        list(lists.values()), layout={"display": "flex", "flex_flow": "row wrap"}
     )
-    return widgets.VBox([rows, _following(list(sliders.values()), shown)])
+    return widgets.VBox([rows, _following(list(lists.values()), shown)])
 
 
-def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
-    """The picture `draw(exact)`, drawn again whenever a slider is moved."""
+def _following(controls: Sequence, draw: Callable[[bool], Figure]):
+    """The picture `draw(exact)`, drawn again whenever a control is changed."""
     import ipywidgets as widgets
 
     picture = widgets.HTML(layout={"max_width": "100%"})
@@ -99,14 +108,14 @@ def _following(sliders: Sequence, draw: Callable[[bool], Figure]):
         show(exact=False)
         resting.append(loop.call_later(REST_SECONDS, show, True))
 
-    for slider in sliders:
-        slider.observe(moved, names="value")
+    for control in controls:
+        control.observe(moved, names="value")
     show(exact=True)
     return picture
 
 
 def _closed(figure: Figure) -> str:
     """The figure as HTML with its alt text; left open, it would be shown twice."""
-    text = image_html(figure)
+    image = image_html(figure)
     plt.close(figure)
-    return text
+    return f'<div role="status">{image}</div>'
