@@ -407,10 +407,6 @@ def _(model, i, index):
 
 
 lab.mistake(IN_PLACE, _put_back(select_channels))
-lab.help(
-    "as parameter",
-    "`conv.weight` is a parameter and stays one: wrap the tensor, `nn.Parameter(...)`.",
-)
 
 
 @lab.exercise("4.2", points={"idea": 1, "any kernel": 1})
@@ -938,6 +934,15 @@ lab.mistake(
 )
 
 
+@lab.mistake(
+    "reset_parameters() resets weight and bias too: call reset_running_stats()"
+)
+def _(model, batches):
+    for norm in _norms(model):
+        norm.reset_parameters()
+    recalibrate(model, batches)
+
+
 @lab.mistake("every momentum is 0.1 afterwards: put back the value that was there")
 def _(model, batches):
     recalibrate(model, batches)
@@ -1082,7 +1087,7 @@ lab.mistake(
 )
 lab.mistake(
     "reduction 'mean' divides by images times classes: use 'batchmean'",
-    _distilling(_kl(reduction="mean")),
+    _distilling(lambda found, wanted: F.kl_div(found, wanted, reduction="none").mean()),
 )
 lab.mistake(
     "that is the sum over all images: use reduction='batchmean'",
@@ -1092,12 +1097,8 @@ lab.mistake(
     "that is a value for each entry: use reduction='batchmean'",
     _distilling(_kl(reduction="none")),
 )
-LOGARITHM = (
-    "`F.kl_div` wants logarithms first and plain shares second, unless you say "
-    "`log_target=True`."
-)
 lab.mistake(
-    "the target is a log_softmax: use softmax there, or log_target=True",
+    "the second argument is a log_softmax: pass softmax there, or say log_target=True",
     _distilling(wanted=lambda scores, t: (scores / t).log_softmax(dim=1)),
 )
 lab.mistake(
@@ -1107,7 +1108,6 @@ lab.mistake(
 lab.mistake(
     "the first argument of kl_div is a logarithm: use log_softmax for the student",
     _distilling(found=lambda scores, t: (scores / t).softmax(dim=1)),
-    help=LOGARITHM,
 )
 lab.mistake(
     "kl_div got raw scores: turn them into log_softmax and softmax",
