@@ -78,7 +78,6 @@ lab.mistake(
 
 @lab.mistake(
     "you take each share of the first count; take it of what is left",
-    help="Half of 16 is 8. A quarter of the remaining 8 is 2, not 4.",
 )
 def _(count, amounts):
     return count - sum(count - weights_left(count, [amount]) for amount in amounts)
@@ -124,10 +123,6 @@ lab.mistake(
 
 @lab.mistake(
     "you round what is left; round what goes, because halves differ",
-    help=(
-        "Half of 5 is 2.5. Rounded, 2 weights go and 3 stay. If you round the "
-        "2.5 that stay, only 2 stay."
-    ),
 )
 def _(count, amounts):
     for amount in amounts:
@@ -450,10 +445,8 @@ def _(self, t, default_mask):
 @lab.mistake(
     "your groups mix positions of the kernel; group input channels at each position",
     help=(
-        "A row of `t.flatten(1)` holds all positions of channel 0, then all of "
-        "channel 1: its neighbours are mostly positions. Move the axis of the inputs "
-        "to the end before you reshape: `t.movedim(1, -1)`, which for a convolution "
-        "is `t.permute(0, 2, 3, 1)`."
+        "Neighbours in `t.flatten(1)` are mostly positions. Move the inputs to the end "
+        "first: `t.movedim(1, -1)`, for a convolution `t.permute(0, 2, 3, 1)`."
     ),
 )
 @_masking
@@ -465,11 +458,6 @@ def _(self, t, default_mask):
 
 @lab.mistake(
     "the axes of your mask are still in another order; move the inputs back to axis 1",
-    help=(
-        "After `movedim(1, -1)` the axes are (out, kh, kw, in). Give the mask this "
-        "shape first, then move the inputs back with `movedim(-1, 1)`. A plain "
-        "`reshape(t.shape)` leaves the numbers in the wrong places."
-    ),
 )
 @_masking
 def _(self, t, default_mask):
@@ -480,10 +468,6 @@ def _(self, t, default_mask):
 @lab.mistake(
     "your groups cross from one position or output into the next; leave such a layer "
     "as it is",
-    help=(
-        "Three input channels cannot be divided into groups of four. Test "
-        "`t.shape[1] % self.m` first, and return `default_mask` if it is not 0."
-    ),
 )
 @_masking
 def _(self, t, default_mask):
@@ -507,10 +491,6 @@ def _(self, t, default_mask):
 
 @lab.mistake(
     "a threshold cannot split equal magnitudes; rank them and keep n",
-    help=(
-        "Three equal values are all above the threshold or all below it. "
-        "`topk` and `argsort` name positions, and exactly $n$ of them."
-    ),
 )
 @_masking
 def _(self, t, default_mask):
@@ -535,11 +515,6 @@ def _(self, t, default_mask):
 
 @lab.mistake(
     "return zeros and ones in the dtype of default_mask, not True and False",
-    help=(
-        "The methods of PyTorch return masks of numbers, and code that adds them up or "
-        "takes their mean relies on it. A product with `default_mask` has its dtype; "
-        "so has `mask.to(default_mask.dtype)`."
-    ),
 )
 @_masking
 def _(self, t, default_mask):
@@ -569,11 +544,6 @@ def _(self, t, default_mask):
 
 @lab.mistake(
     "a weight that was removed before comes back; multiply by default_mask",
-    help=(
-        "If one weight of a group is left, your mask keeps it and, because nothing "
-        "better is there, a zero. `default_mask` says which weights were removed: "
-        "multiply by it."
-    ),
 )
 @_masking
 def _(self, t, default_mask):
@@ -596,8 +566,7 @@ def _(self, t, default_mask):
 
 lab.help(
     "number of dimensions in the tensor input",
-    "`permute(0, 2, 3, 1)` needs four axes, and the weight of a linear layer has two. "
-    "`movedim(1, -1)` moves the inputs to the end of both.",
+    "A linear layer's weight has two axes; `movedim(1, -1)` works for both shapes.",
 )
 
 
@@ -772,23 +741,17 @@ def _(state):
 lab.mistake(
     "the dtype of the weights changes; convert the mask to it first",
     _folding(torch.mul),
-    help=(
-        "A mask may have another dtype than its weights, and the product takes the "
-        "wider of the two. Use `mask.to(orig.dtype)`."
-    ),
 )
 
 NO_PARTNER = (
-    "`causal_mask` has no `causal_orig` beside it, and `position_orig` has no "
-    "`position_mask`, so both are ordinary entries. Test whether the partner is "
-    "in `state` before you use it."
+    "`causal_mask` has no `causal_orig` beside it, so it is an ordinary entry. Test "
+    "whether the partner is in `state` before you use it."
 )
 lab.help("'position_mask'", NO_PARTNER)
 lab.help("KeyError: 'causal_orig'", NO_PARTNER)
 lab.help(
     "pop(), sort() and assignments change the input",
-    "Use pop() on a copy, `dict(state)`. While you take entries out of the copy, "
-    "loop over `state`.",
+    "Use pop() on a copy, `dict(state)`, while you loop over `state`.",
 )
 
 
@@ -922,10 +885,8 @@ def _rewinding(put: Callable[[nn.Module, str, Tensor], object]) -> Callable:
 @lab.mistake(
     "the pruned weights stay as they were; write weight_orig, not `.weight`",
     help=(
-        "A pruned layer overwrites `weight` before each forward pass with "
-        "`weight_orig` times `weight_mask`, so what you write there is lost. And "
-        "`load_state_dict(..., strict=False)` skips every name that it does not find. "
-        "Write the parameter itself: `weight_orig`."
+        "The hook overwrites `weight` before each forward pass, and "
+        "`load_state_dict(..., strict=False)` skips names that it does not find."
     ),
 )
 @_rewinding
@@ -987,11 +948,6 @@ def _(net, start):
 
 @lab.mistake(
     "net shares its memory with start now; copy the values with copy_",
-    help=(
-        "`parameter.data = value` puts the tensor of `start` itself into the network. "
-        "The next training step changes both, and the next rewinding copies a tensor "
-        "onto itself. `parameter.copy_(value)` copies the numbers."
-    ),
 )
 @_rewinding
 def _(module, own, value):
@@ -1008,7 +964,6 @@ def _(module, own, value):
 
 lab.help(
     "a leaf Variable that requires grad",
-    "PyTorch refuses to change a trained tensor in place while it records gradients. "
     "Keep the line `@torch.no_grad()` above the function.",
 )
 
