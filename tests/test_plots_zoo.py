@@ -1,51 +1,49 @@
-"""The figures of Lab 09: bands, the lines that part them, what layers keep."""
+"""The figures of Lab 09: scores by allocations, who beats whom, what layers keep."""
 
 import pytest
-from test_plots import lines, titles
+from matplotlib.patches import Rectangle
+from test_plots import titles
 
 from labcore import plots
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
-CURVES = {
-    "after training": {
-        "magnitude": {0.75: [82, 84], 0.9: [76, 80], 0.98: [30, 40]},
-        "N:M": {0.5: [83, 83], 0.75: [80, 81]},
-    },
-    "at the start": {"SynFlow": {0.75: [79, 80], 0.9: [77, 78], 0.98: [74, 75]}},
+TABLE = {
+    "uniform": {"random": [10, 20], "magnitude": [30, 32]},
+    "ERK": {"random": [40, 44], "magnitude": [68, 70]},
 }
 
 
-def test_bands_show_the_mean_of_the_runs_and_one_panel_a_group():
-    figure = plots.accuracy_bands(CURVES, [82, 83])
-    assert titles(figure) == list(CURVES)
-    drawn = lines(figure.axes[0])
-    assert list(drawn["magnitude"].get_ydata()) == [83, 78, 35]
-    assert list(drawn["N:M"].get_xdata()) == [0.5, 0.25]
-    bands = figure.axes[0].collections
-    assert len(bands) == len(CURVES["after training"])
-    assert bands[0].get_datalim(figure.axes[0].transData).y0 == pytest.approx(30)
+def test_a_table_has_a_row_for_each_allocation_and_a_mark_for_each_score():
+    figure = plots.score_table({"before": TABLE, "after": TABLE}, [80, 82])
+    assert titles(figure) == ["before", "after"]
+    ax = figure.axes[0]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["uniform", "ERK"]
+    marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    assert [line.get_xdata()[0] for line in marks] == [15, 31, 42, 69]
+    heights = [line.get_ydata()[0] for line in marks]
+    assert heights == sorted(heights) and max(heights[:2]) < 0.5 < min(heights[2:])
+    assert len({line.get_marker() for line in marks}) == 2, "readable in grey"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["random", "magnitude", "dense"]
 
 
-def test_every_panel_has_the_same_sparsities_with_the_most_on_the_right():
-    figure = plots.accuracy_bands(CURVES, [82, 83])
-    for ax in figure.axes:
-        labels = [tick.get_text() for tick in ax.get_xticklabels()]
-        assert labels == ["50%", "75%", "90%", "98%"]
-        left, right = ax.get_xlim()
-        assert left > 0.5 > 0.02 > right
+@pytest.mark.parametrize("guess, drawn", [(None, 0), (55, 1)])
+def test_a_guess_is_drawn_in_the_last_panel_only(guess, drawn):
+    figure = plots.score_table({"before": TABLE, "after": TABLE}, [81], guess=guess)
+    texts = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert texts == [[], ["your guess"] * drawn]
 
 
-def test_a_line_parts_methods_only_where_no_run_overlaps():
+def test_a_box_is_filled_only_where_every_run_beats_every_run():
     runs = {"low": [10, 20], "mid": [58, 70], "high": [68, 72], "best": [80, 81]}
-    when = {"low": "start", "mid": "end", "high": "end", "best": "start"}
-    ax = plots.parted_ranking(runs, when)
-    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    ax = plots.pairwise_order(runs)
+    names = [tick.get_text().split()[0] for tick in ax.get_yticklabels()]
     assert names == ["best", "high", "mid", "low"]
-    parts = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"]
-    assert parts == [0.5, 2.5], "high and mid overlap"
-    assert ax.get_ylim()[0] > ax.get_ylim()[1], "the best stands uppermost"
-    assert {"start", "end"} <= set(lines(ax))
+    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    filled = [box.get_facecolor()[:3] != (1, 1, 1) for box in boxes]
+    assert filled == [True, True, True, False, True, True], "high and mid overlap"
+    assert [text.get_text() for text in ax.texts][0] == "+10.5"
 
 
 def test_the_map_writes_what_is_left_and_crosses_what_is_empty():

@@ -1,4 +1,4 @@
-"""Figures of many methods: accuracy with bands, a ranking, what each layer keeps."""
+"""Figures of many methods: scores by allocations, who beats whom, what layers keep."""
 
 from __future__ import annotations
 
@@ -9,75 +9,131 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from labcore.plots.alt import describe
 from labcore.plots.style import (
     ACCURACY,
+    KEPT,
     MARKED,
-    dense_level,
+    REFERENCE,
+    box,
+    guessed,
     in_style,
-    legend_above,
-    mean_and_range,
     new_figure,
+    number,
     styles_of,
     two_digits,
 )
 
-__all__ = ["accuracy_bands", "density_map", "parted_ranking"]
+__all__ = ["density_map", "pairwise_order", "score_table"]
 
-Curves = Mapping[str, Mapping[float, Sequence[float]]]  # name -> sparsity -> runs
+Runs = Sequence[float]  # one accuracy for each seed
+Table = Mapping[str, Mapping[str, Runs]]  # allocation -> score -> runs
 
 
 @in_style
-def accuracy_bands(
-    panels: Mapping[str, Curves], dense: Sequence[float], title: str = ""
+def score_table(
+    panels: Mapping[str, Table],
+    dense: Runs,
+    title: str = "",
+    guess: float | None = None,
 ) -> Figure:
-    """Accuracy by sparsity, mean and range of the runs; one panel for each group."""
-    figure = new_figure(title, 4 * len(panels), 4.2)
+    """Accuracy of every score in every allocation: a row each, a marker for a score.
+
+    panels   what was measured -> table; the guess belongs to the last of them
+    dense    accuracies of the dense network, to compare with
+    """
+    tables = list(panels.values())
+    rows, scores = list(tables[0]), list(next(iter(tables[0].values())))
+    figure = new_figure(title, 4.4 * len(panels) + 1, 0.75 * len(rows) + 1.6)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False).ravel()
-    places = {s for curves in panels.values() for c in curves.values() for s in c}
-    places = sorted(places)
-    for ax, (name, curves) in zip(axes, panels.items(), strict=True):
-        dense_level(ax, np.mean(dense), min(dense), max(dense))
-        for label, runs in curves.items():
-            left = [1 - sparsity for sparsity in runs]
-            mean_and_range(ax, left, runs.values(), label=label)
-        ax.set_xscale("log")
-        ax.set_xticks([1 - s for s in places], [f"{s:.0%}" for s in places])
-        ax.minorticks_off()
-        ax.set(xlim=(1.15 * (1 - places[0]), 0.85 * (1 - places[-1])), ylim=(0, 100))
-        ax.set(xlabel="sparsity (log scale of the density)", title=name)
-        ax.legend(loc="lower left")
-    axes[0].set_ylabel(ACCURACY)
+    styles = styles_of(scores)
+    for ax, (name, table) in zip(axes, panels.items(), strict=True):
+        ax.axvline(np.mean(dense), **REFERENCE)
+        for row, of_score in enumerate(table.values()):
+            if row:
+                ax.axhline(row - 0.5, color="#dddddd", linewidth=0.8, marker="")
+            for place, score in enumerate(scores):
+                y = row + 0.62 * ((place + 0.5) / len(scores) - 0.5)
+                _runs_at(ax, y, of_score[score], styles[score])
+        ax.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel=ACCURACY, title=name)
+        ax.set_yticks(range(len(rows)), rows)
+        ax.tick_params(axis="y", length=0)
+    guessed(axes[-1], guess, "x")
+    handles = [
+        axes[0].plot([], [], label=score, **styles[score] | {"linestyle": "none"})[0]
+        for score in scores
+    ]
+    handles.append(axes[0].plot([], [], label="dense", **REFERENCE)[0])
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), title="score"
+    )
+    describe(figure, _table_in_words(panels, dense))
     return figure
 
 
-@in_style
-def parted_ranking(
-    runs: Mapping[str, Sequence[float]], when: Mapping[str, str], title: str = ""
-) -> Axes:
-    """Methods ranked by mean accuracy, with a point for each run and their range.
+def _runs_at(ax: Axes, y: float, runs: Runs, style: Mapping[str, str]) -> None:
+    """The mean as a marker on the range of the runs."""
+    ax.hlines(y, min(runs), max(runs), color=style["color"], linewidth=2)
+    ax.plot(np.mean(runs), y, **style | {"linestyle": "none"})
 
-    A dashed line separates two neighbours if every run above it is better than every
-    run below it. Between two lines, the runs do not decide the order.
-    when   name -> the group it belongs to, shown by its marker
+
+def _table_in_words(panels: Mapping[str, Table], dense: Runs) -> str:
+    name, table = list(panels.items())[-1]
+    rows = []
+    for allocation, of_score in table.items():
+        found = ", ".join(f"{s} {np.mean(runs):.0f}" for s, runs in of_score.items())
+        rows.append(f"{allocation}: {found}")
+    return (
+        f"Mean accuracy in percent of each score in each allocation, {name}: "
+        f"{'; '.join(rows)}; the dense network has {np.mean(dense):.0f}."
+    )
+
+
+@in_style
+def pairwise_order(runs: Mapping[str, Runs], title: str = "") -> Axes:
+    """For each pair, how far the row is above the column; filled where every run is.
+
+    The names are ordered by their mean. An empty box means that the runs overlap.
     """
     order = sorted(runs, key=lambda name: -np.mean(runs[name]))
-    ax = new_figure(title, 7.5, 0.3 * len(order) + 1.4).subplots()
-    styles = styles_of(dict.fromkeys(when.values()))
-    points = {group: style | {"linestyle": "none"} for group, style in styles.items()}
-    for place, name in enumerate(order):
-        colour = styles[when[name]]["color"]
-        ax.hlines(place, min(runs[name]), max(runs[name]), color=colour)
-        ax.plot(runs[name], [place] * len(runs[name]), **points[when[name]])
-    for place in range(1, len(order)):
-        above = min(min(runs[name]) for name in order[:place])
-        if above > max(max(runs[name]) for name in order[place:]):
-            ax.axhline(place - 0.5, color="black", linestyle="--", linewidth=1)
-    for group, style in points.items():
-        ax.plot([], [], label=group, **style)
-    ax.set_yticks(range(len(order)), order, fontsize=9)
-    ax.set(ylim=(len(order) - 0.5, -0.5), xlabel=ACCURACY)
-    legend_above(ax)
+    count = len(order)
+    ax = new_figure(title, 0.72 * count + 3, 0.42 * count + 1.9).subplots()
+    decided = 0
+    for row, better in enumerate(order):
+        for column in range(row + 1, count):
+            worse = order[column]
+            clear = min(runs[better]) > max(runs[worse])
+            decided += clear
+            gap = np.mean(runs[better]) - np.mean(runs[worse])
+            box(
+                ax,
+                (column - 0.46, row - 0.46),
+                (0.92, 0.92),
+                KEPT if clear else "white",
+                number(gap, "+.1f"),
+                fontsize=9,
+            )
+    names = [f"{name}  ({np.mean(runs[name]):.1f} %)" for name in order]
+    ax.set_yticks(range(count), names)
+    ax.set_xticks(range(count), order, rotation=35, ha="left", fontsize=9)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
+    ax.set_xlabel(
+        "percentage points; filled: every run of the row beats every run of the column"
+    )
+    pairs = count * (count - 1) // 2
+    describe(
+        ax,
+        f"{decided} of {pairs} pairs are decided, because no runs overlap. By mean "
+        f"accuracy in percent: {', '.join(_with_range(n, runs[n]) for n in order)}.",
+    )
     return ax
+
+
+def _with_range(name: str, runs: Runs) -> str:
+    return f"{name} {np.mean(runs):.1f} ({min(runs):.1f} to {max(runs):.1f})"
 
 
 @in_style
@@ -88,15 +144,15 @@ def density_map(
     names = list(densities)
     layers = list(densities[names[0]])
     shares = np.array([[densities[n][layer] for layer in layers] for n in names])
-    figure = new_figure(title, 2.6 + 1.1 * len(layers), 0.32 * len(names) + 1.2)
+    figure = new_figure(title, 2.8 + 1.1 * len(layers), 0.36 * len(names) + 1.2)
     ax = figure.subplots()
     least = 1e-4
     norm = LogNorm(least, 1)
     ax.imshow(np.clip(shares, least, 1), cmap="Blues", norm=norm, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
         dark = norm(max(share, least)) > 0.6
-        text = "none" if share == 0 else f"{two_digits(100 * share)} %"
         place = {"ha": "center", "va": "center", "fontsize": 9}
+        text = _percent(share)
         ax.text(column, row, text, color="white" if dark else "black", **place)
         if share == 0:
             cross = {"color": MARKED, "linewidth": 1, "linestyle": "-", "marker": ""}
@@ -108,4 +164,13 @@ def density_map(
     ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(names) - 0.5, -0.5))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+    rows = [
+        f"{name} keeps {', '.join(map(_percent, row))}"
+        for name, row in zip(names, shares, strict=True)
+    ]
+    describe(figure, f"Of {', '.join(layers)}, {'; '.join(rows)}.")
     return figure
+
+
+def _percent(share: float) -> str:
+    return "none" if share == 0 else f"{two_digits(100 * share)} %"
