@@ -160,30 +160,181 @@ class OnlyTheFirstLevel(Pruner):
             getattr(model, name).weight.mul_(mask)
 
 
-def still_zero_in_a_loop(model, masks):
-    gone = zero = 0
+def train_plain(model, masks, batches, optimizer):
+    model.train()
+    losses = []
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        for name, mask in masks.items():
+            model.get_submodule(name).weight.data[~mask] = 0
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def train_zeroing_last(model, masks, batches, optimizer):
+    """Gradients are cleared when a step is done, masks multiplied."""
+    criterion, found = torch.nn.CrossEntropyLoss(), []
+    for batch in batches:
+        model.train()
+        loss = criterion(model(batch[0]), batch[1])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            for name in masks:
+                model.get_submodule(name).weight.mul_(masks[name])
+        found.append(loss.detach().item())
+    model.eval()
+    return found
+
+
+def train_by_log_softmax(model, masks, batches, optimizer):
+    """The zeros are put in place before the first batch as well."""
+
+    @torch.no_grad()
+    def hold():
+        for name, mask in masks.items():
+            weight = model.get_submodule(name).weight
+            weight.copy_(torch.where(mask, weight, 0.0))
+
+    hold()
+    model.train(True)
+    found = []
+    for index in range(len(batches)):
+        images, labels = batches[index]
+        chances = model(images).log_softmax(dim=1)
+        loss = -chances[torch.arange(len(labels)), labels].mean()
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        hold()
+        found += [loss.item()]
+    return found
+
+
+def train_without_no_grad(model, masks, batches, optimizer):
+    model.train()
+    for x, y in batches:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        for name, mask in masks.items():
+            model.get_submodule(name).weight[~mask] = 0
+    return []
+
+
+@torch.no_grad()
+def train_all_without_grad(model, masks, batches, optimizer):
+    for x, y in batches:
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+
+
+def train_by_getattr(model, masks, batches, optimizer):
+    """getattr() knows no dots."""
+    model.train()
+    found = []
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        for name, mask in masks.items():
+            getattr(model, name).weight.data[~mask] = 0
+        found.append(loss.item())
+    return found
+
+
+def train_with_an_optimizer_of_its_own(model, masks, batches, optimizer):
+    own = torch.optim.SGD(model.parameters(), lr=0.01)
+    return train_plain(model, masks, batches, own)
+
+
+def train_without_return(model, masks, batches, optimizer):
+    train_plain(model, masks, batches, optimizer)
+
+
+def smaller_by_counting_zeros(model, masks):
+    values = torch.cat([p.flatten() for p in model.parameters()])
+    return len(values) / (len(values) - (values == 0).sum())
+
+
+def smaller_by_names(model, masks):
+    sizes = {n: (p.numel(), (p != 0).sum().item()) for n, p in model.named_parameters()}
+    everything, nonzero = zip(*sizes.values(), strict=True)
+    return sum(everything) / sum(nonzero)
+
+
+def smaller_by_sparsity(model, masks):
+    parameters = [p.detach() for p in model.parameters()]
+    zeros = sum((p == 0).double().sum() for p in parameters)
+    return 1 / (1 - zeros / sum(p.numel() for p in parameters))
+
+
+def smaller_as_given(model, masks):
+    """The lab's function with both bugs."""
+    everything = nonzero = 0
     for name, mask in masks.items():
+        weight = model.get_submodule(name).weight * mask
+        everything += weight.numel()
+        nonzero += weight.count_nonzero().item()
+    return everything / nonzero
+
+
+def smaller_of_every_layer_but_masked(model, masks):
+    """The second bug is mended, and the first is not."""
+    everything = nonzero = 0
+    for name, parameter in model.named_parameters():
+        values = parameter * masks.get(name.removesuffix(".weight"), torch.tensor(True))
+        everything += values.numel()
+        nonzero += values.count_nonzero().item()
+    return everything / nonzero
+
+
+def smaller_of_masked_layers(model, masks):
+    """The first bug is mended, and the second is not."""
+    everything = nonzero = 0
+    for name in masks:
         weight = model.get_submodule(name).weight
-        gone += mask.numel() - int(mask.sum())
-        zero += ((weight == 0) & ~mask).sum().item()
-    return 1.0 if gone == 0 else zero / gone
+        everything += weight.numel()
+        nonzero += weight.count_nonzero().item()
+    return everything / nonzero
 
 
-def still_zero_by_parameters(model, masks):
-    parameters = dict(model.named_parameters())
-    gone = [parameters[f"{n}.weight"][m.logical_not()] for n, m in masks.items()]
-    everything = torch.cat(gone)
-    if len(everything) == 0:
-        return 1
-    return 1 - everything.count_nonzero() / len(everything)
+@torch.no_grad()
+def prune_by_kthvalue(tensor, sparsity):
+    count = round(sparsity * tensor.numel())
+    mask = tensor.abs() > tensor.abs().flatten().kthvalue(count).values
+    tensor.mul_(mask)
+    return mask
 
 
-def still_zero_on_one_vector(model, masks):
-    weights = [model.get_submodule(name).weight.flatten() for name in masks]
-    removed = ~torch.cat([mask.flatten() for mask in masks.values()])
-    if not removed.any():
-        return 1.0
-    return (torch.cat(weights)[removed] == 0).double().mean()
+class WrongNames(Pruner):
+    """Prunes, but keeps nothing by the layers' names."""
+
+    def __init__(self, model, sparsity_dict):
+        super().__init__(model, sparsity_dict)
+        self.masks = list(self.masks.values())
+
+
+class LooksUpParameters(Pruner):
+    """Prunes as it should; in apply, "fc1.weight" is never among "fc1"."""
+
+    @torch.no_grad()
+    def apply(self, model):
+        for name, parameter in model.named_parameters():
+            if name in self.masks:
+                parameter.mul_(self.masks[name])
+
+
+class SharesItsMasks(Pruner):
+    masks: dict = {}
+
+    def __init__(self, model, sparsity_dict):
+        for name, sparsity in sparsity_dict.items():
+            self.masks[name] = prune(model.get_submodule(name).weight, sparsity)
 
 
 RIGHT = {
@@ -193,20 +344,20 @@ RIGHT = {
         ("topk", prune_by_topk),
         ("ranks", prune_by_ranks),
     ],
-    "sparsity_leaving": [
-        ("one minus", lambda t, k: 1 - k / t.numel()),
-        ("quotient", lambda t, k: (t.nelement() - k) / t.nelement()),
-        ("tensors", lambda t, k: 1 - torch.tensor(k) / t.flatten().shape[0]),
+    "train_masked": [
+        ("plain", train_plain),
+        ("zero_grad last", train_zeroing_last),
+        ("log_softmax", train_by_log_softmax),
     ],
     PRUNER: [
         ("by layers", Pruner),
         ("by parameters", PrunerByParameters),
         ("by the state", PrunerByState),
     ],
-    "still_zero": [
-        ("loop", still_zero_in_a_loop),
-        ("by parameters", still_zero_by_parameters),
-        ("on one vector", still_zero_on_one_vector),
+    "times_smaller": [
+        ("one vector", smaller_by_counting_zeros),
+        ("by names", smaller_by_names),
+        ("by the sparsity", smaller_by_sparsity),
     ],
 }
 
@@ -214,19 +365,62 @@ WRONG = {
     "fine_grained_prune": [
         ("no return", prune_without_return, "five values", "the function ends without"),
         ("nothing", lambda w, s: w == w, "five values", None),
-        ("integer mask", lambda w, s: prune(w, s).long(), "five values", None),
         ("one at least", prune_one_at_least, "sparsity 0 and 1", None),
+        (
+            "kthvalue",
+            prune_by_kthvalue,
+            "sparsity 0 and 1",
+            "the error comes from line",
+        ),
         ("no_grad", prune_without_no_grad, "a parameter", "the error comes from"),
         ("view", prune_a_view, "any memory layout", "the error comes from line"),
     ],
-    "sparsity_leaving": [
-        ("copied", lambda t, k: 0.6, "three of eight", None),
+    "train_masked": [
+        ("no return", train_without_return, "the losses", "the function ends without"),
+        ("no_grad", train_without_no_grad, "the losses", None),
+        ("all no_grad", train_all_without_grad, "one batch", "the error comes from"),
+        ("own optimizer", train_with_an_optimizer_of_its_own, "one batch", None),
+        ("getattr", train_by_getattr, "layers in blocks", "the error comes from line"),
     ],
     PRUNER: [
-        ("no masks", NoMasks, "masks", None),
+        ("no masks", NoMasks, "one layer", None),
+        ("a list", WrongNames, "one layer", None),
+        (
+            "shared masks",
+            SharesItsMasks,
+            "two pruners",
+            "masks belongs to the class, so all pruners share it",
+        ),
         ("no apply", NoApply, "zeros again after a step", None),
+        (
+            "looks up parameters",
+            LooksUpParameters,
+            "zeros again after a step",
+            "apply() changes nothing in the network it is given",
+        ),
         ("no_grad", ForgetsNoGrad, "zeros again after a step", "the error comes from"),
         ("getattr", OnlyTheFirstLevel, "layers in blocks", "the error comes from"),
+    ],
+    "times_smaller": [
+        (
+            "both bugs",
+            smaller_as_given,
+            "all zeros gone",
+            "you count zeros of the masks",
+        ),
+        (
+            "masked",
+            smaller_of_every_layer_but_masked,
+            "all zeros gone",
+            "you count zeros of the masks",
+        ),
+        (
+            "masked layers",
+            smaller_of_masked_layers,
+            "a layer that was not pruned",
+            "you count only the layers in masks",
+        ),
+        ("always one", lambda model, masks: 1.0, "all zeros in place", None),
     ],
 }
 
@@ -236,9 +430,9 @@ class TestLab02(LabTests):
 
     def test_the_idea_earns_points_without_the_edge_cases(self):
         threshold = self.of("fine_grained_prune").run(prune_by_a_threshold)
-        assert (threshold.status, threshold.points) == ("partial", 4)
+        assert (threshold.status, threshold.points) == ("partial", 3)
         never_again = self.of(PRUNER).run(DoesNothing)
-        assert (never_again.status, never_again.points) == ("partial", 3)
+        assert (never_again.status, never_again.points) == ("partial", 2)
 
     def test_the_reference_may_be_lent_but_not_inherited(self):
         class Inherited(lab02.FineGrainedPruner):

@@ -1,11 +1,15 @@
-"""Checks of Lab 02, fine-grained pruning: the mask, the pruner, what stays zero."""
+"""Checks of Lab 02, fine-grained pruning: the mask, the loop, the pruner, the bug."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from labcore.checks.engine.compare import clone, same, show
 from labcore.checks.engine.exercise import Lab
@@ -27,9 +31,14 @@ MATRIX = torch.tensor(
         [0.44, -0.18, 0.26, 0.32, -0.40],
     ]
 )
+LEAF = (
+    "PyTorch refuses a change in place that it should record. Make it under "
+    "`torch.no_grad()`: `with torch.no_grad():` in a function, `@torch.no_grad()` "
+    "above a method."
+)
 
 
-@lab.exercise("2.1", points={"idea": 4, "exactly": 4})
+@lab.exercise("2.1", points={"idea": 3, "exactly": 3})
 def fine_grained_prune(tensor: Tensor, sparsity: float) -> Tensor:
     order = tensor.abs().flatten().argsort()  # positions, smallest magnitude first
     removed = order[: round(sparsity * tensor.numel())]
@@ -43,7 +52,8 @@ def fine_grained_prune(tensor: Tensor, sparsity: float) -> Tensor:
 
 @lab.step("idea", "five values")
 def _(ask: Trial) -> None:
-    ask(torch.tensor([-0.5, 0.1, 0.3, 0.9, -0.2]), 0.4)
+    # these tell a rank from a position, and the largest from both
+    ask(torch.tensor([0.3, -0.5, 0.9, 0.1, -0.2]), 0.4)
 
 
 lab.step("idea", "the 5x5 matrix", lambda ask: ask(MATRIX.clone(), 0.6))
@@ -58,7 +68,8 @@ def _(ask: Trial) -> None:
 
 @lab.step("exactly", "rounding")
 def _(ask: Trial) -> None:
-    for count, sparsity in ((5, 0.5), (7, 0.5), (3, 0.4), (100, 0.29)):
+    # 3.1 and 1.4 come before the halves: ceil() and quantile() fail there alone
+    for count, sparsity in ((10, 0.31), (4, 0.35), (5, 0.5), (7, 0.5), (100, 0.29)):
         ask(distinct(ask.rng, count), sparsity)
 
 
@@ -72,6 +83,11 @@ def _(ask: Trial) -> None:
 def _(ask: Trial) -> None:
     for shape, sparsity in (((1,), 0.4), ((1,), 0.6), ((1, 3), 0.1), ((25,), 0.01)):
         ask(distinct(ask.rng, *shape), sparsity)
+
+
+@lab.step("exactly", "a zero that stays")
+def _(ask: Trial) -> None:
+    ask(torch.tensor([0.0, 0.5, -0.2, 0.3]), 0.0)
 
 
 @lab.step("exactly", "equal magnitudes")
@@ -125,6 +141,18 @@ def _(ask: Trial) -> None:
     ask(weight.contiguous(memory_format=torch.channels_last), 0.75)
 
 
+def _pruned_by(make_mask: Callable[[Tensor, int], Tensor]) -> Callable:
+    """Pruning with another mask, made from the magnitudes and the number to remove."""
+
+    def mistaken(tensor: Tensor, sparsity: float) -> Tensor:
+        count = round(sparsity * tensor.numel())
+        mask = make_mask(tensor.detach().abs(), count).reshape(tensor.shape)
+        tensor.detach().mul_(mask)
+        return mask
+
+    return mistaken
+
+
 def _by_order(order: Callable[[Tensor], Tensor]) -> Callable:
     """Pruning that ranks by something else than the magnitude."""
 
@@ -137,35 +165,67 @@ def _by_order(order: Callable[[Tensor], Tensor]) -> Callable:
 
 
 lab.mistake(
-    "the mask is upside down: True means keep",
+    "your mask is upside down: True should mean keep",
     lambda w, s: ~fine_grained_prune(w, s),
 )
 lab.mistake(
-    "you remove the largest magnitudes; the smallest go",
+    "you remove the largest magnitudes; remove the smallest",
     _by_order(lambda w: 1 / w),
 )
 lab.mistake(
-    "you rank the values; -0.5 is large in magnitude: take abs()",
+    "you rank the values, but -0.5 is large in magnitude: use abs()",
     _by_order(lambda w: w - w.min() + 1),
 )
 lab.mistake(
-    "you keep the share that has to go",
+    "argsort() lists positions, not ranks; set mask[order[:k]] to False",
+    _pruned_by(lambda magnitudes, count: magnitudes.flatten().argsort() >= count),
+)
+lab.mistake(
+    "you keep the share that should go",
     lambda w, s: fine_grained_prune(w, 1 - s),
 )
 
 
-@lab.mistake("you return the pruned tensor; asked is the mask")
+def _rows_by_position(magnitudes: Tensor, count: int) -> Tensor:
+    mask = torch.ones(magnitudes.shape, dtype=torch.bool)
+    mask[magnitudes.argsort()[:count]] = False
+    return mask
+
+
+def _positions_in_rows(magnitudes: Tensor, count: int) -> Tensor:
+    mask = torch.ones(magnitudes.numel(), dtype=torch.bool)
+    mask[magnitudes.argsort()[:count]] = False
+    return mask
+
+
+def _share_of_each_row(magnitudes: Tensor, count: int) -> Tensor:
+    each = round(count * magnitudes.shape[-1] / magnitudes.numel())
+    return magnitudes.argsort().argsort() >= each
+
+
+for _slip in (_rows_by_position, _positions_in_rows, _share_of_each_row):
+    lab.mistake(
+        "argsort() sorts each row by itself; flatten() the magnitudes first",
+        _pruned_by(_slip),
+    )
+
+
+@lab.mistake("you return the pruned tensor; return the mask")
 def _(tensor, sparsity):
     fine_grained_prune(tensor, sparsity)
     return tensor.detach()
 
 
 lab.mistake(
-    "the mask holds numbers; asked is dtype bool",
+    "you return numbers; return a bool mask (True = keep)",
     lambda w, s: fine_grained_prune(w, s).to(w.dtype),
 )
 lab.mistake(
-    "the tensor is not changed in place: tensor.mul(mask) makes a new one, "
+    "you return numbers; return a bool mask (True = keep)",
+    lambda w, s: fine_grained_prune(w, s).long(),
+)
+lab.mistake(
+    "the tensor itself is not changed: tensor.mul(mask) makes a new one, "
     "tensor.mul_(mask) does not",
     lambda w, s: fine_grained_prune(w.clone(), s),
     help="`tensor * mask` and `tensor.mul(mask)` make a new tensor. `tensor = ...` "
@@ -177,7 +237,7 @@ lab.mistake(
 )
 
 
-@lab.mistake("you fill the tensor with the mask; multiply it")
+@lab.mistake("you fill the tensor with the mask; multiply the two")
 def _(tensor, sparsity):
     mask = fine_grained_prune(tensor, sparsity)
     tensor.detach().copy_(mask)
@@ -194,25 +254,58 @@ def _by_count(count: Callable[[float], int]) -> Callable:
     return mistaken
 
 
-lab.mistake("int() cuts off; the rule is round()", _by_count(int))
+lab.mistake("int() and // cut off; use round()", _by_count(int))
+lab.mistake("ceil() always rounds up; use round()", _by_count(math.ceil))
 lab.mistake(
-    "halves go to the even number: use Python's round()",
+    "2.5 weights become 2, not 3: use Python's round()",
     _by_count(lambda count: int(count + 0.5)),
 )
+
+
+@lab.mistake(
+    "quantile() gives a value between two magnitudes, not the k-th; rank them instead"
+)
+def _(tensor, sparsity):
+    magnitudes = tensor.detach().abs()
+    mask = magnitudes > magnitudes.flatten().quantile(sparsity)
+    tensor.detach().mul_(mask)
+    return mask
+
+
+@lab.mistake("order[-0:] is the whole list, so with nothing to keep you keep all")
+@_pruned_by
+def _(magnitudes, count):
+    mask = torch.zeros(magnitudes.numel(), dtype=torch.bool)
+    mask[magnitudes.flatten().argsort()[-(len(mask) - count) :]] = True
+    return mask
+
+
+@lab.mistake(
+    "at k = 0 you read sorted[-1], the largest; with nothing to remove, keep all"
+)
+@_pruned_by
+def _(magnitudes, count):
+    return magnitudes > magnitudes.flatten().sort().values[count - 1]
+
+
+@lab.mistake(
+    "tensor != 0 is not the mask: a weight may be zero and stay; return the mask "
+    "that you ranked"
+)
+def _(tensor, sparsity):
+    fine_grained_prune(tensor, sparsity)
+    return tensor.detach() != 0
 
 
 def _by_threshold(keep: Callable[[Tensor, Tensor], Tensor]) -> Callable:
     """Pruning by comparing with the largest magnitude that is to go."""
 
-    def mistaken(tensor: Tensor, sparsity: float) -> Tensor:
-        magnitudes = tensor.detach().abs()
-        mask = magnitudes >= 0
-        if count := round(sparsity * tensor.numel()):
-            mask = keep(magnitudes, magnitudes.flatten().kthvalue(count).values)
-        tensor.detach().mul_(mask)
-        return mask
+    def make_mask(magnitudes: Tensor, count: int) -> Tensor:
+        if count == 0:
+            return magnitudes >= 0
+        return keep(magnitudes, magnitudes.flatten().kthvalue(count).values)
 
-    return mistaken
+    return _pruned_by(make_mask)
 
 
 lab.mistake(
@@ -222,63 +315,294 @@ lab.mistake(
     "`argsort` puts them in some order.",
 )
 lab.mistake(
-    "the value at the threshold has to go too, so it is > and not >=",
+    "the weight at the threshold should go too: compare by > instead of >=",
     _by_threshold(torch.ge),
 )
+lab.help(
+    "selected number k out of range",
+    "With nothing to remove there is no k-th smallest magnitude. Treat k = 0 apart, or "
+    "rank the positions: `order[:0]` is simply empty.",
+)
 
 
-@lab.exercise("2.2", points={"idea": 1, "any tensor": 1})
-def sparsity_leaving(tensor: Tensor, nonzeros: int) -> float:
-    return (tensor.numel() - nonzeros) / tensor.numel()
+Batch = tuple[Tensor, Tensor]
+Masks = Mapping[str, Tensor]  # layer -> bool, True = keep
 
 
-lab.step("idea", "ten of 25", lambda ask: ask(MATRIX.clone(), 10))
-lab.step("idea", "three of eight", lambda ask: ask(distinct(ask.rng, 2, 4), 3))
-lab.step("any tensor", "one of three", lambda ask: ask(distinct(ask.rng, 3), 1))
+@lab.exercise("2.2", points={"learns": 3, "keeps the zeros": 3})
+def train_masked(
+    model: nn.Module,
+    masks: Masks,
+    batches: Sequence[Batch],
+    optimizer: torch.optim.Optimizer,
+) -> list[float]:
+    losses = []
+    model.train()
+    for images, labels in batches:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        _put_zeros_back(model, masks)
+        losses.append(loss.item())
+    return losses
 
 
-@lab.step("any tensor", "zeros already there")
+@torch.no_grad()
+def _put_zeros_back(model: nn.Module, masks: Masks) -> None:
+    for name, mask in masks.items():
+        model.get_submodule(name).weight[~mask] = 0
+
+
+@dataclasses.dataclass
+class Setting:
+    """A training run on a network that is small enough to be shown."""
+
+    model: nn.Module
+    masks: Masks
+    batches: Sequence[Batch]
+    momentum: float = 0.0
+    used: bool = False  # the optimizer has trained this network before
+
+    def __repr__(self) -> str:
+        removed = sum((~mask).sum().item() for mask in self.masks.values())
+        many = len(self.batches)
+        said = f"{removed} weights removed, {many} batch{'es' * (many > 1)}"
+        said += f", momentum {self.momentum:g}" * (self.momentum > 0)
+        return said + ", an optimizer that was used before" * self.used
+
+    def play(self, train: Callable) -> object:
+        """Train by the answer; the network's layers are pruned when it begins."""
+        groups = {"lr": 0.5, "momentum": self.momentum}
+        optimizer = torch.optim.SGD(self.model.parameters(), **groups)
+        if self.used:
+            train_masked(self.model, {}, self.batches, optimizer)
+            optimizer.zero_grad()
+        _put_zeros_back(self.model, self.masks)
+        return train(self.model, self.masks, self.batches, optimizer)
+
+
+def _setting(ask: Trial, *, norm: bool = False, removed: int = 0, batches: int = 1):
+    """A layer of six weights (and BatchNorm before it), handed over in eval mode."""
+    parts = [("bn", nn.BatchNorm1d(3))] if norm else []
+    fc = nn.Linear(3, 2, bias=False)
+    fc.weight.detach().copy_(distinct(ask.rng, 2, 3, unit=0.1))
+    model = nn.Sequential(OrderedDict([*parts, ("fc", fc)])).eval()
+    masks = {}
+    if removed:
+        order = torch.randperm(6, generator=ask.rng)
+        masks["fc"] = (order >= removed).view(2, 3)
+    drawn = [
+        (
+            torch.randn((5, 3), generator=ask.rng) + 1,
+            torch.randint(2, (5,), generator=ask.rng),
+        )
+        for _ in range(batches)
+    ]
+    return Setting(model, masks, drawn)
+
+
+def _learned(train, setting):
+    """the weights after training"""
+    setting.play(train)
+    return {"fc": setting.model.fc.weight.detach()}
+
+
+def _losses(train, setting):
+    """the list that is returned"""
+    losses = setting.play(train)
+    if isinstance(losses, list) and any(isinstance(each, Tensor) for each in losses):
+        return "a list of tensors"
+    return losses
+
+
+def _statistics(train, setting):
+    """BatchNorm's running mean after training"""
+    setting.play(train)
+    return {"running_mean": setting.model.bn.running_mean}
+
+
+def _played(scenario: Callable, **options) -> Callable:
+    """A step: the scenario in such a setting."""
+    momentum, used = options.pop("momentum", 0.0), options.pop("used", False)
+
+    def run(ask: Trial) -> None:
+        setting = _setting(ask, **options)
+        setting.momentum, setting.used = momentum, used
+        ask.through(scenario, setting, names=["setting"])
+
+    return run
+
+
+lab.step("learns", "one batch", _played(_learned))
+lab.step("learns", "three batches", _played(_learned, batches=3))
+lab.step("learns", "the losses", _played(_losses, batches=3))
+lab.step("learns", "training mode", _played(_statistics, norm=True, batches=2))
+lab.step("keeps the zeros", "every step", _played(_learned, removed=2, batches=3))
+lab.step(
+    "keeps the zeros",
+    "momentum",
+    _played(_learned, removed=3, batches=3, momentum=0.9),
+)
+lab.step(
+    "keeps the zeros",
+    "an optimizer that was used before",
+    _played(_learned, removed=3, batches=2, momentum=0.9, used=True),
+)
+
+
+def _zeros_by_layer(train, setting):
+    """zeros under the masks, by layer, after training"""
+    setting.play(train)
+    weights = {n: setting.model.get_submodule(n).weight for n in setting.masks}
+    return {n: (w[~setting.masks[n]] == 0).sum().item() for n, w in weights.items()}
+
+
+@lab.step("keeps the zeros", "layers in blocks")
 def _(ask: Trial) -> None:
-    ask(torch.tensor([0.0, 0.5, 0.0, 0.2]), 1)
+    model = fill(VGG(width=2, in_channels=1), ask.rng)
+    masks = {
+        name: torch.rand(model.get_submodule(name).weight.shape, generator=ask.rng)
+        > 0.5
+        for name in ("backbone.conv1", "backbone.conv6", "classifier")
+    }
+    images = torch.randn((6, 1, 16, 16), generator=ask.rng)
+    labels = torch.randint(10, (6,), generator=ask.rng)
+    setting = Setting(model, masks, [(images, labels)] * 2)
+    ask.through(_zeros_by_layer, setting, names=["setting"])
 
 
-@lab.step("any tensor", "random sizes")
-def _(ask: Trial) -> None:
-    for _ in range(5):
-        shape = torch.randint(1, 7, (4,), generator=ask.rng).tolist()
-        weight = distinct(ask.rng, *shape)
-        some = torch.randint(weight.numel() + 1, (), generator=ask.rng).item()
-        ask(weight, some)
+def _new_parameters(model: nn.Module, masks: Masks) -> None:
+    for name, mask in masks.items():
+        layer = model.get_submodule(name)
+        layer.weight = nn.Parameter(layer.weight.detach() * mask)
 
 
+def _upside_down(model: nn.Module, masks: Masks) -> None:
+    _put_zeros_back(model, {name: ~mask for name, mask in masks.items()})
+
+
+def _without_their_gradients(model: nn.Module, masks: Masks) -> None:
+    for name, mask in masks.items():
+        model.get_submodule(name).weight.grad[~mask] = 0
+
+
+def _loop(
+    actions: str,
+    hold: Callable = _put_zeros_back,
+    loss_of: Callable = F.cross_entropy,
+    start: Callable = nn.Module.train,
+    end: Callable = lambda model, masks: None,
+    result: Callable = lambda losses: [loss.item() for loss in losses],
+) -> Callable:
+    """Another loop. actions   what is done after the forward pass, in this order"""
+
+    def mistaken(model, masks, batches, optimizer):
+        known = {
+            "hold": lambda loss: hold(model, masks),
+            "zero": lambda loss: optimizer.zero_grad(),
+            "back": lambda loss: loss.backward(),
+            "step": lambda loss: optimizer.step(),
+        }
+        before, _, after = actions.rpartition("forward ")
+        losses = []
+        start(model)
+        for images, labels in batches:
+            for action in before.split():
+                known[action](None)
+            losses.append(loss_of(model(images), labels))
+            for action in after.split():
+                known[action](losses[-1])
+        end(model, masks)
+        return result(losses)
+
+    return mistaken
+
+
+RIGHT = "zero back step hold"
+
+for _actions in ("zero back hold", "back zero step hold"):
+    lab.mistake(
+        "the weights do not move: call zero_grad(), backward(), step(), in this order",
+        _loop(_actions),
+    )
 lab.mistake(
-    "that is the share that stays; asked is the share that goes",
-    lambda t, k: k / t.numel(),
+    "gradients add up from batch to batch: call zero_grad() before backward()",
+    _loop("back step hold"),
 )
 lab.mistake(
-    "that is how many go; divide by the number of values",
-    lambda t, k: t.numel() - k,
+    "you train on the first batch only: return after the loop, not inside it",
+    lambda model, masks, batches, optimizer: train_masked(
+        model, masks, batches[:1], optimizer
+    ),
 )
 lab.mistake(
-    "that is a percentage; a sparsity lies between 0 and 1",
-    lambda t, k: 100 * (1 - k / t.numel()),
+    "cross_entropy() takes the scores as they are; leave out softmax()",
+    _loop(RIGHT, loss_of=lambda scores, y: F.cross_entropy(scores.softmax(1), y)),
 )
 lab.mistake(
-    "len(tensor) is the length of the first axis; numel() counts all values",
-    lambda t, k: 1 - k / len(t),
+    "cross_entropy() takes (scores, labels), and the mean over the images",
+    _loop(RIGHT, loss_of=lambda scores, y: F.cross_entropy(scores, y, reduction="sum")),
+)
+for _start in (lambda model: None, nn.Module.eval):
+    lab.mistake(
+        "the network is in eval mode; call model.train() before the loop",
+        _loop(RIGHT, start=_start),
+    )
+lab.mistake(
+    "the losses are tensors, each with its whole computation; append loss.item()",
+    _loop(RIGHT, result=list),
 )
 lab.mistake(
-    "zeros that are there already count as removed; divide by all values",
-    lambda t, k: 1 - k / t.count_nonzero().item(),
+    "return one loss a batch; you return their mean",
+    _loop(RIGHT, result=lambda losses: torch.stack(losses).mean().item()),
 )
-lab.mistake("you round; 2 / 3 is not 0.67", lambda t, k: round(1 - k / t.numel(), 2))
 lab.mistake(
-    "whole-number division // loses the fraction",
-    lambda t, k: (t.numel() - k) // t.numel(),
+    "return one loss a batch; you return the last one only",
+    _loop(RIGHT, result=lambda losses: losses[-1].item()),
+)
+lab.mistake(
+    "you keep the weights under False and zero the others: write weight[~mask] = 0",
+    _loop(RIGHT, hold=_upside_down),
+)
+lab.mistake(
+    "you put the zeros back before step(), which moves them again; do it after step()",
+    _loop("zero back hold step"),
+)
+lab.mistake(
+    "you put the zeros back before the forward pass; after the last step they are lost",
+    _loop("hold forward zero back step"),
+)
+lab.mistake(
+    "the removed weights come back: after step(), set weight[~mask] to 0 in place",
+    _loop("zero back step"),
+    help="`weight = weight * mask` only gives the name `weight` a new meaning in your "
+    "function; the layer keeps its old tensor. `weight[~mask] = 0` and "
+    "`weight.mul_(mask)` change the layer.",
+)
+lab.mistake(
+    "you put the zeros back once, at the end; do it after every step()",
+    _loop("zero back step", end=_put_zeros_back),
+)
+lab.mistake(
+    "a new nn.Parameter is unknown to the optimizer; change the old one in place",
+    _loop(RIGHT, hold=_new_parameters),
+)
+lab.mistake(
+    "you zero the gradients, but momentum still moves the weights: zero the weights",
+    _loop("zero back hold step", hold=_without_their_gradients),
+    help="Momentum remembers gradients from before the pruning, and weight decay moves "
+    "weights too. Only zeros that are put back after `step()` are safe from both.",
+)
+lab.help("a leaf Variable that requires grad", LEAF)
+lab.help(
+    "does not require grad",
+    "`loss.backward()` needs the record that `torch.no_grad()` switches off. Put only "
+    "the lines that write zeros under it.",
 )
 
 
-@lab.exercise("2.3", points={"prunes": 3, "holds": 3})
+@lab.exercise("2.3", points={"prunes": 2, "holds": 2})
 class FineGrainedPruner:
     def __init__(self, model: nn.Module, sparsity_dict: Mapping[str, float]) -> None:
         self.masks = {
@@ -319,8 +643,12 @@ def _weights_of(model: nn.Module) -> dict:
 
 def _after(pruner, model, sparsities):
     """the weights afterwards"""
-    pruner(model, sparsities)
-    return _weights_of(model)
+    masks = getattr(pruner(model, sparsities), "masks", None)
+    if isinstance(masks, Mapping):
+        lacks = [name for name in sparsities if name not in masks]
+    else:
+        lacks = "self.masks is missing" if masks is None else "it is no dictionary"
+    return _weights_of(model) | {"names that masks lacks": lacks}
 
 
 def _masks(pruner, model, sparsities):
@@ -328,7 +656,18 @@ def _masks(pruner, model, sparsities):
     return dict(pruner(model, sparsities).masks)
 
 
+@torch.no_grad()
+def _two(pruner, model, sparsities):
+    """.masks of the first of two pruners, for two networks"""
+    other = clone(model)
+    other.fc1.weight.copy_(other.fc1.weight.flip(0, 1))
+    first = pruner(model, sparsities)
+    pruner(other, sparsities)
+    return {name: first.masks[name] for name in sparsities}
+
+
 lab.step("prunes", "one layer", _small(_after, HALF))
+lab.step("prunes", "two pruners", _small(_two, HALF))
 lab.step("prunes", "a share for each layer", _small(_after, BOTH))
 lab.step("prunes", "masks", _small(_masks, BOTH))
 
@@ -381,10 +720,36 @@ def _(ask: Trial) -> None:
         ask.through(scenario, fill(VGG(width=2), ask.rng), sparsities)
 
 
-@lab.mistake("the weights are not pruned when the pruner is made")
+NOTHING = (
+    "Two things leave a network as it is. `named_parameters()` says `fc1.weight`, but "
+    "the keys are names of layers, `fc1`: use `model.get_submodule(name).weight`. And "
+    "`weight * mask` makes a new tensor: write `weight[~mask] = 0`."
+)
+
+
+@lab.mistake(
+    "no name matches: 'fc1.weight' is a parameter, the keys are layers, 'fc1'",
+    help=NOTHING,
+)
+class _(FineGrainedPruner):
+    def __init__(self, model, sparsity_dict):
+        self.masks = {}
+
+
+@lab.mistake("the weights are not pruned; prune them in __init__, in place")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         super().__init__(clone(model), sparsity_dict)
+
+
+@lab.mistake("masks belongs to the class, so all pruners share it: write self.masks")
+class _(FineGrainedPruner):
+    masks: dict = {}  # noqa: RUF012
+
+    def __init__(self, model, sparsity_dict):
+        for name, sparsity in sparsity_dict.items():
+            weight = model.get_submodule(name).weight
+            self.masks[name] = fine_grained_prune(weight, sparsity)
 
 
 @lab.mistake("every layer has its own sparsity")
@@ -393,14 +758,14 @@ class _(FineGrainedPruner):
         super().__init__(model, dict.fromkeys(sparsity_dict, sparsity_dict["fc1"]))
 
 
-@lab.mistake("you prune layers that are not in sparsity_dict")
+@lab.mistake("you prune layers that sparsity_dict does not name")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         names = [n for n, m in model.named_modules() if hasattr(m, "weight")]
         super().__init__(model, dict.fromkeys(names, 0.5) | sparsity_dict)
 
 
-@lab.mistake("you prune the biases too; asked are the weights")
+@lab.mistake("you prune the biases too; prune only the weights")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         super().__init__(model, sparsity_dict)
@@ -408,21 +773,24 @@ class _(FineGrainedPruner):
             fine_grained_prune(model.get_submodule(name).bias, sparsity)
 
 
-@lab.mistake("the keys of masks are the layers' names, as in sparsity_dict")
+@lab.mistake("the keys of masks should be the layers' names, as in sparsity_dict")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         super().__init__(model, sparsity_dict)
         self.masks = {f"{name}.weight": mask for name, mask in self.masks.items()}
 
 
-@lab.mistake("apply() does nothing")
+@lab.mistake(
+    "apply() changes nothing in the network it is given",
+    help=NOTHING,
+)
 class _(FineGrainedPruner):
     def apply(self, model):
         pass
 
 
 @lab.mistake(
-    "apply() ranks anew; it has to use the masks made at the start",
+    "apply() ranks the weights again; use the masks made at the start",
     help="After training other weights are the smallest. `apply` must not call "
     "`fine_grained_prune`; it uses the stored masks.",
 )
@@ -435,7 +803,7 @@ class _(FineGrainedPruner):
         FineGrainedPruner(model, self.sparsity_dict)
 
 
-@lab.mistake("apply() changes the first model; it has to change its argument")
+@lab.mistake("apply() changes the first network; change the one it is given")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         super().__init__(model, sparsity_dict)
@@ -445,7 +813,7 @@ class _(FineGrainedPruner):
         super().apply(self.model)
 
 
-@lab.mistake("apply() puts the old weights back; only the zeros are to stay")
+@lab.mistake("apply() brings the old weights back; it should only put zeros back")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         super().__init__(model, sparsity_dict)
@@ -462,134 +830,162 @@ class _(FineGrainedPruner):
 )
 class _(FineGrainedPruner):
     def apply(self, model):
-        for name, mask in self.masks.items():
-            layer = model.get_submodule(name)
-            layer.weight = nn.Parameter(layer.weight.detach() * mask)
+        _new_parameters(model, self.masks)
 
 
-lab.help(
-    "a leaf Variable that requires grad",
-    "The weights are being trained, so PyTorch refuses a change in place that it "
-    "should record. Put `@torch.no_grad()` above `apply`.",
-)
+lab.help("a leaf Variable that requires grad", LEAF)
 
 
-Masks = Mapping[str, Tensor]
-
-
-@lab.exercise("2.4", points={"idea": 2, "any network": 2})
-def still_zero(model: nn.Module, masks: Masks) -> float:
-    zeros = count = 0
-    for name, mask in masks.items():
-        removed = model.get_submodule(name).weight[~mask]
-        zeros += (removed == 0).sum().item()
-        count += removed.numel()
-    return zeros / count if count else 1.0
-
-
-def _one_back() -> tuple[nn.Module, dict[str, Tensor]]:
-    """Five weights were removed, one of them is back; one that was kept is zero."""
-    model = MLP(7, (1,), 1)
-    weight = torch.tensor([[0.0, 0.5, 0.7, 0.0, 0.0, 0.0, 0.0]])
-    mask = torch.tensor([[False, True, False, True, False, False, False]])
+@lab.exercise("2.4", points={"the network": 2, "all of it": 2})
+def times_smaller(model: nn.Module, masks: Masks) -> float:
+    everything = nonzero = 0
     for parameter in model.parameters():
-        nn.init.ones_(parameter)
-    model.fc1.weight.detach().copy_(weight)
-    return model, {"fc1": mask}
+        everything += parameter.numel()
+        nonzero += parameter.count_nonzero().item()
+    return everything / nonzero
 
 
-lab.step("idea", "one of five is back", lambda ask: ask(*_one_back()))
+def _bare(ask: Trial, *sizes: int) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Layers without biases, and masks for all of them: no other parameter is left."""
+    parts = [
+        (f"fc{place}", nn.Linear(fan_in, fan_out, bias=False))
+        for place, (fan_in, fan_out) in enumerate(
+            zip(sizes, sizes[1:], strict=False), 1
+        )
+    ]
+    model = fill(nn.Sequential(OrderedDict(parts)), ask.rng, unit=0.1)
+    return model, FineGrainedPruner(model, {name: 0.5 for name, _ in parts}).masks
 
 
-@lab.step("idea", "layers of different size")
+@torch.no_grad()
+def _back(model: nn.Module, masks: Masks, count: int) -> None:
+    """This number of the first layer's removed weights is no longer zero."""
+    name, mask = next(iter(masks.items()))
+    places = (~mask).flatten().nonzero()[:count, 0]
+    weight = model.get_submodule(name).weight
+    weight.view(-1)[places] = 0.7
+
+
+lab.step("the network", "all zeros in place", lambda ask: ask(*_bare(ask, 4, 2)))
+
+
+@lab.step("the network", "all zeros gone")
 def _(ask: Trial) -> None:
-    model, masks = _one_back()
-    masks["fc2"] = torch.tensor([[False]])
-    ask(model, masks)  # zeros: 4 of 5 removed weights and 0 of 1, so 4 of 6
+    model, masks = _bare(ask, 4, 2)
+    _back(model, masks, 4)
+    ask(model, masks)
 
 
-@lab.step("any network", "nothing removed")
+@lab.step("the network", "some zeros gone")
 def _(ask: Trial) -> None:
-    model, masks = _one_back()
-    ask(model, {"fc1": torch.ones_like(masks["fc1"])})
+    model, masks = _bare(ask, 4, 3, 2)
+    _back(model, masks, 2)
+    ask(model, masks)
 
 
-@lab.step("any network", "layers in blocks")
+@lab.step("the network", "a kept weight of zero")
 def _(ask: Trial) -> None:
-    sparsities = {"backbone.conv1": 0.5, "backbone.conv6": 0.9, "classifier": 0.2}
-    for _ in range(2):
+    model, masks = _bare(ask, 4, 2)
+    (mask,) = masks.values()
+    model.fc1.weight.detach()[mask.nonzero()[0].unbind()] = 0
+    ask(model, masks)
+
+
+@lab.step("all of it", "a layer that was not pruned")
+def _(ask: Trial) -> None:
+    model, masks = _bare(ask, 4, 3, 2)
+    model, _ = _bare(ask, 4, 3, 2)
+    del masks["fc2"]
+    fill(model, ask.rng, unit=0.1)
+    _put_zeros_back(model, masks)
+    ask(model, masks)
+
+
+@lab.step("all of it", "nothing pruned")
+def _(ask: Trial) -> None:
+    ask(fill(MLP(3, (2,), 2), ask.rng), {})
+
+
+@lab.step("all of it", "biases too")
+def _(ask: Trial) -> None:
+    model = fill(MLP(4, (3,), 2), ask.rng)
+    ask(model, FineGrainedPruner(model, BOTH).masks)
+
+
+@lab.step("all of it", "layers in blocks")
+def _(ask: Trial) -> None:
+    for _ in range(3):
         model = fill(VGG(width=2), ask.rng)
-        masks = FineGrainedPruner(model, sparsities).masks
-        for name in masks:
-            weight = model.get_submodule(name).weight.detach()
-            weight[torch.rand(weight.shape, generator=ask.rng) < 0.3] = 1
+        masks = FineGrainedPruner(
+            model, {"backbone.conv6": 0.9, "classifier": 0.5}
+        ).masks
+        _back(model, masks, 30)
         ask(model, masks)
 
 
-@lab.mistake("that is the average over the layers; add up first, divide once")
-def _(model, masks):
-    shares = [still_zero(model, {name: mask}) for name, mask in masks.items()]
-    return sum(shares) / len(shares)
+def _ratio(parts: Callable[[nn.Module, Masks], list[Tensor]]) -> Callable:
+    """All values over the nonzero ones, counted in other tensors."""
+
+    def mistaken(model: nn.Module, masks: Masks) -> float:
+        counted = parts(model, masks)
+        nonzero = sum(part.count_nonzero().item() for part in counted)
+        return sum(part.numel() for part in counted) / nonzero
+
+    return mistaken
 
 
+def _pruned_weights(model: nn.Module, masks: Masks) -> list[Tensor]:
+    return [model.get_submodule(name).weight for name in masks]
+
+
+def _after_masking(model: nn.Module, masks: Masks) -> list[Tensor]:
+    """All parameters, as they would be if the masks were applied."""
+    model = clone(model)
+    _put_zeros_back(model, masks)
+    return list(model.parameters())
+
+
+for _counted in (
+    lambda model, masks: [model.get_submodule(n).weight * masks[n] for n in masks],
+    lambda model, masks: list(masks.values()),
+    _after_masking,
+):
+    lab.mistake(
+        "you count zeros of the masks; count the zeros that the network has",
+        _ratio(_counted),
+        help="A mask says what *should* be zero. Test a report on a network that was "
+        "never pruned: it has to say 1.0.",
+    )
 lab.mistake(
-    "that is the share that is back; asked is the share still zero",
-    lambda model, masks: 1 - still_zero(model, masks),
+    "you count only the layers in masks; count all parameters of the network",
+    _ratio(_pruned_weights),
 )
-
-
-@lab.mistake("you look at the kept weights; ~mask picks the removed ones")
-def _(model, masks):
-    return still_zero(model, {name: ~mask for name, mask in masks.items()})
-
-
-def _removed(model: nn.Module, masks: Masks) -> Tensor:
-    """The present values of the weights that were removed."""
-    return torch.cat([model.get_submodule(n).weight[~m] for n, m in masks.items()])
-
-
-def _all_weights(model: nn.Module, masks: Masks) -> Tensor:
-    return torch.cat([model.get_submodule(name).weight.flatten() for name in masks])
-
-
-def _zeros(values: Tensor) -> int:
-    return (values == 0).sum().item()
+lab.mistake(
+    "you count the weights only; biases and BatchNorm's parameters are stored too",
+    _ratio(lambda model, masks: [p for p in model.parameters() if p.dim() > 1]),
+)
+lab.mistake(
+    "state_dict() also holds BatchNorm's statistics; count model.parameters()",
+    _ratio(lambda model, masks: list(model.state_dict().values())),
+)
 
 
 @lab.mistake(
-    "you count every zero; look only where the mask is False",
-    help="A kept weight may be zero as well. Look only where the mask is `False`.",
+    "you divide by the nonzero weights in masks; divide by all that are nonzero"
 )
 def _(model, masks):
-    weights = _all_weights(model, masks)
-    return _zeros(weights) / len(weights)
-
-
-@lab.mistake("you divide by all weights; divide by the number of removed ones")
-def _(model, masks):
-    return _zeros(_removed(model, masks)) / len(_all_weights(model, masks))
+    nonzero = sum(w.count_nonzero().item() for w in _pruned_weights(model, masks))
+    return sum(p.numel() for p in model.parameters()) / nonzero
 
 
 lab.mistake(
-    "that is a number of weights; asked is a share",
-    lambda model, masks: _zeros(_removed(model, masks)),
+    "that is the share that is left; how many times smaller is 1 divided by it",
+    lambda model, masks: 1 / times_smaller(model, masks),
 )
 lab.mistake(
-    "that is a percentage; asked is a share between 0 and 1",
-    lambda model, masks: 100 * still_zero(model, masks),
-)
-
-
-def _with_none(result: float) -> Callable:
-    """still_zero, but with another result where no weight was removed."""
-    return lambda *case: still_zero(*case) if len(_removed(*case)) else result
-
-
-lab.mistake(
-    "nothing removed, so nothing is back: 1.0 where there is no such weight",
-    _with_none(0.0),
-)
-lab.mistake(
-    "0 / 0 is no number: return 1.0 where no weight was removed",
-    _with_none(float("nan")),
+    "you average over the tensors; add up first and divide once",
+    lambda model, masks: (
+        sum(p.numel() / p.count_nonzero().item() for p in model.parameters())
+        / len(list(model.parameters()))
+    ),
 )
