@@ -26,26 +26,6 @@ def sparsity_in_a_loop(tensor):
     return zeros / tensor.numel()
 
 
-def model_sparsity_in_a_loop(model):
-    zeros = total = 0
-    for parameter in model.parameters():
-        zeros += (parameter == 0).sum()
-        total += parameter.numel()
-    return zeros / total
-
-
-def model_sparsity_by_vector(model):
-    values = nn.utils.parameters_to_vector(model.parameters())
-    return (values == 0).double().mean()
-
-
-def scaled_in_place(model):
-    """Divides the weights by their largest: the zeros stay, the model does not."""
-    for p in model.parameters():
-        p.data /= p.abs().max() + 1
-    return share(model.parameters())
-
-
 def number(model, count_nonzero_only=False):
     if count_nonzero_only:
         return sum(p.count_nonzero() for p in model.parameters())
@@ -67,19 +47,10 @@ def number_by_vector(model, count_nonzero_only=False):
     return np.count_nonzero(values) if count_nonzero_only else values.size
 
 
-def size(model, data_width=32, count_nonzero_only=False):
-    return number(model, count_nonzero_only) * data_width
-
-
-def size_in_a_loop(model, data_width=32, count_nonzero_only=False):
-    bits = 0
-    for p in model.parameters():
-        bits += data_width * (p.count_nonzero() if count_nonzero_only else p.numel())
-    return bits
-
-
-def size_by_bytes(model, data_width=32, count_nonzero_only=False):
-    return 8 * size(model, data_width, count_nonzero_only)
+def number_from_a_share(model, count_nonzero_only=False):
+    total = sum(p.numel() for p in model.parameters())
+    sparsity = share(model.parameters())
+    return int(total * (1 - sparsity)) if count_nonzero_only else total
 
 
 def layers(model):
@@ -148,6 +119,79 @@ def statistics_by_other_names(model):
     return table
 
 
+def all_magnitudes(weights):
+    return torch.cat([w.abs().flatten() for w in weights])
+
+
+def count_of(weights, share):
+    return round(share * sum(w.numel() for w in weights))
+
+
+def threshold_by_sorting(weights, share):
+    return all_magnitudes(weights).sort().values[count_of(weights, share)].item()
+
+
+def threshold_by_kthvalue(weights, share):
+    place = count_of(weights, share) + 1
+    return all_magnitudes(weights).kthvalue(place).values
+
+
+def threshold_in_numpy(weights, share):
+    values = np.concatenate([np.abs(w.numpy()).ravel() for w in weights])
+    return float(
+        np.partition(values, count_of(weights, share))[count_of(weights, share)]
+    )
+
+
+def threshold_that_sorts_in_place(weights, share):
+    for w in weights:
+        w.abs_()
+    return threshold_by_sorting(weights, share)
+
+
+@torch.no_grad()
+def rescale(conv, norm, factor):
+    conv.weight *= factor
+    if conv.bias is not None:
+        conv.bias *= factor
+    norm.running_mean *= factor
+    norm.running_var *= factor**2
+    norm.eps *= factor**2
+
+
+def rescale_by_data(conv, norm, factor):
+    conv.weight.data = conv.weight.data * factor
+    if conv.bias is not None:
+        conv.bias.data.mul_(factor)
+    norm.running_mean.mul_(factor)
+    norm.running_var.mul_(factor).mul_(factor)
+    norm.eps = norm.eps * factor * factor
+
+
+def rescale_with_new_parameters(conv, norm, factor):
+    for name, parameter in list(conv.named_parameters()):
+        setattr(conv, name, nn.Parameter(parameter.detach() * factor))
+    norm.running_mean = norm.running_mean * factor
+    norm.running_var = norm.running_var * factor**2
+    norm.eps *= factor**2
+
+
+def rescale_with_the_gradient(conv, norm, factor):
+    conv.weight *= factor
+
+
+@torch.no_grad()
+def rescale_and_forget_the_missing_bias(conv, norm, factor):
+    conv.weight *= factor
+    conv.bias *= factor
+
+
+@torch.no_grad()
+def rescale_the_shift_too(conv, norm, factor):
+    rescale(conv, norm, factor)
+    norm.bias *= factor
+
+
 RIGHT = {
     "get_sparsity": [
         ("one minus nonzeros", lambda t: 1 - t.count_nonzero().item() / t.numel()),
@@ -155,65 +199,55 @@ RIGHT = {
         ("mean", lambda t: (t == 0).float().mean()),
         ("numpy", lambda t: float(np.mean(t.numpy() == 0))),
         ("as a tensor", lambda t: torch.sum(t == 0) / t.numel()),
-    ],
-    "get_model_sparsity": [
-        ("all in one tensor", lambda model: share(model.parameters())),
-        ("loop", model_sparsity_in_a_loop),
-        ("vector", model_sparsity_by_vector),
+        ("by sign", lambda t: 1 - t.sign().abs().sum().item() / t.numel()),
     ],
     "get_num_parameters": [
         ("sums", number),
         ("loop", number_in_a_loop),
         ("vector", number_by_vector),
     ],
-    "get_model_size": [
-        ("by the number", size),
-        ("loop", size_in_a_loop),
-        ("float", lambda *args, **names: float(size(*args, **names))),
-    ],
     "layer_statistics": [
         ("tensors", statistics),
         ("loop", statistics_in_a_loop),
         ("from the parameters", statistics_by_parameters),
+    ],
+    "threshold_for": [
+        ("sorting", threshold_by_sorting),
+        ("kthvalue", threshold_by_kthvalue),
+        ("numpy", threshold_in_numpy),
+    ],
+    "rescale": [
+        ("in place", rescale),
+        ("by data", rescale_by_data),
+        ("new parameters", rescale_with_new_parameters),
     ],
 }
 
 WRONG = {
     "get_sparsity": [
         ("no return", lambda t: None, "seven values", "the function ends without"),
-        ("labcore", measure.sparsity, "seven values", "the exercise asks for just"),
-        ("mask", lambda t: t == 0, "seven values", "that is a tensor of several"),
-        ("text", lambda t: f"{share([t])}", "seven values", "that is text; asked"),
+        ("labcore", measure.sparsity, "seven values", "that function does what this"),
+        ("mask", lambda t: t == 0, "seven values", "return a number, not a tensor of"),
+        (
+            "text",
+            lambda t: f"{share([t])}",
+            "seven values",
+            "return a number, not text",
+        ),
         ("copied", lambda t: 0.25, "seven values", None),
         ("rounded", lambda t: round(share([t]), 2), "seven values", "you rounded"),
         (
             "axis",
             lambda t: (t == 0).float().mean(dim=0),
             "a matrix",
-            "that is a tensor of several values; asked is a number",
+            "return a number, not a tensor of several values",
         ),
-        ("abs of bool", lambda t: (t.abs() == 0).float().mean(), "a bool mask", ERROR),
         (
             "view",
             lambda t: (t == 0).view(-1).float().mean(),
             "transposed random weights",
             ERROR,
         ),
-    ],
-    "get_model_sparsity": [
-        (
-            "number",
-            lambda model: sum((p == 0).sum() for p in model.parameters()),
-            "one layer",
-            None,
-        ),
-        (
-            "one layer",
-            lambda model: share([model.weight]),
-            "layers of different size",
-            ERROR,
-        ),
-        ("in place", scaled_in_place, "one layer", "an operation in place"),
     ],
     "get_num_parameters": [
         (
@@ -222,14 +256,11 @@ WRONG = {
             "only nonzeros",
             "its arguments are (model, count_nonzero_only)",
         ),
-    ],
-    "get_model_size": [
-        ("by bytes", size_by_bytes, "32 bits each", None),
         (
-            "other names",
-            lambda model, bits=32, nonzero=False: size(model, bits, nonzero),
-            "only nonzeros",
-            "its arguments are (model, data_width, count_nonzero_only)",
+            "from a share",
+            number_from_a_share,
+            "one nonzero of ten",
+            "int() of a share loses a weight",
         ),
     ],
     "layer_statistics": [
@@ -243,6 +274,42 @@ WRONG = {
             "an operation in place",
         ),
     ],
+    "threshold_for": [
+        (
+            "one tensor",
+            lambda w, share: w.abs().flatten().sort().values[0],
+            "two layers, seven weights",
+            ERROR,
+        ),
+        (
+            "in place",
+            threshold_that_sorts_in_place,
+            "two layers, seven weights",
+            "an operation in place",
+        ),
+        (
+            "mask",
+            lambda w, share: all_magnitudes(w) >= threshold_by_sorting(w, share),
+            "two layers, seven weights",
+            "return a number, not a tensor of several values",
+        ),
+        (
+            "a little above",
+            lambda w, share: threshold_by_sorting(w, share) + 0.01,
+            "two layers, seven weights",
+            None,
+        ),
+    ],
+    "rescale": [
+        ("gradient", rescale_with_the_gradient, "two channels, factor 3", ERROR),
+        (
+            "no bias to scale",
+            rescale_and_forget_the_missing_bias,
+            "two channels, factor 3",
+            ERROR,
+        ),
+        ("shift", rescale_the_shift_too, "a smaller scale", None),
+    ],
 }
 
 
@@ -252,3 +319,7 @@ class TestLab01(LabTests):
     def test_a_mean_near_zero_may_be_computed_in_any_way(self):
         """It cancels there: two right ways differ in many of their digits."""
         passes(self.of("layer_statistics"), statistics, seeds=(88, 89))
+
+    def test_a_gradient_that_is_in_the_way_has_its_help(self):
+        message = self.of("rescale").run(rescale_with_the_gradient).message
+        assert 'Help "a leaf Variable"' in message

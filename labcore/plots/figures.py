@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from labcore.plots.alt import describe
 from labcore.plots.style import (
@@ -20,6 +21,7 @@ from labcore.plots.style import (
     REMOVED,
     guessed,
     in_style,
+    log_scale,
     new_figure,
     number,
     panel_grid,
@@ -136,7 +138,7 @@ def layer_points(
     line    a value to compare with, and its label
     guess   what the student typed, drawn as a line
     """
-    ax = new_figure(title, 7.5, 3.6).subplots()
+    ax = new_figure(title, 9, 3.6).subplots()
     for name, values in series.items():
         places = range(len(values))
         ax.plot(places, list(values.values()), label=name)
@@ -144,7 +146,12 @@ def layer_points(
     if line:
         ax.axhline(line[0], label=line[1], **REFERENCE)
     ax.set(xlabel="layer", ylabel=ylabel)
-    ax.set(yscale="log") if log else ax.set(ylim=(0, None))
+    if log:
+        log_scale(ax, "y")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set(ylim=(0, None))
     guessed(ax, guess)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     said = [
