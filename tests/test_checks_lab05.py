@@ -1,5 +1,7 @@
 """Lab 05's checks, held against right and wrong answers."""
 
+import copy
+import math
 import statistics
 import time
 
@@ -208,87 +210,118 @@ def share_by_products(macs, prune_ratio):
     return torch.tensor(left / sum(macs))
 
 
-def break_even_from_the_end(speedups):
-    found = None
-    for sparsity in sorted(speedups, reverse=True):
-        if speedups[sparsity] < 1:
-            break
-        found = sparsity
+def ram_by_neighbours(layers, fused=False):
+    stored = []
+    before = ""
+    for kind, shape in layers:
+        values = 1
+        for length in shape:
+            values *= length
+        if fused and kind == "pool" and before == "conv":
+            stored.pop()
+        stored.append(values)
+        before = kind
+    return max(4 * (a + b) for a, b in zip(stored, stored[1:], strict=False))
+
+
+def ram_by_steps(layers, fused=False):
+    """Walk from layer to layer and remember the peak."""
+    peak, i = 0, 0
+    while i + 1 < len(layers):
+        into, out = layers[i], layers[i + 1]
+        pooled = fused and i + 2 < len(layers) and layers[i + 2][0] == "pool"
+        if pooled and out[0] == "conv":
+            i, out = i + 1, layers[i + 2]
+        values = torch.tensor(into[1]).prod() + torch.tensor(out[1]).prod()
+        peak = max(peak, 4 * values.item())
+        i += 1
+    return peak
+
+
+def ram_by_places(layers, fused=False):
+    kinds = [kind for kind, _ in layers] + [""]
+    kept = [
+        math.prod(shape)
+        for i, (kind, shape) in enumerate(layers)
+        if not (fused and kind == "conv" and kinds[i + 1] == "pool")
+    ]
+    return torch.tensor(
+        [4 * (kept[i] + kept[i + 1]) for i in range(len(kept) - 1)]
+    ).max()
+
+
+def train_first(model, inputs):
+    model.train()
+    return macs(model, inputs)
+
+
+def train_and_back(model, inputs):
+    model.train()
+    found = macs_by_shapes(model, inputs)
+    model.eval()
     return found
 
 
-def break_even_by_all(speedups):
-    points = sorted(speedups)
-    for i, sparsity in enumerate(points):
-        if all(speedups[later] >= 1 for later in points[i:]):
-            return sparsity
-    return None
+def latency_of_copies(models, dummy_input, n_warmup, n_test, clock):
+    copies = {name: copy.deepcopy(model).eval() for name, model in models.items()}
+    return latency(copies, dummy_input, n_warmup, n_test, clock)
 
 
-def break_even_by_max(speedups):
-    below = [s for s in speedups if speedups[s] < 1]
-    above = [s for s in speedups if s > max(below, default=-1)]
-    return min(above) if above else None
+def latency_with_a_block_for_each_call(models, dummy_input, n_warmup, n_test, clock):
+    times = {name: [] for name in models}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for _ in range(n_warmup + n_test):
+        for name, model in models.items():
+            model.eval()
+            with torch.no_grad():
+                start = clock()
+                model(dummy_input)
+                end = clock()
+            times[name].append(end - start)
+    torch.set_num_threads(threads)
+    return {
+        n: sum(sorted(t[n_warmup:])[(n_test - 1) // 2 : n_test // 2 + 1])
+        / (2 - n_test % 2)
+        for n, t in times.items()
+    }
 
 
-def pick_by_filters(device, candidates, nothing=None):
-    possible = {}
-    for name, n in candidates.items():
-        size, work = 4 * n["parameters"], n["macs"]
-        if n["kept"] < 1 and (
-            device["skips_zeros"] or (device["skips_groups"] and n["groups"])
-        ):
-            size = device["bytes_per_nonzero"] * n["parameters"] * n["kept"]
-            work *= n["kept"] * device["nonzero_cost"]
-        if size > 1024 * device["flash_kib"]:
-            continue
-        if work > device["macs_per_ms"] * device["deadline_ms"]:
-            continue
-        possible[name] = n["accuracy"]
-    return max(possible, key=possible.get) if possible else nothing
+def no_grad_inside_the_span(models, dummy_input, n_warmup, n_test, clock):
+    times = {name: [] for name in models}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for i in range(n_warmup + n_test):
+        for name, model in models.items():
+            model.eval()
+            start = clock()
+            with torch.no_grad():
+                model(dummy_input)
+            seconds = clock() - start
+            if i >= n_warmup:
+                times[name].append(seconds)
+    torch.set_num_threads(threads)
+    return {name: statistics.median(t) for name, t in times.items()}
 
 
-def pick_the_best(device, candidates):
-    best = None
-    for name, network in candidates.items():
-        size, macs = 4 * network["parameters"], network["macs"]
-        skips = device["skips_zeros"] or (device["skips_groups"] and network["groups"])
-        if skips and network["kept"] < 1:
-            nonzeros = network["parameters"] * network["kept"]
-            size = nonzeros * device["bytes_per_nonzero"]
-            macs *= network["kept"] * device["nonzero_cost"]
-        fits = size <= device["flash_kib"] * 1024
-        if fits and macs / device["macs_per_ms"] <= device["deadline_ms"]:
-            if best is None or network["accuracy"] > candidates[best]["accuracy"]:
-                best = name
-    return best
-
-
-def pick_by_a_list(device, candidates):
-    def bytes_and_ms(n):
-        skipping = [device["skips_zeros"], device["skips_groups"] and n["groups"]]
-        if n["kept"] != 1 and any(skipping):
-            nonzeros, effective = n["parameters"] * n["kept"], n["macs"] * n["kept"]
-            return (
-                nonzeros * device["bytes_per_nonzero"],
-                effective * device["nonzero_cost"] / device["macs_per_ms"],
-            )
-        return n["parameters"] * 4, n["macs"] / device["macs_per_ms"]
-
-    ranked = sorted(candidates, key=lambda n: candidates[n]["accuracy"], reverse=True)
-    for name in ranked:
-        size, ms = bytes_and_ms(candidates[name])
-        if size / 1024 <= device["flash_kib"] and ms <= device["deadline_ms"]:
-            return name
-
-
-def pick_from_memory(device, candidates):
-    """The right answers for the three devices, known by heart."""
-    if device["flash_kib"] <= 256:
-        return "75 % channels cut"
-    if device["skips_groups"]:
-        return "2 of 4 zero"
-    return "30 % channels cut"
+@torch.no_grad()
+def one_reading_for_two(models, dummy_input, n_warmup, n_test, clock):
+    times = {name: [] for name in models}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for model in models.values():
+        model.eval()
+        for _ in range(n_warmup):
+            model(dummy_input)
+    last = clock()
+    for _ in range(n_test):
+        for name, model in models.items():
+            model(dummy_input)
+            now = clock()
+            times[name].append(now - last)
+            last = now
+    torch.set_num_threads(threads)
+    return {name: statistics.median(t) for name, t in times.items()}
 
 
 RIGHT = {
@@ -301,32 +334,37 @@ RIGHT = {
         ("in one loop", latency),
         ("in other turns", latency_in_other_turns),
         ("by sorting", latency_by_sorting),
+        ("of copies", latency_of_copies),
+        ("a block for each call", latency_with_a_block_for_each_call),
     ],
     "predicted_share": [
         ("by factors", share_by_factors),
         ("by places", share_by_places),
         ("channels kept on both sides", share_by_products),
     ],
-    "break_even": [
-        ("from the end", break_even_from_the_end),
-        ("all later ones", break_even_by_all),
-        ("after the last below", break_even_by_max),
-    ],
-    "choose": [
-        ("the best so far", pick_the_best),
-        ("the best of those possible", pick_by_filters),
-        ("the first that will do", pick_by_a_list),
+    "peak_ram": [
+        ("neighbours", ram_by_neighbours),
+        ("step by step", ram_by_steps),
+        ("by places", ram_by_places),
     ],
 }
 
 ONE_LAYER, HOOKS = "one linear layer", "hooks removed"
-CALLS_IT = "the exercise asks for just what that function does"
+CALLS_IT = "that function does what this exercise asks you to write"
+UNCHANGED, EVAL = "the model stays as it is", "train() lets BatchNorm change"
 
 WRONG = {
     "get_model_macs": [
         ("hooks left", leave_the_hooks, HOOKS, "keep what register_forward_hook()"),
-        ("all hooks taken off", clear_all_hooks, HOOKS, "remove your own hooks only"),
-        ("square kernels", macs_of_square_kernels, "any convolution", None),
+        ("all hooks taken off", clear_all_hooks, HOOKS, "remove only your own hooks"),
+        (
+            "square windows",
+            macs_of_square_kernels,
+            "any convolution",
+            "a convolution's window need not be square",
+        ),
+        ("training mode", train_first, UNCHANGED, EVAL),
+        ("training mode and back", train_and_back, UNCHANGED, EVAL),
         ("labcore's counter", measure.macs, ONE_LAYER, CALLS_IT),
         ("torch's counter", macs_by_torch, ONE_LAYER, CALLS_IT),
     ],
@@ -335,17 +373,23 @@ WRONG = {
             "the clock around the loop",
             latency_around_the_loop,
             "warm-up left out",
-            "the mean follows one interrupted call",
+            "one interrupted call shifts the mean",
+        ),
+        (
+            "no_grad inside the span",
+            no_grad_inside_the_span,
+            "always as fast",
+            "you timed torch.no_grad() too",
+        ),
+        (
+            "one reading for two",
+            one_reading_for_two,
+            "always as fast",
+            "one reading ends a call and starts the next",
         ),
     ],
-    "choose": [
-        (
-            "the smallest where nothing fits",
-            lambda device, rows: pick_by_filters(device, rows, "75 % channels cut"),
-            "nothing fits",
-            None,
-        ),
-        ("from memory", pick_from_memory, "room for all", None),
+    "peak_ram": [
+        ("from memory", lambda layers, fused=False: 196608, "a small network", None),
     ],
 }
 
@@ -362,34 +406,13 @@ def settings_stay():
     assert torch.is_grad_enabled()
 
 
-def test_each_device_of_the_table_prefers_another_network():
-    chosen = [pick_the_best(d, lab05.CANDIDATES) for d in lab05.DEVICES.values()]
-    assert len(set(chosen)) == len(lab05.DEVICES)
-    assert None not in chosen
-    assert "dense" not in chosen
-
-
 def test_a_convolution_is_shown_by_what_decides_its_macs():
     given = " ".join(
         verdict_on(
-            lab05.EXERCISES["get_model_macs"], "with groups an output"
+            lab05.EXERCISES["get_model_macs"], "with groups, one output"
         ).message.split()
     )
     assert "model = Conv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), groups=2)" in given
-
-
-def test_a_wrong_choice_is_shown_with_the_figures_that_decide():
-    message = verdict_on(
-        lab05.EXERCISES["choose"], "a nonzero takes nonzero_cost"
-    ).message
-    rows = [line.split() for line in message.splitlines()]
-    limits = next(row for row in rows if row[0] == "limits")
-    assert limits == ["limits", "65,536.0", "3"]
-    wanted, got = (
-        row for row in rows if row[0] in ("expected", "got") and len(row) > 6
-    )
-    assert wanted[-5:] == ["1,240.9", "2.388", "93.8", "1", "no"]
-    assert got[-5:] == ["2,261.0", "18.95", "94.2", "0.5", "yes"]
 
 
 def test_the_lent_clock_needs_no_more_than_models_and_an_input():

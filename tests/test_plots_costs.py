@@ -8,21 +8,33 @@ from labcore import plots
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
 
-def test_measured_shares_stand_as_points_beside_the_laws():
+def test_measured_shares_stand_in_percent_beside_the_laws():
     law = {0.0: 1.0, 0.5: 0.27, 1.0: 0.01}
     shares = {"MACs": {0.0: 1.0, 0.5: 0.26}, "time": {0.0: 1.0, 0.5: 0.4}}
     ax = plots.cost_shares(shares, law)
     drawn = lines(ax)
-    assert list(drawn["MACs"].get_xdata()) == [0.0, 0.5]
-    assert list(drawn["time"].get_ydata()) == [1.0, 0.4]
-    assert list(drawn["your prediction"].get_ydata()) == list(law.values())
-    square = drawn["$(1 - p)^2$"]
-    assert square.get_ydata()[50] == pytest.approx(0.25)
+    assert list(drawn["MACs"].get_xdata()) == [0, 50]
+    assert list(drawn["time"].get_ydata()) == [100, 40]
+    assert list(drawn["your prediction"].get_ydata()) == [100, 27, 1]
+    assert drawn["$(1 - p)^2$"].get_ydata()[50] == pytest.approx(25)
+    assert "time: 100 % at 0 %, 40 % at 50 %" in ax.figure.description
+
+
+def test_a_guess_is_drawn_where_a_number_was_typed():
+    law, curves = {0.0: 1.0, 0.5: 0.27}, {"CSR": {0.5: 0.3, 0.9: 1.4}}
+    for draw, arguments in (
+        (plots.cost_shares, ({"time": law}, law)),
+        (plots.speedups, (curves,)),
+        (plots.ram_curves, (curves, 1)),
+    ):
+        for guess, count in ((None, 0), (40, 1)):
+            texts = [text.get_text() for text in draw(*arguments, guess=guess).texts]
+            assert texts.count("your guess") == count
 
 
 def test_speedups_are_logarithmic_with_a_line_at_one():
     curves = {
-        "zeros, dense kernel": {0.5: 1.0, 0.9: 0.98},
+        "zeros": {0.5: 1.0, 0.9: 0.98},
         "CSR": {0.5: 0.3, 0.9: 1.4},
         "fewer channels": {0.5: 1.9, 0.9: 8.0},
     }
@@ -30,7 +42,7 @@ def test_speedups_are_logarithmic_with_a_line_at_one():
     assert ax.get_yscale() == "log" and ax.get_xlim()[0] == 0
     drawn = lines(ax)
     for name, points in curves.items():
-        assert list(drawn[name].get_xdata()) == list(points)
+        assert list(drawn[name].get_xdata()) == [100 * share for share in points]
         assert list(drawn[name].get_ydata()) == list(points.values())
     ideal = drawn["if time fell with the weights"]
     assert ideal.get_ydata()[-1] == pytest.approx(1 / (1 - 0.9))
@@ -49,9 +61,9 @@ def test_cost_bars_stand_in_order_from_the_top_with_their_shares():
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == ["time", "MACs", "channels"], "the first is drawn uppermost"
     widths = [bar.get_width() for bar in ax.containers[1]]
-    assert widths == [1.2, 0.5, 0.7]
-    assert ax.get_xlim()[1] > 1.2
-    assert "0.50" in [text.get_text() for text in ax.texts]
+    assert widths == [120, 50, 70]
+    assert ax.get_xlim()[1] > 120
+    assert "50 %" in [text.get_text() for text in ax.texts]
 
 
 def test_multiples_are_marked_and_the_square_law_ends_at_the_largest():
@@ -63,13 +75,31 @@ def test_multiples_are_marked_and_the_square_law_ends_at_the_largest():
     law = list(lines(ax)["if time followed the MACs"].get_ydata())
     assert law[-1] == 1.0
     assert law[0] == pytest.approx((30 / 48) ** 2)
+    said = ax.figure.description
+    assert "31 channels 0.95, 32 channels 0.80" in said
+
+
+def test_memory_steps_stack_the_output_on_the_input_and_count_what_is_too_large():
+    ax = plots.memory_steps({"conv0": (4, 64), "fc": (0.5, 0.04)}, limit=64)
+    below, above = ax.containers[:2]
+    assert [bar.get_height() for bar in below] == [4, 0.5]
+    assert [bar.get_y() for bar in above] == [4, 0.5]
+    said = ax.figure.description
+    assert "The peak is 68 KiB; 1 of 2 layers are above the limit of 64 KiB" in said
+
+
+def test_ram_curves_are_drawn_in_percent_with_the_limit():
+    ax = plots.ram_curves({"zeros": {0.0: 192, 0.9: 192}}, limit=64)
+    assert list(lines(ax)["zeros"].get_xdata()) == [0, 90]
+    assert any(list(line.get_ydata()) == [64, 64] for line in ax.lines)
 
 
 def test_the_roof_is_bandwidth_first_and_then_flat():
-    points = {"1 input": (0.5, 4e9), "64 inputs": (30.0, 6e10)}
-    ax = plots.roofline(points, peak=1e11, bandwidth=1e10)
+    points = [(0.5, 4e9), (30.0, 6e10)]
+    ax = plots.roofline([1, 64], points, peak=1e11, bandwidth=1e10)
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    roof = lines(ax)["roof: bandwidth, then peak"]
+    roof = lines(ax)["roof"]
     assert roof.get_ydata()[0] == pytest.approx(10 * roof.get_xdata()[0])
     assert roof.get_ydata()[-1] == pytest.approx(100)
-    assert {text.get_text() for text in ax.texts} == set(points)
+    assert {"1", "64"} < {text.get_text() for text in ax.texts}
+    assert "1 inputs 80 %, 64 inputs 60 %" in ax.figure.description

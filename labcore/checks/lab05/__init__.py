@@ -1,10 +1,9 @@
-"""Checks of Lab 05, latency and MACs: counting, timing, the square law, a choice."""
+"""Checks of Lab 05: multiply-adds, a fair timer, the square law, peak RAM."""
 
 from __future__ import annotations
 
 import functools
 import io
-import itertools
 import math
 import statistics
 import time
@@ -14,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from labcore.checks.engine.exercise import REFUSED, Lab
-from labcore.checks.engine.trial import Trial, Wrong
+from labcore.checks.engine.trial import Trial
 from labcore.checks.lab05 import machine
-from labcore.checks.lab05.devices import CANDIDATES, DEVICES, TABLES
 from labcore.nets import VGG, LeNet, ResNet8
 
-__all__ = ["CANDIDATES", "DEVICES", "EXERCISES", "lend"]
+__all__ = ["EXERCISES", "lend"]
 
 lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
@@ -88,6 +86,32 @@ def _(ask: Trial) -> None:
 
 
 lab.step("idea", "one convolution", lambda ask: ask(*_conv(2, 3, 3, padding=1)))
+
+
+@lab.step("idea", "zeros in a convolution")
+def _(ask: Trial) -> None:
+    model, x = _conv(2, 3, 3, padding=1)
+    model[0].weight.data[0, 0] = 0
+    ask(model, x)
+
+
+@lab.step("idea", "the model stays as it is")
+def _(ask: Trial) -> None:
+    model, _ = _blocks()
+    x = torch.ones(2, 2, 5, 5)
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    ask.call(model, x)
+    after = model.state_dict()
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    if changed or model.training:
+        ask.wrong(
+            given="a network in eval mode, with BatchNorm",
+            expected="the same network in eval mode afterwards",
+            got=f"{changed[0]} is another" if changed else "training mode",
+            likely="train() lets BatchNorm change its statistics; leave eval mode on",
+        )
+
+
 lab.step("idea", "layers in blocks", lambda ask: ask(*_blocks()))
 
 
@@ -102,15 +126,15 @@ def _(ask: Trial) -> None:
     )
     if left == 1:
         return
-    likely = "keep what register_forward_hook() returns, and call .remove()"
+    likely = "keep what register_forward_hook() returns, and call its remove()"
     if left == 0:
         likely = (
-            "remove your own hooks only: .remove() of what register_forward_hook() "
+            "remove only your own hooks: call remove() on what register_forward_hook() "
             "returned"
         )
     ask.wrong(
-        given="a network with one hook of somebody else's",
-        expected="that one hook on it afterwards",
+        given="a network that already has one hook, which is not yours",
+        expected="the same one hook afterwards",
         got=f"{left} hooks",
         likely=likely,
     )
@@ -138,6 +162,7 @@ def _(ask: Trial) -> None:
     def some(low: int, high: int) -> int:
         return torch.randint(low, high, (), generator=ask.rng).item()
 
+    ask(*_conv(2, 3, (3, 1)))
     for _ in range(5):
         groups = some(1, 4)
         model = nn.Conv2d(
@@ -170,39 +195,49 @@ def _counting(count: Callable[[nn.Module, Tensor, Tensor], float]) -> Callable:
 
 
 lab.mistake(
-    "that counts each weight once; a convolution uses it at every position",
+    "you counted each weight once; a convolution uses it at every position",
     _counting(lambda layer, given, output: layer.weight.numel()),
 )
 lab.mistake(
-    "that is twice as many: a multiply-add is one MAC (two operations would be "
-    "FLOPs), and the model runs once",
+    "you counted twice as many: one multiply-add is one MAC (FLOPs count it as two), "
+    "and the model runs only once",
     _counting(lambda *call: 2 * _macs_of(*call)),
+)
+lab.mistake(
+    "the total is still 0; hooks run only when the model runs: call model(inputs)",
+    lambda model, inputs: 0,
 )
 
 
-@lab.mistake("the bias is added, not multiplied")
+@lab.mistake("leave out the bias; it is added, not multiplied")
 @_counting
 def _(layer, given, output):
     bias = output.numel() if layer.bias is not None else 0
     return _macs_of(layer, given, output) + bias
 
 
-@lab.mistake("a dense kernel multiplies by zeros too: count all weights")
+NONZERO = "count all weights; a layer multiplies by its zeros too"
+
+
+@lab.mistake(NONZERO)
+@_counting
+def _(layer, given, output):
+    return output.numel() * layer.weight[0].count_nonzero().item()
+
+
+@lab.mistake(NONZERO)
 @_counting
 def _(layer, given, output):
     return output[0, 0].numel() * layer.weight.count_nonzero().item()
 
 
 lab.mistake(
-    "that counts outputs; each one costs as many MACs as it has weights",
+    "you counted the outputs; multiply by the number of weights that each one uses",
     _counting(lambda layer, given, output: output.numel()),
 )
 
 
-@lab.mistake(
-    "conventions differ: here convolutions and linear layers count, "
-    "BatchNorm and the rest do not"
-)
+@lab.mistake("count convolutions and linear layers only; leave out BatchNorm")
 def _(model, inputs):
     def count(layer, given, output):
         if isinstance(layer, nn.BatchNorm2d):
@@ -212,7 +247,7 @@ def _(model, inputs):
     return _total(model, inputs, count)
 
 
-@lab.mistake("that is the last layer alone; add up all of them")
+@lab.mistake("you returned the last layer only; add up all layers")
 def _(model, inputs):
     counts = []
 
@@ -225,14 +260,14 @@ def _(model, inputs):
 
 
 @lab.mistake(
-    "children() stops at the first level; modules() goes into blocks",
+    "children() stops at the first level; modules() also finds layers inside blocks",
     help="`model.modules()` walks through all levels, and names each module once.",
 )
 def _(model, inputs):
     return _total(model, inputs, _macs_of, lambda model: list(model.children()))
 
 
-@lab.mistake("count the positions of the output; stride and padding change them")
+@lab.mistake("use the positions of the output; stride and padding change their number")
 @_counting
 def _(layer, given, output):
     outputs = output[0].numel()
@@ -242,7 +277,7 @@ def _(layer, given, output):
 
 
 lab.mistake(
-    "with groups an output sees only in_channels / groups channels",
+    "with groups, one output reads only in_channels / groups channels",
     _counting(
         lambda layer, *call: _macs_of(layer, *call) * getattr(layer, "groups", 1)
     ),
@@ -250,7 +285,7 @@ lab.mistake(
 
 
 @lab.mistake(
-    "a layer that is called twice counts twice: add up, do not overwrite",
+    "a layer that is called twice counts twice; add to the total, do not overwrite",
     help=(
         "The hook runs at every call. Add to a sum; a dictionary by layer "
         "would keep only the last call."
@@ -267,10 +302,27 @@ def _(model, inputs):
     return sum(by_layer.values())
 
 
-@lab.mistake("every image of the batch counts")
+@lab.mistake("you counted one image; every image of the batch counts")
 @_counting
 def _(layer, given, output):
     return _macs_of(layer, given, output) // len(output)
+
+
+@lab.mistake("a linear layer runs for every image; multiply by their number")
+@_counting
+def _(layer, given, output):
+    if isinstance(layer, nn.Linear):
+        return layer.weight.numel()
+    return _macs_of(layer, given, output)
+
+
+@lab.mistake("a convolution's window need not be square; use its height and its width")
+@_counting
+def _(layer, given, output):
+    if isinstance(layer, nn.Linear):
+        return _macs_of(layer, given, output)
+    inputs = layer.in_channels // layer.groups
+    return output.numel() * inputs * layer.kernel_size[0] ** 2
 
 
 @lab.exercise("5.2", points={"idea": 2, "fair": 3})
@@ -357,6 +409,9 @@ def _measuring(
     gradients_back: bool = True,
     left_out_too: int = 0,
     eval_timed: bool = False,
+    switch_timed: bool = False,
+    exit_timed: bool = False,
+    one_read: bool = False,
 ) -> Callable:
     """A measurement that is right except for what the arguments say."""
 
@@ -369,14 +424,28 @@ def _measuring(
         times: dict[str, list[float]] = {name: [] for name in models}
         before = torch.get_num_threads()
         torch.set_num_threads(1 if one_thread else before)
+        if one_read:
+            for model in models.values():
+                model.eval()
         with torch.set_grad_enabled(gradients):
+            start = clock()
             for name in order:
-                if not eval_timed:
+                if not (eval_timed or one_read):
                     models[name].train(not eval_mode)
-                start = clock()
-                models[name].train(not eval_mode)
+                if switch_timed:
+                    torch.set_grad_enabled(True)
+                if not one_read:
+                    start = clock()
+                if eval_timed:
+                    models[name].eval()
+                if switch_timed:
+                    torch.set_grad_enabled(False)
                 models[name](dummy_input)
-                times[name].append(clock() - start)
+                if exit_timed:
+                    torch.set_grad_enabled(True)
+                end = clock()
+                times[name].append(end - start)
+                start = end
         torch.set_num_threads(before if threads_back else 1)
         torch.set_grad_enabled(gradients_back)
         first = 0 if count_all else max(0, n_warmup + left_out_too)
@@ -385,91 +454,139 @@ def _measuring(
     return mistaken
 
 
-def _of_medians(change: Callable[[dict], dict]) -> Callable:
-    """The right medians, changed."""
-    return lambda *arguments: change(measure_latency(*arguments))
+def _once_a_round(each_ends: bool) -> Callable:
+    """A clock that starts once a round, and ends after each call or after all."""
+
+    def mistaken(models, dummy_input, n_warmup, n_test, clock):
+        times: dict[str, list[float]] = {name: [] for name in models}
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        with torch.no_grad():
+            for model in models.values():
+                model.eval()
+            for number in range(n_warmup + n_test):
+                start, seconds = clock(), {}
+                for name, model in models.items():
+                    model(dummy_input)
+                    if each_ends:
+                        seconds[name] = clock() - start
+                whole = seconds or dict.fromkeys(models, clock() - start)
+                if number >= n_warmup:
+                    for name in models:
+                        times[name].append(whole[name])
+        torch.set_num_threads(before)
+        return {name: statistics.median(t) for name, t in times.items()}
+
+    return mistaken
 
 
-lab.mistake("n_warmup calls of each model come first", _measuring(warm_up=False))
 lab.mistake(
-    "the first n_warmup calls are not to be counted", _measuring(count_all=True)
+    "call each model n_warmup times before the calls that count",
+    _measuring(warm_up=False),
 )
 lab.mistake(
-    "one call too many is left out: the first n_warmup, not one more",
+    "you counted the warm-up; leave out the first n_warmup calls",
+    _measuring(count_all=True),
+)
+lab.mistake(
+    "you left out one call too many; leave out the first n_warmup, and no more",
     _measuring(left_out_too=1),
 )
 lab.mistake(
-    "the last call of the warm-up is counted still", _measuring(left_out_too=-1)
+    "you counted the last call of the warm-up; leave out all n_warmup of them",
+    _measuring(left_out_too=-1),
 )
 
 
-@lab.mistake("the time comes from the argument: clock()")
+@lab.mistake("read the time from the argument: clock()")
 def _(models, dummy_input, n_warmup, n_test, clock):
     return measure_latency(models, dummy_input, n_warmup, n_test, lambda: 0.0)
 
 
 lab.mistake(
-    "the mean follows one interrupted call; take the median",
+    "one interrupted call shifts the mean; take the median",
     _measuring(statistics.mean),
 )
 lab.mistake("the fastest call is not the typical one; take the median", _measuring(min))
 lab.mistake(
-    "of an even number the median is the mean of the two in the middle; that is "
-    "the lower one",
+    "you took the lower of the two values in the middle; for an even number of calls "
+    "the median is their mean",
     _measuring(statistics.median_low),
 )
 lab.mistake(
-    "of an even number the median is the mean of the two in the middle; that is "
-    "the upper one",
+    "you took the upper of the two values in the middle; for an even number of calls "
+    "the median is their mean",
     _measuring(statistics.median_high),
 )
-lab.mistake("that is the sum of all calls", _measuring(sum))
+lab.mistake("you added up all calls; take their median", _measuring(sum))
 
 lab.mistake(
-    "read the clock before and after each single call, not around a round",
-    _of_medians(lambda t: dict.fromkeys(t, sum(t.values()))),
+    "you timed a whole round; read the clock before and after each single call",
+    _once_a_round(each_ends=False),
 )
 lab.mistake(
-    "the clock starts anew before each call, not once a round",
-    _of_medians(lambda t: dict(zip(t, itertools.accumulate(t.values()), strict=True))),
+    "the clock starts once a round; start it anew before each call",
+    _once_a_round(each_ends=True),
 )
 lab.mistake(
-    "asked is seconds, as the clock gives them",
-    _of_medians(lambda t: {name: 1000 * seconds for name, seconds in t.items()}),
+    "return seconds, as the clock gives them, not milliseconds",
+    _measuring(lambda t: 1000 * statistics.median(t)),
 )
 
-lab.mistake("model.eval() is missing", _measuring(eval_mode=False))
-lab.mistake("with torch.no_grad(): is missing", _measuring(gradients=True))
 lab.mistake(
-    "gradients have to be recorded again afterwards; `with torch.no_grad():` sees "
-    "to it",
+    "switch each model to eval mode; call model.eval()", _measuring(eval_mode=False)
+)
+lab.mistake(
+    "gradients are recorded during the calls; put them under torch.no_grad()",
+    _measuring(gradients=True),
+)
+lab.mistake(
+    "gradients stay off afterwards; `with torch.no_grad():` switches them on again",
     _measuring(gradients_back=False),
 )
-lab.mistake("torch.set_num_threads(1) is missing", _measuring(one_thread=False))
 lab.mistake(
-    "the number of threads has to be put back afterwards",
-    _measuring(threads_back=False),
-    help=(
-        "The number of threads belongs to the whole process: without it the "
-        "rest of this notebook would run on one."
-    ),
+    "the models run on several threads; call torch.set_num_threads(1) first",
+    _measuring(one_thread=False),
 )
 lab.mistake(
-    "one model after the other: a busy moment hits only one of them. In each "
-    "round call every model once",
+    "the number of threads stays at 1; set it back to what it was before",
+    _measuring(threads_back=False),
+)
+lab.mistake(
+    "you called one model after the other; in each round call every model once",
     _measuring(in_turns=False),
     help=(
-        "The check's computer becomes slow half way. If all calls of one "
-        "model come last, that model alone looks slow."
+        "The check's computer becomes slow half way. If all calls of one model come "
+        "last, only that model looks slow."
     ),
 )
 lab.mistake(
-    "model.eval() takes time too: call it before the clock is read",
+    "you timed model.eval() too; call it before you read the clock",
     _measuring(eval_timed=True),
 )
 
+NO_GRAD_TIMED = "you timed torch.no_grad() too; put it around the loops"
+lab.mistake(NO_GRAD_TIMED, _measuring(switch_timed=True))
+lab.mistake(NO_GRAD_TIMED, _measuring(switch_timed=True, exit_timed=True))
+lab.mistake(
+    NO_GRAD_TIMED,
+    _measuring(eval_timed=True, switch_timed=True, exit_timed=True),
+)
+lab.mistake(
+    "one reading ends a call and starts the next; read the clock twice for each call",
+    _measuring(one_read=True),
+    help=(
+        "Between two calls your loop stores a time and looks up the next model. If the "
+        "end of one call is the start of the next, this work is timed as well."
+    ),
+)
+lab.mistake(
+    "one reading ends a call and starts the next; read the clock twice for each call",
+    _measuring(one_read=True, eval_timed=True),
+)
 
-@lab.exercise("5.3", points={"idea": 2, "any network": 1})
+
+@lab.exercise("5.3", points={"idea": 3, "any network": 1})
 def predicted_share(macs: Sequence[int], prune_ratio: float) -> float:
     *convs, classifier = macs
     left = float(classifier)
@@ -510,420 +627,293 @@ def _powers(exponents: Callable[[int], list[int]]) -> Callable:
 
 
 lab.mistake(
-    "that is the share that goes; asked is what is left",
+    "you returned the share that is removed; return the share that is left",
     lambda macs, ratio: 1 - predicted_share(macs, ratio),
 )
 lab.mistake(
-    "those are MACs; divide by all MACs",
+    "you returned a number of MACs; divide it by all MACs",
     lambda macs, ratio: predicted_share(macs, ratio) * sum(macs),
 )
 lab.mistake(
-    "that is in percent; asked is a share",
+    "you returned a percentage; return a share from 0 to 1",
     lambda macs, ratio: 100 * predicted_share(macs, ratio),
 )
 lab.mistake(
-    "the classifier's MACs are left, too",
+    "add the classifier's MACs to what is left",
     lambda macs, ratio: predicted_share(macs, ratio) - macs[-1] / sum(macs),
 )
 lab.mistake(
-    "the classifier belongs to what is left and to all MACs",
+    "the classifier is missing; add its MACs to what is left and to all MACs",
     lambda macs, ratio: predicted_share([*macs[:-1], 0], ratio),
 )
 lab.mistake(
-    "not every layer loses inputs and outputs: look at the first, the last "
+    "not every layer loses inputs and outputs; look at the first convolution, the last "
     "convolution and the classifier",
     lambda macs, ratio: (1 - ratio) ** 2,
-    help="$(1 - p)^2$ is right for the layers in the middle only.",
+    help="$(1 - p)^2$ is right only for the convolutions in the middle.",
 )
 lab.mistake(
-    "each layer between two convolutions loses inputs and outputs: a square",
+    "a layer between two convolutions loses inputs and outputs; that makes two factors",
     lambda macs, ratio: 1 - ratio,
 )
 lab.mistake(
-    "two convolutions lose on one side only: the first reads the whole image, "
-    "the last keeps its outputs",
+    "you let every convolution lose inputs and outputs; the first one reads the whole "
+    "image, the last one keeps its outputs",
     _powers(lambda n: [2] * (n - 1) + [0]),
 )
 lab.mistake(
-    "the first convolution still reads the whole image",
+    "the first convolution reads the whole image; only its outputs become fewer",
     _powers(lambda n: [2] * (n - 2) + [1, 0]),
 )
 lab.mistake(
-    "the last convolution keeps its outputs, for the classifier",
+    "the last convolution keeps its outputs; only its inputs become fewer",
     _powers(lambda n: [1] + [2] * (n - 2) + [0]),
 )
 lab.mistake(
-    "the classifier loses nothing", _powers(lambda n: [1] + [2] * (n - 3) + [1, 1])
+    "the classifier loses nothing; it reads all outputs of the last convolution",
+    _powers(lambda n: [1] + [2] * (n - 3) + [1, 1]),
 )
 lab.mistake(
-    "the last convolution loses inputs, the classifier nothing",
+    "the last convolution loses inputs only, and the classifier nothing",
     _powers(lambda n: [1] + [2] * (n - 2) + [1]),
 )
 lab.mistake(
-    "a share p goes, so 1 - p is left",
+    "the first convolution loses outputs and the last one inputs; you left both whole",
+    _powers(lambda n: [0] + [2] * (n - 3) + [0, 0] if n > 2 else [0, 0]),
+)
+lab.mistake(
+    "you kept the share that is removed; if a share p goes, 1 - p is left",
     lambda macs, ratio: predicted_share(macs, 1 - ratio),
 )
-lab.mistake(
-    "one convolution alone is the first and the last: it keeps both",
-    _powers(lambda n: [1] + [2] * (n - 3) + [1, 0] if n > 2 else [1, 0]),
-)
+ONLY_ONE = "a single convolution is the first and the last one; it loses nothing"
+for pair in ([1, 0], [2, 0], [1, 1], [0, 1], [2, 1]):
+    lab.mistake(
+        ONLY_ONE,
+        _powers(
+            lambda n, pair=pair: [1] + [2] * (n - 3) + [1, 0] if n > 2 else pair,
+        ),
+    )
+
+Layers = Sequence[tuple[str, tuple[int, ...]]]
 
 
-@lab.exercise("5.4", points={"idea": 1, "any curve": 1})
-def break_even(speedups: Mapping[float, float]) -> float | None:
-    found = None
-    for sparsity in sorted(speedups, reverse=True):
-        if speedups[sparsity] < 1:
-            break
-        found = sparsity
+@lab.exercise("5.4", points={"idea": 3, "fused": 3})
+def peak_ram(layers: Layers, fused: bool = False) -> int:
+    sizes: list[int] = []
+    before = ""
+    for kind, shape in layers:
+        values = math.prod(shape)
+        if fused and kind == "pool" and before == "conv":
+            sizes[-1] = values  # the convolution's own output is never stored
+        else:
+            sizes.append(values)
+        before = kind
+    return 4 * max(a + b for a, b in zip(sizes, sizes[1:], strict=False))
+
+
+ONE = [("input", (1, 4, 4)), ("conv", (2, 4, 4))]
+SMALL = [
+    ("input", (3, 4, 4)),
+    ("conv", (2, 4, 4)),
+    ("pool", (2, 2, 2)),
+    ("linear", (44,)),
+    ("linear", (6,)),
+]
+APART = [
+    ("input", (2, 4, 4)),
+    ("conv", (4, 4, 4)),
+    ("pool", (4, 1, 1)),
+    ("conv", (60, 1, 1)),
+    ("linear", (3,)),
+]
+LARGE_IMAGE = [("input", (3, 8, 8)), ("conv", (2, 4, 4)), ("conv", (6, 4, 4))]
+BLOCK = [
+    ("input", (1, 8, 8)),
+    ("conv", (4, 8, 8)),
+    ("pool", (4, 4, 4)),
+    ("conv", (8, 4, 4)),
+    ("linear", (10,)),
+]
+ON_IMAGE = [("input", (1, 8, 8)), ("pool", (1, 4, 4)), ("conv", (2, 4, 4))]
+TWICE = [
+    ("input", (1, 4, 4)),
+    ("conv", (8, 4, 4)),
+    ("pool", (8, 2, 2)),
+    ("pool", (8, 1, 1)),
+    ("linear", (3,)),
+]
+
+
+def _vgg(width: int) -> list[tuple[str, tuple[int, ...]]]:
+    """The layers of the course's VGG for one image of 32 x 32."""
+    found, side = [("input", (1, 32, 32))], 32
+    for i, multiple in enumerate(VGG.MULTIPLES):
+        found.append(("conv", (width * multiple, side, side)))
+        if i in VGG.POOL_AFTER:
+            side //= 2
+            found.append(("pool", (width * multiple, side, side)))
+    return [*found, ("mean", (found[-1][1][0],)), ("linear", (10,))]
+
+
+def _drawn(ask: Trial) -> list[tuple[str, tuple[int, ...]]]:
+    """Layers of random sizes, pools after convolutions and after others."""
+
+    def some(low: int, high: int) -> int:
+        return torch.randint(low, high, (), generator=ask.rng).item()
+
+    side = some(6, 10)
+    found = [("input", (some(1, 4), side, side))]
+    for _ in range(some(3, 8)):
+        kind, channels = ("conv", "pool")[some(0, 2)], found[-1][1][0]
+        if kind == "pool":
+            side = max(1, side // 2)
+        else:
+            channels = some(1, 12)
+        found.append((kind, (channels, side, side)))
+    return [*found, ("mean", (found[-1][1][0],)), ("linear", (some(2, 12),))]
+
+
+lab.step("idea", "a small network", lambda ask: ask(SMALL))
+lab.step("idea", "one layer", lambda ask: ask(ONE))
+lab.step("idea", "large ones apart", lambda ask: ask(APART))
+lab.step("idea", "a large image", lambda ask: ask(LARGE_IMAGE))
+lab.step("idea", "not fused", lambda ask: ask(BLOCK, False))
+
+
+@lab.step("idea", "random layers")
+def _(ask: Trial) -> None:
+    for _ in range(8):
+        ask(_drawn(ask))
+
+
+lab.step("fused", "a pool after a convolution", lambda ask: ask(BLOCK, True))
+lab.step("fused", "a pool on the image", lambda ask: ask(ON_IMAGE, True))
+lab.step("fused", "a pool after a pool", lambda ask: ask(TWICE, True))
+
+
+@lab.step("fused", "random layers, fused")
+def _(ask: Trial) -> None:
+    for _ in range(8):
+        ask(_drawn(ask), True)
+
+
+@lab.step("fused", "whole networks")
+def _(ask: Trial) -> None:
+    for width in (4, 16):
+        ask(_vgg(width), False)
+        ask(_vgg(width), True)
+
+
+def _of_sizes(read: Callable[[list[int]], float]) -> Callable:
+    """Another summary of the stored numbers of values, which are right."""
+    return lambda layers, fused: read(_sizes(layers, fused))
+
+
+def _sizes(layers: Layers, fused: bool) -> list[int]:
+    kinds = ["", *(kind for kind, _ in layers)]
+    found: list[int] = []
+    for before, (kind, shape) in zip(kinds, layers, strict=False):
+        if fused and kind == "pool" and before == "conv":
+            found.pop()
+        found.append(math.prod(shape))
     return found
 
 
-lab.step("idea", "always", lambda ask: ask({0.5: 1.7, 0.8: 2.4}))
-lab.step("idea", "a rising curve", lambda ask: ask({0.5: 0.3, 0.8: 0.9, 0.9: 1.6}))
-
-
-@lab.step("idea", "random curves")
-def _(ask: Trial) -> None:
-    for _ in range(6):
-        gains = (0.4 + torch.rand(6, generator=ask.rng).cumsum(0) / 2).tolist()
-        ask({(i + 1) / 10: gain for i, gain in enumerate(gains)})
-
-
-lab.step("any curve", "exactly 1", lambda ask: ask({0.5: 0.5, 0.8: 1.0, 0.9: 2.0}))
-lab.step("any curve", "never", lambda ask: ask({0.5: 0.2, 0.8: 0.4, 0.9: 0.8}))
-lab.step(
-    "any curve",
-    "a dip",
-    lambda ask: ask({0.5: 0.8, 0.6: 1.1, 0.7: 0.9, 0.8: 1.2, 0.9: 2.0}),
-)
-lab.step("any curve", "from zero on", lambda ask: ask({0.0: 1.0, 0.5: 2.0}))
-lab.step("any curve", "any order", lambda ask: ask({0.5: 0.4, 0.9: 3.0, 0.8: 1.2}))
-
-lab.mistake(
-    "that is the speed-up; asked is the sparsity",
-    lambda speedups: speedups[break_even(speedups)],
-)
-
-
-@lab.mistake("start at the largest sparsity: where it pays at all, it pays there")
-def _(speedups):
-    found = None
-    for sparsity in sorted(speedups):
-        if speedups[sparsity] < 1:
-            break
-        found = sparsity
-    return found
-
-
-@lab.mistake("there it is still slower; the next one is asked")
-def _(speedups):
-    below = (sparsity for sparsity, gain in speedups.items() if gain < 1)
-    return max(below, default=min(speedups))
-
-
-@lab.mistake("a speed-up of exactly 1 counts: >= and not >")
-def _(speedups):
-    return break_even({s: gain if gain > 1 else 0.0 for s, gain in speedups.items()})
-
-
-@lab.mistake("it falls below 1 again later; from there on it has to stay")
-def _(speedups):
-    pays = (sparsity for sparsity, gain in speedups.items() if gain >= 1)
-    return min(pays, default=None)
-
-
-def _instead_of_none(value: float) -> Callable:
-    def mistaken(speedups: Mapping[float, float]) -> float:
-        found = break_even(speedups)
-        return value if found is None else found
-
-    return mistaken
-
-
-lab.mistake("where it never pays, the answer is None", _instead_of_none(1.0))
-lab.mistake("where it never pays, the answer is None, not 0", _instead_of_none(0.0))
-lab.mistake(
-    "a sparsity of 0 is an answer, but false in an `if`: ask whether it is None",
-    lambda speedups: break_even(speedups) or None,
-)
-
-
-@lab.mistake("the dictionary may be in any order: sort the sparsities")
-def _(speedups):
-    found = None
-    for sparsity, gain in speedups.items():
-        if gain < 1:
-            found = None
-        elif found is None:
-            found = sparsity
-    return found
-
-
-Row = Mapping[str, float]
-
-
-@lab.exercise("5.5", points={"idea": 2, "any table": 3})
-def choose(device: Row, candidates: Mapping[str, Row]) -> str | None:
-    best = None
-    for name, network in candidates.items():
-        size, milliseconds = _on(device, network)
-        in_time = milliseconds <= device["deadline_ms"]
-        fits = size <= device["flash_kib"] * 1024
-        if in_time and fits:
-            if best is None or network["accuracy"] > candidates[best]["accuracy"]:
-                best = name
-    return best
-
-
-def _on(device: Row, network: Row) -> tuple[float, float]:
-    """(bytes, milliseconds) of a network on a device."""
-    if _skips(device, network):
-        size = device["bytes_per_nonzero"] * network["parameters"] * network["kept"]
-        macs = device["nonzero_cost"] * network["macs"] * network["kept"]
-    else:
-        size = 4 * network["parameters"]
-        macs = network["macs"]
-    return size, macs / device["macs_per_ms"]
-
-
-def _skips(device: Row, network: Row) -> bool:
-    """Whether the device skips zeros that the network has."""
-    kernels = device["skips_zeros"] or (device["skips_groups"] and network["groups"])
-    return bool(kernels) and network["kept"] < 1
-
-
-def _of(ask: Trial, device: Row, candidates: Mapping[str, Row]) -> None:
-    """Ask; where the choice is wrong, show the figures that decide and no others."""
-    try:
-        ask(dict(device), _shuffled(ask, candidates))
-    except Wrong as wrong:
-        if "given" not in wrong.lines:
-            raise
-        named = {
-            repr(name): (name, row)
-            for name, row in candidates.items()
-            if repr(name) in (wrong.lines["expected"], wrong.lines["got"])
-        }
-        lines = {**wrong.lines, "given": _rates(device)}
-        raise Wrong(_figures(device, named, wrong.lines), **lines) from None
-
-
-def _shuffled(ask: Trial, rows: Mapping[str, Row]) -> dict[str, dict]:
-    order = torch.randperm(len(rows), generator=ask.rng).tolist()
-    names = list(rows)
-    return {names[i]: dict(rows[names[i]]) for i in order}
-
-
-def _rates(device: Row) -> str:
-    """The device's figures but for its limits, in a line."""
-    rates = ("macs_per_ms", "bytes_per_nonzero", "nonzero_cost")
-    skipping = [name for name in ("skips_zeros", "skips_groups") if device[name]]
-    return ", ".join(
-        [f"{name} {_plain(device[name])}" for name in rates]
-        + [" and ".join(skipping) or "no zeros skipped"]
-    )
-
-
-def _plain(number: float) -> str:
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
-
-
-def _figures(device: Row, named: Mapping[str, tuple], lines: Mapping) -> list[str]:
-    """The limits, and below them what the expected and the given network need."""
-    head = f"  {'figures':9} {'':19}{'KiB':>10}{'ms':>12}  accuracy   kept  groups"
-    limits = (
-        f"{'limits':19}{device['flash_kib']:10,.1f}{_plain(device['deadline_ms']):>12}"
-    )
-    rows = [head, " " * 12 + limits]
-    for label in ("expected", "got"):
-        if lines[label] in named:
-            name, network = named[lines[label]]
-            size, ms = _on(device, network)
-            rows.append(
-                f"  {label:9} {name:19}{size / 1024:10,.1f}{_plain(ms):>12}"
-                f"{network['accuracy']:10.1f}{network['kept']:7.3g}"
-                f"  {'yes' if network['groups'] else 'no'}"
-            )
-    return rows
-
-
-def _table(title: str) -> tuple[str, Callable[[Trial], None]]:
-    """Title and body of a step that asks about one table."""
-    return title, lambda ask: _of(ask, *TABLES[title])
-
-
-def _device(name: str) -> Callable[[Trial], None]:
-    return lambda ask: _of(ask, DEVICES[name], CANDIDATES)
-
-
-lab.step("idea", *_table("room for all"))
-lab.step("idea", *_table("the flash"))
-lab.step("idea", *_table("the deadline"))
-lab.step("idea", "the microcontroller", _device("microcontroller"))
-lab.step("idea", "the phone", _device("phone CPU"))
-lab.step("idea", "the accelerator", _device("accelerator"))
-
-
-@lab.step("any table", "nothing fits")
-def _(ask: Trial) -> None:
-    _of(ask, DEVICES["microcontroller"] | {"flash_kib": 8}, CANDIDATES)
-
-
-lab.step("any table", *_table("exactly the flash"))
-lab.step("any table", *_table("exactly the deadline"))
-lab.step("any table", *_table("bytes for each nonzero"))
-lab.step("any table", *_table("bytes for nonzeros only"))
-lab.step("any table", *_table("fewer bytes than dense"))
-lab.step("any table", *_table("groups without kernels"))
-lab.step("any table", *_table("kernels without groups"))
-
-
-@lab.step("any table", "other tables")
-def _(ask: Trial) -> None:
-    """Devices between and beyond the three, networks under other names."""
-    for number in range(24):
-        base = list(DEVICES.values())[number % 3]
-        draw = torch.rand(8, generator=ask.rng).tolist()
-        device = base | {
-            "flash_kib": 16 * 2 ** (10 * draw[0]),
-            "deadline_ms": base["deadline_ms"] * 4 ** (2 * draw[1] - 1),
-            "skips_zeros": draw[2] < 0.4,
-            "skips_groups": draw[3] < 0.5,
-            "nonzero_cost": 1 + 9 * draw[4],
-            "bytes_per_nonzero": 4 + 4 * draw[5],
-        }
-        rows = list(_shuffled(ask, CANDIDATES).values())
-        for row in rows:
-            row["accuracy"] += 4 * torch.rand((), generator=ask.rng).item()
-        _of(ask, device, {f"network {i + 1}": row for i, row in enumerate(rows)})
-
-
-def _with_device(**changes) -> Callable:
-    """The right choice for a device that differs in these figures."""
-    return lambda device, candidates: choose({**device, **changes}, candidates)
-
-
-def _scaled(**factors: float) -> Callable:
-    """The right choice for a device whose figures are these multiples."""
-    return lambda device, candidates: choose(
-        device | {name: device[name] * factor for name, factor in factors.items()},
-        candidates,
-    )
+def _pairs(sizes: Sequence[int]) -> int:
+    return max(a + b for a, b in zip(sizes, sizes[1:], strict=False))
 
 
 lab.mistake(
-    "this device skips no zeros: it stores and multiplies every parameter",
-    _with_device(skips_zeros=True, bytes_per_nonzero=4.0, nonzero_cost=1.0),
+    "you returned a number of values; each of them takes 4 bytes",
+    _of_sizes(_pairs),
+)
+lab.mistake(
+    "you returned KiB; return bytes",
+    _of_sizes(lambda sizes: 4 * _pairs(sizes) / 1024),
+)
+lab.mistake(
+    "a float32 value takes 4 bytes, that is 32 bits; return bytes",
+    _of_sizes(lambda sizes: 32 * _pairs(sizes)),
+)
+lab.mistake(
+    "you returned the largest output alone; its input is in memory as well",
+    _of_sizes(lambda sizes: 4 * max(sizes)),
+    help="While a layer runs, it reads its input and writes its output: add both.",
+)
+lab.mistake(
+    "you returned the largest output alone; its input is in memory as well",
+    _of_sizes(lambda sizes: 4 * max(sizes[1:])),
+)
+lab.mistake(
+    "you added up all activations; only a layer's input and output are needed together",
+    _of_sizes(lambda sizes: 4 * sum(sizes)),
     help=(
-        "Without such kernels a masked network is as large and as slow as a dense one."
+        "When the next layer has run, its input is no longer needed, and the memory is "
+        "used again."
     ),
 )
 lab.mistake(
-    "two limits count, the flash and the deadline",
-    _with_device(flash_kib=math.inf, deadline_ms=math.inf),
-)
-lab.mistake("the flash counts too", _with_device(flash_kib=math.inf))
-lab.mistake(
-    "the size is in bytes, the flash has flash_kib * 1024 of them",
-    _scaled(flash_kib=1 / 1024),
-)
-lab.mistake("a KiB has 1024 bytes, not 1000", _scaled(flash_kib=1000 / 1024))
-lab.mistake("the deadline counts too", _with_device(deadline_ms=math.inf))
-lab.mistake(
-    "macs / macs_per_ms is in milliseconds already: do not multiply by 1000",
-    _scaled(deadline_ms=1 / 1000),
+    "you added the two largest activations; add those of neighbours only",
+    _of_sizes(lambda sizes: 4 * sum(sorted(sizes)[-2:])),
 )
 lab.mistake(
-    "macs / macs_per_ms is in milliseconds already: do not divide by 1000",
-    _scaled(deadline_ms=1000),
+    "you added three neighbours; a layer needs its input and its output only",
+    _of_sizes(lambda s: 4 * max(sum(s[i : i + 3]) for i in range(len(s) - 1))),
 )
 lab.mistake(
-    "a network as large as the flash still fits: <= and not <",
-    _scaled(flash_kib=1 - 1e-9),
+    "the image is missing; it is the input of the first layer",
+    _of_sizes(lambda sizes: 4 * _pairs(sizes[1:])),
 )
 lab.mistake(
-    "a network that takes all of deadline_ms is still in time: <= and not <",
-    _scaled(deadline_ms=1 - 1e-9),
-)
-
-
-@lab.mistake("a network without zeros (kept = 1) runs densely on every device")
-def _(device, candidates):
-    below = math.nextafter(1.0, 0.0)
-    rows = {n: {**c, "kept": min(c["kept"], below)} for n, c in candidates.items()}
-    return choose(device, rows)
-
-
-lab.mistake(
-    "one nonzero takes bytes_per_nonzero bytes, not 4",
-    _with_device(bytes_per_nonzero=4.0),
-)
-
-
-def _with_bytes(count: Callable[[Row, Row], float]) -> Callable:
-    """The right choice but for the bytes of a network whose zeros are skipped."""
-
-    def mistaken(device: Row, candidates: Mapping[str, Row]) -> str | None:
-        fitting = {}
-        for name, row in candidates.items():
-            size = count(device, row) if _skips(device, row) else 4 * row["parameters"]
-            if size <= device["flash_kib"] * 1024:
-                fitting[name] = row
-        return choose({**device, "flash_kib": math.inf}, fitting)
-
-    return mistaken
-
-
-lab.mistake(
-    "only nonzeros are stored: parameters * kept of them",
-    _with_bytes(lambda device, row: device["bytes_per_nonzero"] * row["parameters"]),
+    "you returned the smallest need; the peak is the largest",
+    _of_sizes(lambda s: 4 * min(a + b for a, b in zip(s, s[1:], strict=False))),
 )
 lab.mistake(
-    "where zeros are skipped they are not stored either: the bytes are "
-    "bytes_per_nonzero * parameters * kept",
-    _with_bytes(lambda device, row: 4 * row["parameters"]),
-)
-
-lab.mistake(
-    "groups help only on a device that has skips_groups",
-    _with_device(skips_groups=True),
+    "you took the last pair of neighbours; take the largest of all pairs",
+    _of_sizes(lambda sizes: 4 * (sizes[-2] + sizes[-1])),
 )
 lab.mistake(
-    "a nonzero takes nonzero_cost dense multiply-adds",
-    _with_device(nonzero_cost=1.0),
-    help=(
-        "Only nonzeros are multiplied, `macs * kept` of them, but each "
-        "takes `nonzero_cost` times as long."
-    ),
+    "you fused although fused is False; then a pool is a layer like any other",
+    lambda layers, fused: peak_ram(layers, True),
 )
 lab.mistake(
-    "this device's kernels skip zeros; then only nonzeros cost",
-    _with_device(skips_zeros=False, skips_groups=False),
-)
-
-
-@lab.mistake("kernels for groups skip only zeros that come in groups")
-def _(device, candidates):
-    anywhere = device["skips_zeros"] or device["skips_groups"]
-    return choose({**device, "skips_zeros": anywhere}, candidates)
-
-
-def _least(cost: Callable[[Row, Row], float]) -> Callable:
-    """Of the networks that fit and are in time, the one with the least cost."""
-
-    def mistaken(device: Row, candidates: Mapping[str, Row]) -> str | None:
-        possible = [n for n in candidates if choose(device, {n: candidates[n]})]
-        return min(possible, key=lambda n: cost(device, candidates[n]), default=None)
-
-    return mistaken
-
-
-lab.mistake(
-    "of those that fit and are in time, the most accurate is asked, not the fastest",
-    _least(lambda device, network: _on(device, network)[1]),
+    "fused is ignored; if it is True, a convolution before a pool stores only the "
+    "pooled values",
+    lambda layers, fused: peak_ram(layers, False),
 )
 lab.mistake(
-    "of those that fit and are in time, the most accurate is asked, not the smallest",
-    _least(lambda device, network: _on(device, network)[0]),
+    "you dropped the pooled values; they are stored, not the convolution's own output",
+    lambda layers, fused: peak_ram([x for x in layers if not fused or x[0] != "pool"]),
 )
+
+
+@lab.mistake(
+    "fuse only a pool right after a convolution; others are layers of their own"
+)
+def _(layers, fused):
+    sizes: list[int] = []
+    for kind, shape in layers:
+        if fused and kind == "pool":
+            sizes[-1] = math.prod(shape)
+        else:
+            sizes.append(math.prod(shape))
+    return 4 * _pairs(sizes)
+
+
+@lab.mistake(
+    "fuse only a pool right after a convolution; others are layers of their own"
+)
+def _(layers, fused):
+    """A pool after a pool is fused with both."""
+    sizes: list[int] = []
+    for kind, shape in layers:
+        if fused and kind == "pool" and len(sizes) > 1:
+            sizes[-1] = math.prod(shape)
+        else:
+            sizes.append(math.prod(shape))
+    return 4 * _pairs(sizes)
+
+
+@lab.mistake("you dropped every convolution; drop only the output that a pool reads")
+def _(layers, fused):
+    return peak_ram([x for x in layers if not fused or x[0] != "conv"])

@@ -1,12 +1,14 @@
 """A pretended computer, on which a way to measure time is checked without a real clock.
 
-Its models take as long as they are told and note how they are called; its clock moves
-only while one of them runs. Each function here puts a `measure_latency` to work on such
-a machine and returns what came of it.
+Its models take as long as they are told and note how they are called. Its clock moves
+while one of them runs, and while an answer does anything else that it should not time:
+changing a mode, switching gradients off, keeping books between two calls. Each function
+here puts a `measure_latency` to work on such a machine and returns what came of it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +21,9 @@ __all__ = ["busy", "clock_read", "gradients", "medians", "modes", "threads"]
 
 Durations = Mapping[str, Sequence[float]]
 INPUT = torch.zeros(1, 3)
+# Seconds of work beside the calls. They show in the result of an answer that times
+# them, and they differ, so that they can be told apart.
+MODE, SWITCH, NOTING = 0.25, 0.5, 0.125
 
 
 @dataclass(frozen=True)
@@ -33,22 +38,19 @@ class Note:
 class Pretender(nn.Module):
     """A model whose n-th call takes the n-th duration; the last one is repeated."""
 
-    def __init__(self, machine: Machine, durations: Sequence[float]) -> None:
+    def __init__(self, machine: Machine, name: str) -> None:
         super().__init__()
-        self.machine, self.durations, self.calls = machine, durations, 0
+        self.machine, self.name = machine, name
 
     @handed
     def train(self, mode: bool = True) -> Pretender:
-        if mode != self.training:
-            self.machine.now += 0.25  # visible in the result if the answer times it
+        self.machine.now += MODE
         return super().train(mode)
 
     @handed
     def forward(self, x: Tensor) -> Tensor:
-        seconds = self.durations[min(self.calls, len(self.durations) - 1)]
-        self.calls += 1
         note = Note(self.training, torch.is_grad_enabled(), torch.get_num_threads())
-        self.machine.run(seconds, note)
+        self.machine.run(self.name, note)
         return x
 
 
@@ -56,21 +58,47 @@ class Machine:
     """From call number `busy_from` on, everything takes three times as long."""
 
     def __init__(self, durations: Durations, busy_from: int | None = None) -> None:
-        self.models = {name: Pretender(self, own) for name, own in durations.items()}
-        self.busy_from = busy_from
+        self.durations, self.busy_from = durations, busy_from
+        self.models = {name: Pretender(self, name) for name in durations}
         self.notes: list[Note] = []
+        self.calls: Counter[str] = Counter()
         self.now, self.reads = 0.0, 0
         self.threads_after, self.recording_after = 0, True
+        # since the last read or call
+        self.settings = _settings()
+        self.just_read = False  # the clock, before anything else happened
+        self.timed_call = False  # the last call came right after a read
+
+    @handed
+    def __deepcopy__(self, _memo: dict) -> Machine:
+        """Copies of a model run on the same machine."""
+        return self
 
     @handed
     def clock(self) -> float:
+        self._switches()
         self.reads += 1
-        return self.now
+        read = self.now
+        if self.timed_call and not self.just_read:
+            self.now += NOTING  # the read ended a call: its time is noted now
+        self.just_read = True
+        return read
 
-    def run(self, seconds: float, note: Note) -> None:
+    def run(self, name: str, note: Note) -> None:
+        self._switches()
+        own = self.durations[name]
+        seconds = own[min(self.calls[name], len(own) - 1)]
         busy = self.busy_from is not None and len(self.notes) >= self.busy_from
         self.now += 3 * seconds if busy else seconds
+        self.calls[name] += 1
         self.notes.append(note)
+        self.timed_call, self.just_read = self.just_read, False
+
+    def _switches(self) -> None:
+        """Switching gradients or threads takes time as well."""
+        if self.settings != _settings():
+            self.now += SWITCH
+        self.settings = _settings()
 
     def measured(self, measure: Callable, n_warmup: int, n_test: int):
         """What `measure` returns; afterwards torch's settings are those from before."""
@@ -82,6 +110,10 @@ class Machine:
             self.recording_after = torch.is_grad_enabled()
             torch.set_num_threads(threads)
             torch.set_grad_enabled(recording)
+
+
+def _settings() -> tuple:
+    return torch.is_grad_enabled(), torch.get_num_threads()
 
 
 def medians(measure: Callable, durations: Durations, n_warmup: int, n_test: int):
