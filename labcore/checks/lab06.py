@@ -271,7 +271,8 @@ def _earlier(method, t, default_mask, n, m):
     if not _is_mask(mask, t):
         return mask
     before = default_mask.bool()
-    return {"came back": (mask & ~before).sum().item(), "mask": mask & before}
+    back = (mask & ~before).sum().item()
+    return {"came back": back, "mask": (mask & before).long()}
 
 
 def _untouched(method, t, default_mask, n, m):
@@ -297,7 +298,7 @@ def _twice(method, layer, n, m):
     """.apply(layer, "weight", n, m), twice"""
     for _ in range(2):
         method.apply(layer, "weight", n, m)
-    return {"weight": layer.weight.detach(), "weight_mask": _plain(layer.weight_mask)}
+    return {"weight": layer.weight.detach(), "weight_mask": layer.weight_mask}
 
 
 @lab.step("any layer", "twice on a layer")
