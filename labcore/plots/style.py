@@ -48,6 +48,10 @@ STYLE = {
     "legend.title_fontsize": 8,
     "lines.markersize": 5,
 }
+
+# A notebook's backend switches figures on when it is loaded. That has to happen here:
+# inside in_style it would be undone, and only the first figure would be shown.
+plt.switch_backend(matplotlib.get_backend())
 in_style = matplotlib.rc_context(STYLE)
 
 # Style of a line to compare with, which is not part of SERIES, and of its label.
