@@ -16,7 +16,8 @@ def run(capsys):
     cells = {cell.id: cell.source for cell in read(SOURCE).cells}
 
     def cells_run(*names):
-        scope = {"torch": torch, "nn": nn, "fine_grained_prune": lambda w, share: None}
+        scope = {"torch": torch, "nn": nn, "warnings": warnings}
+        scope["fine_grained_prune"] = lambda weight, share: None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for name in names:

@@ -21,9 +21,8 @@ def test_measured_shares_stand_in_percent_beside_the_laws():
 
 
 def test_a_guess_is_drawn_where_a_number_was_typed():
-    law, curves = {0.0: 1.0, 0.5: 0.27}, {"CSR": {0.5: 0.3, 0.9: 1.4}}
+    curves = {"CSR": {0.5: 0.3, 0.9: 1.4}}
     for draw, arguments in (
-        (plots.cost_shares, ({"time": law}, law)),
         (plots.speedups, (curves,)),
         (plots.ram_curves, (curves, 1)),
     ):

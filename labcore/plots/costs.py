@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from labcore.plots.alt import describe
 from labcore.plots.style import (
@@ -41,13 +42,11 @@ def cost_shares(
     shares: Mapping[str, Mapping[float, float]],
     law: Mapping[float, float],
     title: str = "",
-    guess: float | None = None,
 ) -> Axes:
     """Costs by prune ratio in percent of the dense network's, with a law and (1 - p)².
 
     shares   cost -> prune ratio -> share (0 to 1), drawn as points
     law      prune ratio -> predicted share, drawn as a curve
-    guess    what the student typed, in percent of the dense network
     """
     ax = new_figure(title, 7, 4).subplots()
     p = np.linspace(0, 1, 101)
@@ -59,7 +58,6 @@ def cost_shares(
         ax.plot(*_percent(points), linestyle="none", label=name)
     ax.set(xlabel="prune ratio p of the channels, %", ylabel=OF_DENSE)
     ax.set(xlim=(0, 100), ylim=(0, None))
-    guessed(ax, guess)
     ax.legend()
     series = {"your prediction": law, **shares}
     said = "; ".join(f"{name}: {_listed(points)}" for name, points in series.items())
@@ -284,11 +282,13 @@ def roofline(
     ax.annotate(
         "limit: memory",
         (x[0], bandwidth * x[0] / 1e9),
-        xytext=(0, 24),
+        xytext=(0, 52),
         textcoords="offset points",
         **NOTE,
     )
-    ax.set(ylim=(None, 2 * peak / 1e9))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+    ax.set(ylim=(0.6 * min(rates.min() / 1e9, roof[0]), 2 * peak / 1e9))
     ax.set(xlabel="operations per byte moved", ylabel="billion operations per second")
     ax.legend(loc="lower right")
     said = ", ".join(

@@ -261,7 +261,6 @@ def _(model, inputs):
 
 @lab.mistake(
     "children() stops at the first level; modules() also finds layers inside blocks",
-    help="`model.modules()` walks through all levels, and names each module once.",
 )
 def _(model, inputs):
     return _total(model, inputs, _macs_of, lambda model: list(model.children()))
@@ -575,10 +574,6 @@ lab.mistake(
 lab.mistake(
     "one reading ends a call and starts the next; read the clock twice for each call",
     _measuring(one_read=True),
-    help=(
-        "Between two calls your loop stores a time and looks up the next model. If the "
-        "end of one call is the start of the next, this work is timed as well."
-    ),
 )
 lab.mistake(
     "one reading ends a call and starts the next; read the clock twice for each call",
@@ -838,7 +833,6 @@ lab.mistake(
 lab.mistake(
     "you returned the largest output alone; its input is in memory as well",
     _of_sizes(lambda sizes: 4 * max(sizes)),
-    help="While a layer runs, it reads its input and writes its output: add both.",
 )
 lab.mistake(
     "you returned the largest output alone; its input is in memory as well",
