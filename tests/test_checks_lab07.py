@@ -58,12 +58,12 @@ def block(model, name, before, chain=chain):
     return links + [((main[-1], 0), (before, 0))]
 
 
-def block_by_roads(model, name, before):
+def block_by_ways(model, name, before):
     main = [f"{name}.{part}" for part in ("conv1", "bn1", "conv2", "bn2")]
     layers = len(model.get_submodule(f"{name}.shortcut"))
-    road = [before, *(f"{name}.shortcut.{i}" for i in range(layers))]
-    added = ((main[-1], 0), (road[-1], 0))
-    return [*chain(model, [before, *main]), *chain(model, road), added]
+    way = [before, *(f"{name}.shortcut.{i}" for i in range(layers))]
+    added = ((main[-1], 0), (way[-1], 0))
+    return [*chain(model, [before, *main]), *chain(model, way), added]
 
 
 def block_by_hand(model, name, before):
@@ -88,6 +88,12 @@ def only_block_2(model, name, before):
     return block(model, name, before if name == "block1" else "block1.bn2")
 
 
+def block_with_extra(model, name, before):
+    """One link too many, not written like the known mistake's."""
+    extra = ((f"{name}.conv2", 1), (f"{name}.bn2", 0))
+    return [*block(model, name, before), extra]
+
+
 def groups(links):
     """By colours that spread until nothing changes."""
     colours = {member: i for i, member in enumerate({m for k in links for m in k})}
@@ -106,13 +112,13 @@ def groups_by_walking(links):
     for start in near:
         if start in seen:
             continue
-        road, group = [start], []
-        while road:
-            member = road.pop()
+        way, group = [start], []
+        while way:
+            member = way.pop()
             if member not in seen:
                 seen.add(member)
                 group.append(member)
-                road += near[member]
+                way += near[member]
         found.append(group)
     return found
 
@@ -125,6 +131,39 @@ def groups_by_merging(links):
                 made[i] |= made[j]
                 made[j] = set()
     return [group for group in made if group]
+
+
+def squash(sets):
+    """Each set joined to the first one that it meets."""
+    made = []
+    for members in sets:
+        met = next((group for group in made if group & members), None)
+        if met is None:
+            made.append(set(members))
+        else:
+            met |= members
+    return made
+
+
+def groups_by_squashing(links):
+    made = squash([set(link) for link in links])
+    while (again := squash(made)) != made:
+        made = again
+    return made
+
+
+def squashed(times):
+    def answer(links):
+        made = [set(link) for link in links]
+        for _ in range(times):
+            made = squash(made)
+        return made
+
+    return answer
+
+
+def groups_of_last_two(links):
+    return groups(links)[-2:]
 
 
 def prune(model, group, keep):
@@ -204,7 +243,7 @@ RIGHT = {
         ("a set", chain_as_a_set),
     ],
     "block_links": [
-        ("two roads", block_by_roads),
+        ("two ways", block_by_ways),
         ("two cases", block),
         ("by hand", block_by_hand),
     ],
@@ -212,6 +251,7 @@ RIGHT = {
         ("colours", groups),
         ("walking", groups_by_walking),
         ("merging", groups_by_merging),
+        ("squashing until nothing changes", groups_by_squashing),
     ],
     "prune_group": [
         ("new parameters", prune),
@@ -225,6 +265,9 @@ RIGHT = {
     ],
 }
 
+EXTRA = "the channels between conv1 and conv2 are not added to anything"
+FIXED_TIMES = "you merge a fixed number of times"
+
 WRONG = {
     "chain_links": [
         ("text", lambda model, names: " ".join(names), "four layers", None),
@@ -233,6 +276,13 @@ WRONG = {
     ],
     "block_links": [
         ("only block 2", only_block_2, "block3", None),
+        ("a direct link between both ways", block_with_extra, "block1", EXTRA),
+    ],
+    "groups_of": [
+        ("twice squashed", squashed(2), "a chain, its links shuffled", FIXED_TIMES),
+        ("three times", squashed(3), "a longer chain", FIXED_TIMES),
+        ("two groups", groups_of_last_two, "three groups", None),
+        ("a number", lambda links: len(groups(links)), "three groups", None),
     ],
     "prune_group": [
         ("no linear layers", prune_convolutions, "layers with a bias", None),
@@ -242,3 +292,28 @@ WRONG = {
 
 class TestLab07(LabTests):
     lab, right, wrong = lab07, RIGHT, WRONG
+
+
+def message_on(function, answer):
+    return lab07.EXERCISES[function].run(answer, seed=0).message
+
+
+def test_a_wrong_set_of_links_shows_what_is_missing_and_what_is_too_many():
+    text = message_on("chain_links", lambda *args: chain(*args)[1:])
+    assert "got       missing (backbone.conv0, 0)-(backbone.bn0, 0)" in text.replace(
+        "{", ""
+    )
+    text = message_on("block_links", block_with_extra)
+    assert "too many {(bn1, 0)-(block1.conv1, 0)}" in text
+
+
+def test_wrong_groups_are_shown_whole():
+    text = message_on("groups_of", squashed(2))
+    assert "missing {{(a, 0), (b, 0), (c, 0)," in text and " ..." not in text
+
+
+def test_a_message_keeps_its_lines_whole():
+    wrongs = [(name, row[1]) for name, rows in WRONG.items() for row in rows]
+    for name, answer in wrongs:
+        lines = message_on(name, answer).splitlines()
+        assert len(lines) <= 10 and max(map(len, lines)) <= 88

@@ -7,7 +7,7 @@ axis 1 its columns. A link is two members that must keep the same channels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from itertools import pairwise
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from labcore.checks.engine.compare import NO_RETURN, clone, same, show
 from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
-from labcore.checks.engine.trial import Trial
+from labcore.checks.engine.trial import Trial, Wrong
 from labcore.nets import MLP, VGG, ResidualBlock, ResNet8
 
 __all__ = ["EXERCISES", "lend"]
@@ -32,32 +32,18 @@ def _is_norm(model: nn.Module, name: str) -> bool:
     return isinstance(model.get_submodule(name), nn.BatchNorm2d)
 
 
-# 7.1 to 7.3: networks with linked channels, and how to compare their links
+# 7.1 to 7.3: networks with linked channels, and how to compare links and groups
 
 
 def _resnet() -> ResNet8:
     return ResNet8(width=2, classes=3)
 
 
-def _coupled(answer: Callable, *args) -> dict:
-    """what your links couple with each member"""
-    before = clone(args[1:])
-    made = answer(*args)
-    try:
-        made = [(one, other) for one, other in made]
-        links = [(_member(one), _member(other)) for one, other in made]
-    except Exception:
-        return {"result": show(made)}
-    if not all(isinstance(member, tuple) for link in made for member in link):
-        return {"result": "pairs of lists; a member is a tuple, as a set needs it"}
-    if not same(before, args[1:]):
-        return {"result": "links, but an argument is changed"}
-    others = {}
-    for group in groups_of(links):
-        for member in sorted(group):
-            others[_text(member)] = [_text(m) for m in sorted(group - {member})]
-    kind = "pairs ((name, axis), (name, axis))"
-    return {"result": kind} | dict(sorted(others.items()))
+class Plain(str):
+    """A text that messages show without quotation marks."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _member(value) -> Member:
@@ -69,6 +55,59 @@ def _member(value) -> Member:
 
 def _text(member: Member) -> str:
     return f"({member[0]}, {member[1]})"
+
+
+def _link_text(one: Member, other: Member) -> Plain:
+    return Plain(f"{_text(one)}-{_text(other)}")
+
+
+def _coupled(reference: Callable) -> Callable:
+    """A scenario: the reference's links that follow from the answer's, and one link for
+    each two groups that only the answer couples."""
+
+    def scenario(answer: Callable, *args) -> Set | str:
+        """what your links couple"""
+        before = clone(args[1:])
+        made = answer(*args)
+        try:
+            made = [(one, other) for one, other in made]
+            links = [(_member(one), _member(other)) for one, other in made]
+        except Exception:
+            return Plain(show(made))
+        if not all(isinstance(member, tuple) for link in made for member in link):
+            return Plain("links of lists; write each member as a tuple: (name, axis)")
+        if not same(before, args[1:]):
+            return Plain("links, but an argument is changed")
+        return _comparable(links, reference(*args))
+
+    return scenario
+
+
+def _comparable(links: list[Link], wanted: list[Link]) -> Set:
+    ours, theirs = groups_of(wanted), groups_of(links)
+    found = {
+        _link_text(one, other)
+        for one, other in wanted
+        if any({one, other} <= group for group in theirs)
+    }
+    known = [member for link in wanted for member in link]
+    order = [*known, *sorted({member for link in links for member in link})]
+    for group in theirs:
+        parts = [group & each for each in ours if group & each]
+        parts += [{member} for member in group if member not in known]
+        first = sorted((min(part, key=order.index) for part in parts), key=order.index)
+        found |= {_link_text(*two) for two in pairwise(first)}
+    return frozenset(found)
+
+
+def _compare_links(ask: Trial, reference: Callable, *args) -> None:
+    try:
+        ask.through(_coupled(reference), *args)
+    except Wrong as wrong:
+        if len(wrong.lines.get("expected", "")) > 220:
+            count = len(reference(*args))
+            wrong.lines["expected"] = f"{count} links, or others that couple the same"
+        raise
 
 
 # 7.4 and 7.5: networks and their groups
@@ -124,18 +163,19 @@ def _two_convolutions() -> VGG:
 
 @lab.step("idea", "four layers")
 def _(ask: Trial) -> None:
-    ask.through(_coupled, _two_convolutions(), FOUR_LAYERS)
+    _compare_links(ask, chain_links, _two_convolutions(), FOUR_LAYERS)
 
 
 @lab.step("idea", "with the classifier")
 def _(ask: Trial) -> None:
-    ask.through(_coupled, _two_convolutions(), [*FOUR_LAYERS, "classifier"])
+    names = [*FOUR_LAYERS, "classifier"]
+    _compare_links(ask, chain_links, _two_convolutions(), names)
 
 
 @lab.step("any chain", "layers of a shortcut")
 def _(ask: Trial) -> None:
     names = ["block1.bn2", "block2.shortcut.0", "block2.shortcut.1"]
-    ask.through(_coupled, _resnet(), names)
+    _compare_links(ask, chain_links, _resnet(), names)
 
 
 @lab.step("any chain", "other chains")
@@ -146,8 +186,8 @@ def _(ask: Trial) -> None:
         ["conv1", "bn1"],
         ["classifier"],
     ):
-        ask.through(_coupled, _resnet(), names)
-    ask.through(_coupled, MLP(4, (3, 3), 2), ["fc1", "fc2", "fc3"])
+        _compare_links(ask, chain_links, _resnet(), names)
+    _compare_links(ask, chain_links, MLP(4, (3, 3), 2), ["fc1", "fc2", "fc3"])
 
 
 def _reading(axis_of: Callable[[nn.Module, str], int]) -> Callable:
@@ -164,16 +204,16 @@ def _reading(axis_of: Callable[[nn.Module, str], int]) -> Callable:
 
 lab.mistake(NO_RETURN, lambda model, names: None)
 lab.mistake(
-    "a BatchNorm has no columns: its entries lie on axis 0",
+    "a BatchNorm has no columns: use axis 0 for its entries",
     _reading(lambda model, name: 1),
 )
 lab.mistake(
-    "a convolution or linear layer reads by its columns: axis 1",
+    "convolutions and linear layers read with their columns: use axis 1 for the second",
     _reading(lambda model, name: 0),
 )
 
 
-@lab.mistake("that is the wrong way round: axis 0 puts out, axis 1 reads")
+@lab.mistake("the axes are the wrong way round: axis 0 puts out, axis 1 reads")
 def _(model, names):
     return [((one, 1), (other, 0)) for one, other in pairwise(names)]
 
@@ -184,18 +224,48 @@ def _(model, names):
 
 
 lab.mistake(
-    "the axes are swapped: if the second layer is a BatchNorm its axis is 0",
+    "the second axes are swapped: a BatchNorm has axis 0, any other layer axis 1",
     _reading(lambda model, name: 1 if _is_norm(model, name) else 0),
 )
 lab.mistake(
-    "a linear layer reads by its columns, too: axis 1",
+    "a linear layer reads with its columns too: use axis 1",
     _reading(lambda model, name: int(isinstance(model.get_submodule(name), nn.Conv2d))),
 )
 
 
-@lab.mistake("the BatchNorms are missing: they keep an entry for each channel")
+@lab.mistake("the BatchNorms are missing: they have an entry for each channel")
 def _(model, names):
     return chain_links(model, [n for n in names if not _is_norm(model, n)])
+
+
+@lab.mistake("all axes are swapped: rows are axis 0, columns are axis 1")
+def _(model, names):
+    return [
+        tuple((name, 1 - axis) for name, axis in link)
+        for link in chain_links(model, names)
+    ]
+
+
+WITHIN = (
+    "you link the rows of a layer with its own columns; link its rows with the layer "
+    "that follows"
+)
+
+
+@lab.mistake(WITHIN)
+def _(model, names):
+    return [((name, 0), (name, 1)) for name in names]
+
+
+@lab.mistake(WITHIN)
+def _(model, names):
+    return [((name, 0), (name, 1)) for name in names[:-1]]
+
+
+@lab.mistake("the rows and columns of a layer are different channels: do not link them")
+def _(model, names):
+    within = [((name, 0), (name, 1)) for name in names if not _is_norm(model, name)]
+    return [*chain_links(model, names), *within]
 
 
 lab.mistake(
@@ -203,14 +273,14 @@ lab.mistake(
     lambda model, names: chain_links(model, names[:-1]),
 )
 lab.mistake(
-    "only the first link is there; return after the loop",
+    "you return only the first link: put return after the loop",
     lambda model, names: chain_links(model, names[:2]),
 )
 lab.mistake(
-    "a name does not tell a BatchNorm: shortcut.1 is one; ask isinstance()",
+    "a name does not show what a layer is: test the module with isinstance()",
     _reading(lambda model, name: 0 if "bn" in name else 1),
-    help="`block2.shortcut.1` is one, and has no `bn` in its name. Ask the module what "
-    "it is.",
+    help="`block2.shortcut.1` is a BatchNorm without `bn` in its name. Get the "
+    "module, and test its type.",
 )
 
 
@@ -225,17 +295,17 @@ def block_links(model: nn.Module, block: str, before: str) -> list[Link]:
 
 @lab.step("plain shortcut", "block1")
 def _(ask: Trial) -> None:
-    ask.through(_coupled, _resnet(), "block1", "bn1")
+    _compare_links(ask, block_links, _resnet(), "block1", "bn1")
 
 
 @lab.step("shortcut with layers", "block2")
 def _(ask: Trial) -> None:
-    ask.through(_coupled, _resnet(), "block2", "block1.bn2")
+    _compare_links(ask, block_links, _resnet(), "block2", "block1.bn2")
 
 
 @lab.step("shortcut with layers", "block3")
 def _(ask: Trial) -> None:
-    ask.through(_coupled, _resnet(), "block3", "block2.bn2")
+    _compare_links(ask, block_links, _resnet(), "block3", "block2.bn2")
 
 
 @lab.step("shortcut with layers", "other blocks")
@@ -244,9 +314,9 @@ def _(ask: Trial) -> None:
     model = _resnet()
     model.block1 = ResidualBlock(2, 2, stride=2)
     model.block2 = ResidualBlock(2, 2, stride=1)
-    ask.through(_coupled, model, "block1", "bn1")
-    ask.through(_coupled, model, "block2", "block1.bn2")
-    ask.through(_coupled, model, "block2", "block1.shortcut.1")
+    _compare_links(ask, block_links, model, "block1", "bn1")
+    _compare_links(ask, block_links, model, "block2", "block1.bn2")
+    _compare_links(ask, block_links, model, "block2", "block1.shortcut.1")
 
 
 def _main_road(model: nn.Module, block: str, before: str) -> list[Link]:
@@ -260,35 +330,39 @@ def _is_plain(model: nn.Module, block: str) -> bool:
 
 lab.mistake(NO_RETURN, lambda model, block, before: None)
 lab.mistake(
-    "the addition is missing: both sides of + need the same channels",
+    "the link of the addition is missing: both sides of + need the same channels",
     lambda model, block, before: block_links(model, block, before)[:-1],
-    help='`((f"{block}.bn2", 0), (..., 0))`: with the shortcut\'s last layer, or with '
-    "`before` where the shortcut has none.",
+    help="Link the last layer of the main way with that of the shortcut, axis 0 with "
+    "axis 0. If the shortcut has no layers, take `before`.",
 )
 
 
 @lab.mistake(
-    "with layers in the shortcut, + adds what these put out: that link is missing"
+    "if the shortcut has layers, + adds what they put out: that link is missing"
 )
 def _(model, block, before):
     *others, added = block_links(model, block, before)
     return [*others, added] if _is_plain(model, block) else others
 
 
-@lab.mistake("with layers in the shortcut, + adds what these put out, not what came in")
+@lab.mistake(
+    "if the shortcut has layers, + adds what they put out, not what entered the block"
+)
 def _(model, block, before):
     *others, (main, _) = block_links(model, block, before)
     return [*others, (main, (before, 0))]
 
 
-@lab.mistake("a shortcut with layers is a chain from `before`, and + adds its last one")
+@lab.mistake(
+    "all links of a shortcut with layers are missing: it is a chain from `before` to +"
+)
 def _(model, block, before):
     if _is_plain(model, block):
         return block_links(model, block, before)
     return _main_road(model, block, before)
 
 
-@lab.mistake("+ adds what both ways put out: axis 0 on either side")
+@lab.mistake("+ adds what both ways put out: use axis 0 on both sides")
 def _(model, block, before):
     *others, (main, (last, _)) = block_links(model, block, before)
     return [*others, (main, (last, 1))]
@@ -311,15 +385,15 @@ def _(model, block, before):
 
 
 lab.mistake(
-    "conv1 of the block reads what comes out of `before`: that link is missing",
+    "conv1 of the block reads what `before` puts out: that link is missing",
     lambda model, block, before: block_links(model, block, before)[1:],
 )
 
 
 @lab.mistake(
-    "what is between conv1 and conv2 is not added to anything: it is free",
-    help="The output of `conv1` meets nothing but `conv2`. That is the chain's rule, "
-    "and no other link.",
+    "the channels between conv1 and conv2 are not added to anything: one link too many",
+    help="Only `conv2` reads what `conv1` puts out, so the rule of the chain is enough "
+    "there.",
 )
 def _(model, block, before):
     links = block_links(model, block, before)
@@ -327,7 +401,41 @@ def _(model, block, before):
     return [*links, ((f"{block}.conv1", 0), end)]
 
 
-@lab.mistake("the names lack the block: 'block1.conv1' is not 'conv1'")
+@lab.mistake(
+    "the shortcut's first layer reads what `before` puts out: that link is missing"
+)
+def _(model, block, before):
+    first = (f"{block}.shortcut.0", 1)
+    return [link for link in block_links(model, block, before) if first not in link]
+
+
+ONE_LIST = "both ways are in one list: each begins at `before`, so make two lists"
+
+
+def _in_one_list(model: nn.Module, block: str, before: str) -> list[Link]:
+    main = [f"{block}.{name}" for name in ("conv1", "bn1", "conv2", "bn2")]
+    layers = len(model.get_submodule(f"{block}.shortcut"))
+    side = [f"{block}.shortcut.{i}" for i in range(layers)]
+    return chain_links(model, [before, *main, *side])
+
+
+@lab.mistake(ONE_LIST)
+def _(model, block, before):
+    added = block_links(model, block, before)[-1]
+    return [*_in_one_list(model, block, before), added]
+
+
+@lab.mistake(ONE_LIST)
+def _(model, block, before):
+    links = _in_one_list(model, block, before)
+    return (
+        [*links, block_links(model, block, before)[-1]]
+        if _is_plain(model, block)
+        else links
+    )
+
+
+@lab.mistake("the names need the block in front: 'block1.conv1', not 'conv1'")
 def _(model, block, before):
     return [
         tuple((name.removeprefix(f"{block}."), axis) for name, axis in link)
@@ -335,7 +443,7 @@ def _(model, block, before):
     ]
 
 
-@lab.exercise("7.3", points={"idea": 2, "any order": 3})
+@lab.exercise("7.3", points={"idea": 2, "any order": 4})
 def groups_of(links: list[Link]) -> list[set[Member]]:
     groups: list[set[Member]] = []
     for link in links:
@@ -345,18 +453,23 @@ def groups_of(links: list[Link]) -> list[set[Member]]:
     return groups
 
 
-def _partition(answer: Callable, links: list[Link]) -> dict:
-    """the groups, each with its members in order"""
+def _partition(answer: Callable, links: list[Link]) -> Set | str:
+    """the groups"""
     before = clone(links)
     made = answer(links)
     if not same(before, links):
-        return {"result": "groups, but the list of links is changed"}
+        return Plain("groups, but the list of links is changed")
     try:
-        groups = [[_member(member) for member in group] for group in made]
+        groups = [sorted({_member(member) for member in group}) for group in made]
     except Exception:
-        return {"result": show(made)}
-    listed = sorted(sorted(map(_text, group)) for group in groups)
-    return {"result": "sets of members (name, axis)", "groups": listed}
+        return Plain(show(made))
+    found: set[str] = set()
+    for group in groups:
+        text = f"{{{', '.join(map(_text, group))}}}"
+        while text in found:
+            text = f"{text} again"
+        found.add(text)
+    return frozenset(map(Plain, found))
 
 
 def _asked(pairs: str) -> Callable[[Trial], None]:
@@ -375,16 +488,27 @@ lab.step("any order", "a ring and a link twice", _asked("a0-b0 b0-c0 c0-a0 b0-a0
 lab.step("any order", "no links", _asked(""))
 
 
-@lab.step("any order", "a whole network")
+lab.step(
+    "any order",
+    "a chain, its links shuffled",
+    _asked("a0-b0 f0-g0 h0-i0 c0-d0 b0-c0 g0-h0 e0-f0 d0-e0"),
+)
+lab.step(
+    "any order",
+    "a longer chain",
+    _asked("j0-k0 a0-b0 e0-f0 c0-d0 g0-h0 i0-j0 f0-g0 h0-i0 d0-e0 b0-c0"),
+)
+
+
+@lab.step("any order", "more chains")
 def _(ask: Trial) -> None:
-    model = _resnet()
-    links = chain_links(model, ["conv1", "bn1"])
-    links += block_links(model, "block1", "bn1")
-    links += block_links(model, "block2", "block1.bn2")
-    links += block_links(model, "block3", "block2.bn2")
-    links += chain_links(model, ["block3.bn2", "classifier"])
-    order = torch.randperm(len(links), generator=ask.rng).tolist()
-    ask.through(_partition, [links[i] for i in order])
+    """Merging groups a fixed number of times leaves some of these in pieces."""
+    members = [(name, axis) for name in "abcdefghij" for axis in (0, 1)]
+    for _ in range(8):
+        row = [members[i] for i in torch.randperm(20, generator=ask.rng).tolist()]
+        links = [*pairwise(row[:14]), *pairwise(row[14:])]
+        order = torch.randperm(len(links), generator=ask.rng).tolist()
+        ask.through(_partition, [links[i] for i in order])
 
 
 @lab.step("any order", "random links")
@@ -398,16 +522,18 @@ def _(ask: Trial) -> None:
 
 lab.mistake(NO_RETURN, lambda links: None)
 lab.mistake(
-    "each link has become a group; links that share a member belong together",
+    "each link is a group of its own: join links that share a member",
     lambda links: [{*link} for link in links],
 )
 lab.mistake(
-    "that is one group of everything; what no link joins stays apart",
+    "you return one group of everything: members that no link joins stay apart",
     lambda links: [{member for link in links for member in link}],
 )
 
 
-@lab.mistake("a group goes on as far as links lead, not just one step")
+@lab.mistake(
+    "you follow the links for one step only: a group goes on as far as links lead"
+)
 def _(links):
     found = {}
     for one, other in links:
@@ -415,7 +541,7 @@ def _(links):
     return [*found.values()]
 
 
-@lab.mistake("(c, 0) and (c, 1) are two members: a layer's rows and columns differ")
+@lab.mistake("(c, 0) and (c, 1) are two members: join them only if links do")
 def _(links):
     members = {member for link in links for member in link}
     sides = [((name, 0), (name, 1)) for name, axis in members if axis == 1]
@@ -423,26 +549,26 @@ def _(links):
 
 
 lab.mistake(
-    "only the first link is looked at; return after the loop",
+    "you look at the first link only: put return after the loop",
     lambda links: groups_of(links[:1]),
 )
 lab.mistake(
-    "a group is there once for each member; list it once",
+    "you list a group once for each of its members: list it once",
     lambda links: [group for group in groups_of(links) for _ in group],
 )
 lab.mistake(
-    "an empty group is there, too; begin with an empty list",
+    "an empty group is in the list: begin with an empty list",
     lambda links: [set(), *groups_of(links)],
 )
 lab.mistake(
-    "the list is handed over for reading: loop over it, without pop()",
+    "you emptied the list of links: loop over it, without pop()",
     lambda links: links.clear() or [],
 )
 
 
 TWO_GROUPS_HELP = (
-    "Adding the link to the first group that fits leaves the second one standing, with "
-    "a member of its own in it."
+    "A link between members of two groups makes them one group. Take both out of the "
+    "list, and put their union in."
 )
 
 
@@ -458,18 +584,18 @@ def _joined(links: list[Link], taken_out: int) -> list[set[Member]]:
 
 
 lab.mistake(
-    "the groups that a link touched are still there: take them out",
+    "the groups that a link touches are still in the list: take them out",
     lambda links: _joined(links, taken_out=0),
 )
 lab.mistake(
-    "a link can touch two groups: you take only one of them out",
+    "a link can touch two groups: take both of them out",
     lambda links: _joined(links, taken_out=1),
     help=TWO_GROUPS_HELP,
 )
 
 
 @lab.mistake(
-    "a link can touch two groups, which then become one: you join the first only",
+    "a link can touch two groups, which then become one: you use only the first",
     help=TWO_GROUPS_HELP,
 )
 def _(links):
@@ -485,7 +611,7 @@ def _(links):
 
 
 @lab.mistake(
-    "a link can touch two groups, which then become one: yours stay two",
+    "a link can touch two groups, which then become one: you leave two",
     help=TWO_GROUPS_HELP,
 )
 def _(links):
@@ -498,7 +624,35 @@ def _(links):
     return groups
 
 
-@lab.exercise("7.4", points={"a chain": 2, "any group": 2})
+def _squashed(sets: list[set[Member]]) -> list[set[Member]]:
+    """Each set joined to the first one that it meets."""
+    groups: list[set[Member]] = []
+    for members in sets:
+        for group in groups:
+            if group & members:
+                group |= members
+                break
+        else:
+            groups.append({*members})
+    return groups
+
+
+TOO_FEW_ROUNDS = (
+    "you merge a fixed number of times: merge until nothing changes any more"
+)
+
+
+@lab.mistake(TOO_FEW_ROUNDS)
+def _(links):
+    return _squashed(_squashed([{*link} for link in links]))
+
+
+@lab.mistake(TOO_FEW_ROUNDS)
+def _(links):
+    return _squashed(_squashed(_squashed([{*link} for link in links])))
+
+
+@lab.exercise("7.4", points={"a chain": 3, "any group": 3})
 def prune_group(model: nn.Module, group: set[Member], keep: Tensor) -> nn.Module:
     model = copy.deepcopy(model)
     for name, axis in group:
@@ -519,11 +673,13 @@ def _shapes(made):
 
 
 @of_network
-def _trained(made):
-    """what the new network trains"""
-    trained = {n for n, p in made.named_parameters() if p.requires_grad}
-    names = made.state_dict()
-    return {name: "trained" if name in trained else "not trained" for name in names}
+def _kinds(made):
+    """which tensors of the new network are trained"""
+    kinds = {name: "a buffer" for name in made.state_dict()}
+    for name, parameter in made.named_parameters():
+        trained = parameter.requires_grad
+        kinds[name] = "a parameter" if trained else "a parameter without gradient"
+    return kinds
 
 
 OUTER_TWO = torch.tensor([0, 2])
@@ -546,7 +702,7 @@ def _(ask: Trial) -> None:
 
 @lab.step("any group", "what is trained")
 def _(ask: Trial) -> None:
-    ask.through(_trained, _vgg(ask), CHAIN, OUTER_TWO)
+    ask.through(_kinds, _vgg(ask), CHAIN, OUTER_TWO)
 
 
 @lab.step("any group", "a copy")
@@ -566,7 +722,7 @@ def _(ask: Trial) -> None:
     ask.through(numbers, model, ENTRANCE, torch.tensor([0, 2, 3]))
     keep = torch.randperm(16, generator=ask.rng)[:9]
     ask.through(numbers, model, EXIT, keep)
-    ask.through(_trained, model, EXIT, keep)
+    ask.through(_kinds, model, EXIT, keep)
 
 
 def _cutting(tensors: Callable[[nn.Module], Iterable[Tensor]]) -> Callable:
@@ -585,44 +741,44 @@ def _cutting(tensors: Callable[[nn.Module], Iterable[Tensor]]) -> Callable:
 
 lab.mistake(NO_RETURN, lambda model, group, keep: None)
 lab.mistake(
-    "the network returned is the old one, uncut: cut the copy's tensors",
+    "the network you return is not cut: assign the shorter tensors to the copy",
     lambda model, group, keep: copy.deepcopy(model),
 )
 
 
-@lab.mistake("a BatchNorm keeps an entry for each channel: cut its four tensors too")
+@lab.mistake("a BatchNorm has an entry for each channel: cut its four tensors too")
 def _(model, group, keep):
     layers = {(name, axis) for name, axis in group if not _is_norm(model, name)}
     return prune_group(model, layers, keep)
 
 
 lab.mistake(
-    "running_mean and running_var have one entry a channel: they are buffers",
+    "running_mean and running_var are not cut: they are buffers, not parameters",
     _cutting(lambda module: [*module.parameters()]),
-    help="`layer.parameters()` lists what is trained. `running_mean` and `running_var` "
-    "are in `layer.buffers()`, with a counter of batches that has no axis at all.",
+    help="`layer.parameters()` gives what is trained. `layer.buffers()` gives "
+    "`running_mean`, `running_var` and a counter of batches that has no axis at all.",
 )
 lab.mistake(
-    "weight alone is cut; biases and statistics have an entry a channel, too",
+    "you cut only weight: biases and statistics have an entry for each channel too",
     _cutting(lambda module: [module.weight]),
 )
 lab.mistake(
-    "a BatchNorm has a bias, too: cut it with its weight",
+    "a BatchNorm has a bias too: cut it with its weight",
     _cutting(lambda module: [module.weight, *module.buffers()]),
 )
 
 
-@lab.mistake("members of axis 1 are as they were: cut their columns, too")
+@lab.mistake("members with axis 1 are not cut: cut their columns too")
 def _(model, group, keep):
     return prune_group(model, {(name, axis) for name, axis in group if axis == 0}, keep)
 
 
-@lab.mistake("axis 1 means columns, weight[:, keep]; you cut rows")
+@lab.mistake("axis 1 means columns, weight[:, keep]: you cut rows")
 def _(model, group, keep):
     return prune_group(model, {(name, 0) for name, _ in group}, keep)
 
 
-@lab.mistake("keep lists what stays; you keep the others")
+@lab.mistake("keep lists the channels that stay: you removed them")
 def _(model, group, keep):
     name, axis = next(iter(group))
     channels = model.get_submodule(name).weight.shape[axis]
@@ -631,16 +787,16 @@ def _(model, group, keep):
 
 
 lab.mistake(
-    "you keep the first len(keep) channels; keep those in keep",
+    "you keep the first len(keep) channels: keep those that keep lists",
     lambda model, group, keep: prune_group(model, group, torch.arange(len(keep))),
 )
 lab.mistake(
-    "the order counts: keep says which old channel comes first",
+    "the order counts: keep[0] says which old channel comes first",
     lambda model, group, keep: prune_group(model, group, keep.sort().values),
 )
 
 
-@lab.mistake("the channels are zero, but still there")
+@lab.mistake("the channels are zero but still there: make the tensors shorter")
 def _(model, group, keep):
     model = copy.deepcopy(model)
     for name, axis in group:
@@ -652,7 +808,7 @@ def _(model, group, keep):
     return model
 
 
-@lab.mistake("the bias has an entry for each row: cut it with them")
+@lab.mistake("a bias has an entry for each row: cut it with the rows")
 @_cutting
 def _(module):
     if isinstance(module, nn.BatchNorm2d):
@@ -660,24 +816,49 @@ def _(module):
     return [module.weight]
 
 
-@lab.mistake("running_mean and running_var are plain tensors, not parameters")
+STATISTICS_TRAINED = (
+    "running_mean and running_var are parameters now: they are buffers, so leave them "
+    "plain tensors"
+)
+
+
+def _with_parameters(model: nn.Module, group: set[Member], trained: bool) -> nn.Module:
+    """The statistics of the group's BatchNorms as parameters."""
+    for name, _ in group:
+        if _is_norm(model, name):
+            norm = model.get_submodule(name)
+            norm.running_mean = nn.Parameter(norm.running_mean, trained)
+            norm.running_var = nn.Parameter(norm.running_var, trained)
+    return model
+
+
+@lab.mistake(STATISTICS_TRAINED)
 def _(model, group, keep):
-    made = prune_group(model, group, keep)
+    return _with_parameters(prune_group(model, group, keep), group, trained=True)
+
+
+@lab.mistake(STATISTICS_TRAINED)
+def _(model, group, keep):
+    return _with_parameters(prune_group(model, group, keep), group, trained=False)
+
+
+@lab.mistake(STATISTICS_TRAINED)
+def _(model, group, keep):
+    made = _with_parameters(prune_group(model, group, keep), group, trained=False)
     for name, _ in group:
         if _is_norm(made, name):
             norm = made.get_submodule(name)
-            norm.running_mean = nn.Parameter(norm.running_mean)
-            norm.running_var = nn.Parameter(norm.running_var)
+            norm.num_batches_tracked = nn.Parameter(norm.num_batches_tracked, False)
     return made
 
 
 lab.mistake(
-    "the parameters cannot be trained: wrap them by nn.Parameter",
+    "the parameters cannot be trained any more: wrap them in nn.Parameter",
     lambda *arguments: prune_group(*arguments).requires_grad_(False),
 )
 
 
-@lab.mistake("the network handed over is changed; begin with copy.deepcopy(model)")
+@lab.mistake("you changed the network you were given: begin with copy.deepcopy(model)")
 def _(model, group, keep):
     made = prune_group(model, group, keep)
     for name, child in made.named_children():
@@ -685,7 +866,7 @@ def _(model, group, keep):
     return model
 
 
-@lab.exercise("7.5", points={"idea": 2, "any group": 1})
+@lab.exercise("7.5", points={"idea": 0, "any group": 0})  # ungraded
 def group_importance(model: nn.Module, group: set[Member]) -> Tensor:
     members = [(model.get_submodule(name).weight, axis) for name, axis in group]
     total = [0.0] * members[0][0].shape[members[0][1]]
@@ -740,8 +921,8 @@ lab.mistake(NO_RETURN, lambda model, group: None)
 
 
 @lab.mistake(
-    "axis 1 means columns; you sum over rows of every member",
-    help="A member with axis 1 has its channels in the columns, as in Lab 04's "
+    "axis 1 means columns: you sum up the rows of every member",
+    help="In a member with axis 1 a channel is a column of the weight, as in Lab 04's "
     "importance.",
 )
 def _(model, group):
@@ -750,7 +931,7 @@ def _(model, group):
 
 
 lab.mistake(
-    "that is one number for the whole group; asked is one a channel",
+    "you return one number for the whole group: return one for each channel",
     lambda model, group: group_importance(model, group).sum(),
 )
 
@@ -765,41 +946,43 @@ def _(model, group):
     return group_importance(model, {member for member in group if member[1] == 1})
 
 
-@lab.mistake("the weights of the BatchNorms are missing")
+@lab.mistake(
+    "the weights of the BatchNorms are missing: they belong to the channel too"
+)
 def _(model, group):
     layers = {(name, axis) for name, axis in group if not _is_norm(model, name)}
     return group_importance(model, layers)
 
 
 lab.mistake(
-    "no root is asked for: the sum of the squares itself",
+    "you took the root: return the sum of the squares itself",
     lambda model, group: group_importance(model, group).sqrt(),
 )
 lab.mistake(
-    "that adds up norms; add up the squares",
+    "you add up norms: add up the squares",
     _adding(lambda part: part.square().sum().sqrt()),
 )
 lab.mistake(
-    "that is the sum of magnitudes; square instead",
+    "you add up magnitudes: square the weights instead",
     _adding(lambda part: part.abs().sum()),
 )
 lab.mistake(
-    "that is a plain sum, in which +1 and -1 cancel; square first",
+    "in a plain sum +1 and -1 cancel: square first",
     _adding(lambda part: part.sum()),
 )
 lab.mistake(
-    "you add up first and square then; square each weight",
+    "you add up first and square afterwards: square each weight",
     _adding(lambda part: part.sum().square()),
 )
 
 
-@lab.mistake("no division by the mean is asked for: the sums themselves")
+@lab.mistake("you divide by the mean: return the sums themselves")
 def _(model, group):
     total = group_importance(model, group)
     return total / total.mean()
 
 
-@lab.mistake("the biases are in it, too; only `weight` counts")
+@lab.mistake("the biases are in the sum too: count only weight")
 def _(model, group):
     total = group_importance(model, group)
     for name, axis in group:
@@ -810,14 +993,43 @@ def _(model, group):
 
 
 lab.mistake(
-    "that is a mean of squares within each member; asked is the sum",
+    "you take the mean of the squares in each member: take the sum",
     _adding(lambda part: part.square().mean()),
 )
 lab.mistake(
-    "that is the mean over the members; asked is the sum",
+    "you take the mean over the members: take the sum",
     lambda model, group: group_importance(model, group) / len(group),
 )
 lab.mistake(
-    "right, but in float64; return the weights' own type, float32",
+    "the numbers are right, but in float64: return float32, the type of the weights",
     lambda model, group: group_importance(model, group).double(),
 )
+
+
+ORDER = "these are channel numbers in order, from argsort: return the importances"
+lab.mistake(ORDER, lambda model, group: group_importance(model, group).argsort())
+
+
+@lab.mistake(ORDER)
+def _(model, group):
+    return group_importance(model, group).argsort(descending=True)
+
+
+def _normalising(scale: Callable[[Tensor], Tensor]) -> Callable:
+    """Divides the sums of each member by a number of its own, then adds them up."""
+
+    def mistaken(model: nn.Module, group: set[Member]) -> Tensor:
+        total = 0
+        for member in sorted(group):
+            sums = group_importance(model, {member})
+            total = total + sums / scale(sums)
+        return total
+
+    return mistaken
+
+
+for scale in (Tensor.sum, Tensor.mean, Tensor.max, torch.linalg.vector_norm):
+    lab.mistake(
+        "you normalise each member by itself: add up the plain sums of squares",
+        _normalising(scale),
+    )
