@@ -190,8 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     made = command(solutions, "run the notebooks in solutions/ and store the outputs")
     made.add_argument("numbers", nargs="*", metavar="NN", help="only these labs")
 
-    made = command(train, "train a track's dense networks again")
-    made.add_argument("track", choices=["fashion", "cifar10"])
+    made = command(train, "train again what ships: a track's networks, or the tickets")
+    made.add_argument("track", choices=["fashion", "cifar10", "tickets"])
     made.add_argument("--source", type=Path, help="folder of the raw files")
 
     made = command(grade, "submissions -> points and feedback, answers in a sandbox")

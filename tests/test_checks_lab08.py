@@ -106,6 +106,28 @@ def play_by_a_dictionary(model, start, masks, train, share=0.2):
     return new
 
 
+def play_from_the_dense_start(model, start, masks, train, share=0.2):
+    """Rewound before training without the zeros, in the student's own words."""
+    for name, parameter in model.named_parameters():
+        parameter.detach().copy_(start[name])
+    return play(model, start, masks, train, share)
+
+
+def play_sharing_all(model, start, masks, train, share=0.2):
+    new = play(model, start, masks, train, share)
+    for name, parameter in model.named_parameters():
+        parameter.data = start[name]
+    for name, mask in new.items():
+        weight(model, name).mul_(mask)
+    return new
+
+
+def play_masked_again(model, start, masks, train, share=0.2):
+    """Puts the model where it already is before training."""
+    back_to(model, start, masks)
+    return play(model, start, masks, train, share)
+
+
 def play_with_new_values(model, start, masks, train, share=0.2):
     new = play(model, start, masks, train, share)
     for parameter in model.parameters():
@@ -234,21 +256,22 @@ RIGHT = {
         ("load_state_dict", play),
         ("parameters", play_by_parameters),
         ("a dictionary", play_by_a_dictionary),
+        ("masked again", play_masked_again),
     ],
     "aware_init": [
         ("clamped", init),
         ("where", init_by_where),
         ("rows", init_by_rows),
     ],
-    "gradient_norm": [
-        ("autograd.grad", norm),
-        ("backward", norm_by_backward),
-        ("a copy", norm_on_a_copy),
-    ],
     "losses_between": [
         ("copied", line),
         ("vectors", line_by_vectors),
         ("functional", line_by_functional_call),
+    ],
+    "gradient_norm": [
+        ("autograd.grad", norm),
+        ("backward", norm_by_backward),
+        ("a copy", norm_on_a_copy),
     ],
 }
 
@@ -277,6 +300,18 @@ WRONG = {
             "the function ends without return",
         ),
         ("new values", play_with_new_values, "weights rewound", None),
+        (
+            "dense start",
+            play_from_the_dense_start,
+            "zeros before training",
+            "you rewind before train",
+        ),
+        (
+            "shared tensors",
+            play_sharing_all,
+            "start kept",
+            "you change start, which the next round needs",
+        ),
     ],
     "aware_init": [
         ("in place", init_in_place, "two neurons", "an operation in place"),

@@ -65,7 +65,7 @@ def curves_by_weights_left(
     ax.axhline(level, **REFERENCE)
     ends = _draw_runs(ax, left, curves)
     _set_room(ax, [*_values(curves), *dense], log, level, margin)
-    corner = {"xy": (0, level), "xycoords": ax.get_yaxis_transform()}
+    corner = {"xy": (0, level + (margin or 0)), "xycoords": ax.get_yaxis_transform()}
     ax.annotate(note, **corner, xytext=(4, 3), textcoords="offset points", **NOTE)
     _label_ends(ax, ends)
     guessed(ax, guess)
@@ -118,11 +118,19 @@ def value_bars(
     for place, (name, value) in enumerate(values.items()):
         ax.barh(place, value, height=0.62, color=KEPT)
         text = f"{value:.1f} ± {margins[name]:.1f}"
-        ax.annotate(text, (value, place), (5, -3), textcoords="offset points")
+        inside = value > 30
+        style = {"ha": "right", "color": "white"} if inside else {"ha": "left"}
+        offset = (-5, 0) if inside else (5, 0)
+        ax.annotate(
+            text,
+            (value, place),
+            offset,
+            textcoords="offset points",
+            va="center",
+            **style,
+        )
     ax.set_yticks(range(len(values)), list(values))
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 112), xlabel=ACCURACY)
-    ax.set_xticks(range(0, 101, 20))
+    ax.set(xlim=(0, 100), ylim=(len(values) - 0.5, -0.9), xlabel=ACCURACY)
     if dense is not None:
         ax.axvline(dense, **REFERENCE)
         place = {"xycoords": ax.get_xaxis_transform()}

@@ -1,4 +1,4 @@
-"""Checks of Lab 08: a lottery round, two fan-ins, gradients, the line between nets."""
+"""Checks of Lab 08: a lottery round, fan-in, the line between networks, gradients."""
 
 from __future__ import annotations
 
@@ -91,25 +91,26 @@ def next_masks(model: nn.Module, masks: Masks, share: float) -> dict[str, Tensor
 
 @lab.step("idea", "the first round")
 def _(ask: Trial) -> None:
-    model = _net(ask, 4, 2, 2)
-    values = [[0.3, -0.9, 0.1, 0.7], [-0.2, 0.8, -0.5, 0.4]]
+    """Small enough for the message to show the whole network."""
+    model = _net(ask, 3, 2, 1)
+    values = [[0.3, -0.9, 0.1], [-0.2, 0.8, -0.5]]
     _weight(model, "fc1").copy_(torch.tensor(values))
-    ask(model, _dense(model, "fc1"), 0.25)
+    ask(model, _dense(model, "fc1"), 0.34)
 
 
 @lab.step("idea", "a later round")
 def _(ask: Trial) -> None:
-    model = _net(ask, 5, 2, 2)
+    model = _net(ask, 4, 2, 1)
     masks = next_masks(model, _dense(model, "fc1"), 0.5)
     _weight(model, "fc1")[~masks["fc1"]] = 0
-    ask(model, masks, 0.4)
+    ask(model, masks, 0.5)
 
 
 @lab.step("idea", "two layers together")
 def _(ask: Trial) -> None:
     """The smallest are all in one layer."""
-    model = _net(ask, 4, 3, 2)
-    _weight(model, "fc1").mul_(100)
+    model = _net(ask, 2, 2, 2)
+    _weight(model, "fc1").mul_(10)
     ask(model, _dense(model, "fc1", "fc2"), 0.25)
 
 
@@ -163,7 +164,7 @@ def _fault_among_equals(weight: Tensor, old: Tensor, made) -> dict[str, str]:
         return {
             "expected": f"{due} of the {count} kept weights stay",
             "got": f"{kept} stay: {show(new)}",
-            "likely": "a threshold cannot split equal magnitudes; rank them",
+            "likely": "a threshold cannot split equal magnitudes; rank the weights",
         }
     removed = weight.abs()[old & ~new]
     if len(removed) and removed.max() > weight.abs()[new].min():
@@ -228,49 +229,51 @@ def _ranked(
 
 
 lab.mistake(
-    "the masks are upside down: True means keep",
+    "your masks are inverted: True means that a weight is kept",
     _changed(torch.logical_not),
 )
 lab.mistake(
-    "the masks hold numbers; asked is dtype bool",
+    "return bool masks, not numbers",
     _changed(Tensor.float),
 )
 lab.mistake(
-    "the shape is lost: a mask has that of its layer",
+    "give each mask the shape of its layer's weight; yours is flat",
     _changed(Tensor.flatten),
 )
 lab.mistake(
-    "the largest are gone; the smallest have to go",
+    "you removed the largest magnitudes; remove the smallest",
     _ranked(lambda weight: 1 / weight.abs()),
 )
 lab.mistake(
-    "you rank the values; -0.5 is large in magnitude: take abs()",
+    "you rank the signed values; take abs(), because -0.5 is larger than 0.1",
     _ranked(lambda weight: weight),
 )
 
 
-@lab.mistake("the share is of the weights still kept; you take it of all")
+@lab.mistake("you take the share of all weights; take it of the weights still kept")
 def _(model, masks, share):
     total = sum(mask.numel() for mask in masks.values())
     return _ranked(count=lambda share, masks: round(share * total))(model, masks, share)
 
 
 lab.mistake(
-    "removed weights are ranked again: they are zero and come first",
+    "you rank removed weights again; they are zero, so they come first",
     _ranked(removed_too=True),
-    help="After the first round the smallest magnitudes are the zeros that are gone "
-    "already. Whoever ranks them again removes nothing new.",
+    help="After the first round the smallest magnitudes are the zeros of the weights "
+    "that were removed before. If you rank them again, they use up the share, and no "
+    "further weight is removed. Rank only the weights whose mask is `True`.",
 )
 lab.mistake(
-    "what went in an earlier round comes back: keep the old masks' False",
+    "weights removed earlier come back; what is False in masks stays False",
     _ranked(join=lambda new, old: new),
 )
 
 
 @lab.mistake(
-    "you rank each layer alone; all layers of masks are ranked together",
-    help="20 % of each layer is another rule. Here a layer with many small weights "
-    "loses more than 20 %.",
+    "you rank each layer alone; rank all layers of masks in one list",
+    help="Removing 20 % of *each* layer is the rule of Frankle and Carbin (2019) for "
+    "this network. Here all layers share one ranking, so a layer with many small "
+    "weights loses more than 20 %.",
 )
 def _(model, masks, share):
     made = {}
@@ -280,20 +283,20 @@ def _(model, masks, share):
 
 
 lab.mistake(
-    "you keep the share that has to go",
+    "you keep this share; remove it",
     lambda model, masks, share: next_masks(model, masks, 1 - share),
 )
 lab.mistake(
-    "int() cuts off; the rule is round()",
+    "you round the count down with int(); use round()",
     _ranked(count=lambda share, masks: int(share * _kept(masks))),
 )
 lab.mistake(
-    "share is an argument; yours is always 0.2",
+    "you always remove 0.2; use the argument share",
     lambda model, masks, share: next_masks(model, masks, 0.2),
 )
 
 
-@lab.mistake("if none has to go your threshold is at index -1: the largest magnitude")
+@lab.mistake("for a count of 0 your index is -1, which is the largest magnitude")
 def _(model, masks, share):
     sizes = {name: _weight(model, name).abs() for name in masks}
     kept = torch.cat([sizes[name][mask] for name, mask in masks.items()]).sort().values
@@ -301,7 +304,7 @@ def _(model, masks, share):
     return {name: mask & (sizes[name] > limit) for name, mask in masks.items()}
 
 
-@lab.mistake("the keys are the layers' names, as in masks")
+@lab.mistake("use the keys of masks: the names of the layers, without .weight")
 def _(model, masks, share):
     return {f"{n}.weight": m for n, m in next_masks(model, masks, share).items()}
 
@@ -311,7 +314,7 @@ def _(model, masks, share):
     return next_masks(model, {name: _weight(model, name) != 0 for name in masks}, share)
 
 
-@lab.exercise("8.2", points={"round": 3, "again": 2})
+@lab.exercise("8.2", points={"round": 4, "again": 2})
 def lottery_round(
     model: nn.Module, start: Start, masks: Masks, train: Train, share: float = 0.2
 ) -> dict[str, Tensor]:
@@ -345,6 +348,13 @@ def _calls(play, model, start, masks, share):
     """weights kept when train is called"""
     _, calls = _rehearsed(play, model, start, masks, share)
     return calls
+
+
+def _entered(play, model, start, masks, share):
+    """removed weights that are not zero when train is called"""
+    train = MaskedTraining()
+    play(model, start, masks, train, share)
+    return train.not_zero
 
 
 def _weights_after(play, model, start, masks, share):
@@ -389,11 +399,12 @@ def _played(scenario: Callable, *sizes: int, layers: Sequence[str] = ("fc1",)):
     return step
 
 
-lab.step("round", "the masks", _played(_returned, 4, 2, 2))
-lab.step("round", "training once", _played(_calls, 4, 2, 2))
-lab.step("round", "weights rewound", _played(_weights_after, 4, 2, 2))
-lab.step("round", "biases rewound", _played(_biases_after, 4, 2, 2))
-lab.step("again", "start kept", _played(_start_after, 4, 2, 2))
+lab.step("round", "the masks", _played(_returned, 4, 2, 1))
+lab.step("round", "training once", _played(_calls, 3, 2, 1))
+lab.step("round", "zeros before training", _played(_entered, 3, 2, 1))
+lab.step("round", "weights rewound", _played(_weights_after, 3, 2, 1))
+lab.step("round", "biases rewound", _played(_biases_after, 3, 2, 1))
+lab.step("again", "start kept", _played(_start_after, 3, 2, 1))
 lab.step(
     "again",
     "three rounds",
@@ -416,18 +427,18 @@ def _round(
     return mistaken
 
 
-@lab.mistake("train is never called: train first, then rank, then rewind")
+@lab.mistake("you never call train; train first, then rank, then rewind")
 def _(model, start, masks, train, share):
     return lottery_round(model, start, masks, lambda model, masks: None, share)
 
 
-@lab.mistake("a round trains once; yours trains again")
+@lab.mistake("you train twice; a round trains once")
 def _(model, start, masks, train, share):
     train(model, masks)
     return lottery_round(model, start, masks, train, share)
 
 
-@lab.mistake("a round trains once, at its beginning")
+@lab.mistake("you train again at the end; a round trains once, at its beginning")
 def _(model, start, masks, train, share):
     new = lottery_round(model, start, masks, train, share)
     train(copy.deepcopy(model), new)
@@ -440,14 +451,24 @@ def _rank_the_start(model, start, masks, share):
 
 
 lab.mistake(
-    "you rank the weights of the start: train first, rank the trained weights, "
-    "then rewind",
+    "you rank the weights of start; rank the trained weights, and rewind afterwards",
     _round(rank=_rank_the_start),
-    help="The ranking needs the *trained* weights. Rewind after it.",
+    help="The ranking needs the *trained* weights, so it comes before the rewinding.",
 )
 
 
-@lab.mistake("return the new masks; those are the old ones")
+@lab.mistake(
+    "you rewind before train, so removed weights are not zero in its first step",
+    help="`load_state_dict(start)` brings back every weight, also the removed ones. "
+    "`train` sets them to zero only *after* its first step, so the first gradient "
+    "would belong to another network. The model you receive is ready for training.",
+)
+def _(model, start, masks, train, share):
+    model.load_state_dict(start)
+    return lottery_round(model, start, masks, train, share)
+
+
+@lab.mistake("you return the old masks; return the new ones")
 def _(model, start, masks, train, share):
     lottery_round(model, start, masks, train, share)
     return masks
@@ -459,31 +480,31 @@ def _only_masked(model, start, masks):
 
 
 lab.mistake(
-    "the weights are the trained ones: go back to start",
+    "the weights are still the trained ones; go back to start",
     _round(_only_masked),
 )
 lab.mistake(
-    "the network handed over is still trained: change it, not a copy",
+    "the network is still trained afterwards; rewind it itself, not a copy",
     _round(lambda model, start, masks: None),
 )
 lab.mistake(
-    "share is an argument; yours is always the default",
+    "you always use the default share; pass the argument on",
     _round(rank=lambda model, start, old, share: next_masks(model, old, 0.2)),
 )
 lab.mistake(
-    "the removed weights are back: zero them after rewinding",
+    "the removed weights are back; set them to zero after rewinding",
     _round(lambda model, start, masks: model.load_state_dict(start)),
 )
 
 
-@lab.mistake("the zeros are the old masks': use the new, on the network and not a copy")
+@lab.mistake("the zeros are those of the old masks; use the new masks")
 def _(model, start, masks, train, share):
     new = lottery_round(model, start, masks, train, share)
     _rewind(model, start, masks)
     return new
 
 
-@lab.mistake("only the weights are rewound; the biases belong to the start as well")
+@lab.mistake("you rewind only the weights; rewind the biases as well")
 @_round
 def _(model, start, masks):
     biases = {n: clone(p) for n, p in model.state_dict().items() if p.dim() == 1}
@@ -491,7 +512,7 @@ def _(model, start, masks):
     _only_masked(model, start, masks)
 
 
-@lab.mistake("only the masked layers are rewound; start holds all of the network")
+@lab.mistake("you rewind only the layers in masks; rewind the whole network")
 @_round
 def _(model, start, masks):
     for name, mask in masks.items():
@@ -499,7 +520,7 @@ def _(model, start, masks):
 
 
 @lab.mistake(
-    "start is changed, and the next round needs it: multiply a copy",
+    "you change start, which the next round needs; multiply in the network",
     help='`start["fc1.weight"].mul_(mask)` changes the dictionary\'s tensor, and so '
     "does training if the model shares its tensors. Copy the values into the model, "
     "then put zeros into the model.",
@@ -511,7 +532,21 @@ def _(model, start, masks):
         start[f"{name}.weight"].mul_(mask)
 
 
-@lab.mistake("the old masks are changed; return new ones in a new dictionary")
+@lab.mistake(
+    "the network and start share their biases; copy the values instead",
+    help="After `p.data = start[name]` the network and `start` share one tensor, and "
+    "the next training changes both. `p.copy_(start[name])` copies the values, as "
+    "`load_state_dict` does.",
+)
+@_round
+def _(model, start, masks):
+    _rewind(model, start, masks)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            parameter.data = start[name]
+
+
+@lab.mistake("you change the old masks; return new masks in a new dictionary")
 def _(model, start, masks, train, share):
     masks |= lottery_round(model, start, masks, train, share)
     return masks
@@ -571,172 +606,46 @@ def _each(mask: Tensor) -> Tensor:
 
 
 lab.mistake(
-    "that is He's rule with all inputs; count those that the mask keeps",
+    "you count all inputs, as He's rule does; count those that the mask keeps",
     _spread(lambda mask: (2 / mask.shape[1]) ** 0.5),
 )
 lab.mistake(
-    "the removed weights have to be zero: multiply by the mask",
+    "removed weights have to be zero; multiply by the mask",
     lambda noise, mask: noise * (2 / _each(mask)) ** 0.5,
 )
 lab.mistake(
-    "that is one fan-in for the whole layer; each neuron, a row, has its own",
+    "you use one fan-in for the whole layer; each neuron, a row, has its own",
     _spread(lambda mask: (2 / mask.sum(dim=1).mean()) ** 0.5),
 )
 lab.mistake(
-    "you count columns, the outputs of an input; a neuron's inputs are its row",
+    "you count along columns; the inputs of a neuron are its row",
     _spread(lambda mask: (2 / mask.sum(dim=0, keepdim=True)) ** 0.5),
 )
 lab.mistake(
-    "you count all of the mask; a neuron's inputs are one row of it",
+    "you count the whole mask; the inputs of a neuron are one row of it",
     _spread(lambda mask: (2 / mask.sum()) ** 0.5),
 )
 lab.mistake(
-    "you count the inputs that are gone; count those that the mask keeps",
+    "you count the removed inputs; count those that the mask keeps",
     _spread(lambda mask: (2 / _each(1 - mask).clamp(min=1)) ** 0.5),
 )
 lab.mistake(
-    "2 / fan-in is the variance; noise is multiplied by its root",
+    "2 / fan-in is the variance; multiply the noise by its square root",
     _spread(lambda mask: 2 / _each(mask)),
 )
 lab.mistake(
-    "the 2 is missing: He's rule is 2 / fan-in, for the half that ReLU cuts",
+    "you use 1 / fan-in; He's rule is 2 / fan-in, because ReLU cuts one half",
     _spread(lambda mask: (1 / _each(mask)) ** 0.5),
 )
 lab.mistake(
-    "you divide by 0 where a neuron has no inputs left: inf * 0 is nan",
+    "you divide by 0 where a neuron has no inputs left, and inf * 0 is nan",
     lambda noise, mask: noise * (2 / _each(mask.float())) ** 0.5 * mask,
-    help="$2 / 0$ is `inf`, and `inf * 0` is `nan`, which no multiplication by a mask "
-    "removes.",
+    help="$2 / 0$ is `inf`, and `inf * 0` is `nan`. Multiplying by the mask does not "
+    "remove it, so avoid the division by zero: let the count be at least 1.",
 )
 
 
-@lab.exercise("8.4", points={"idea": 2, "no trace": 1})
-def gradient_norm(
-    model: nn.Module, images: Tensor, labels: Tensor, masks: Masks
-) -> float:
-    squares = 0.0
-    for name, gradient in _gradients(model, images, labels, masks).items():
-        squares += gradient[masks[name]].square().sum().item()
-    return squares**0.5
-
-
-def _gradients(model, images, labels, names, reduction="mean") -> dict[str, Tensor]:
-    with torch.enable_grad():
-        loss = F.cross_entropy(model(images), labels, reduction=reduction)
-        weights = [model.get_submodule(name).weight for name in names]
-        return dict(zip(names, torch.autograd.grad(loss, weights), strict=True))
-
-
-def _masked(*sizes: int, layers: Sequence[str], share: float) -> Callable:
-    """A step on a network of which about this share of each layer is removed."""
-
-    def step(ask: Trial) -> None:
-        model, images, labels = _batch(ask, *sizes)
-        ask(model, images, labels, _masks(ask, model, layers, share))
-
-    return step
-
-
-lab.step("idea", "one layer", _masked(3, 2, 2, layers=["fc1"], share=0))
-lab.step("idea", "kept weights", _masked(4, 2, 2, layers=["fc1"], share=0.5))
-lab.step("idea", "two layers", _masked(4, 3, 2, layers=["fc1", "fc2"], share=0.4))
-
-
-@lab.step("no trace", "twice the same")
-def _(ask: Trial) -> None:
-    """The same call again: what the first one left behind must not count."""
-    model, images, labels = _batch(ask, 4, 3, 3)
-    masks = _masks(ask, model, ["fc1", "fc2"], 0.4)
-    once = ask(model, images, labels, masks)
-    again = ask.call(model, images, labels, masks)
-    if not same(once, again):
-        added = "backward() adds to .grad: call model.zero_grad() before it"
-        ask.wrong(
-            given="the same call twice",
-            expected=show(once),
-            got=f"{show(again)} the second time",
-            likely=added if same(2 * once, again) else "",
-        )
-
-
-lab.step(
-    "no trace",
-    "any network",
-    _masked(8, 7, 5, 4, layers=["fc2", "fc1"], share=0.6),
-)
-
-
-def _from_gradients(
-    measure: Callable[[Sequence[Tensor]], Tensor], reduction: str = "mean"
-) -> Callable:
-    """Another number made of the kept entries of each layer's gradient."""
-
-    def mistaken(model, images, labels, masks):
-        found = _gradients(model, images, labels, masks, reduction)
-        return float(measure([found[name][mask] for name, mask in masks.items()]))
-
-    return mistaken
-
-
-@lab.mistake("removed weights have a gradient too; take the kept entries only")
-def _(model, images, labels, masks):
-    return gradient_norm(model, images, labels, _dense(model, *masks))
-
-
-@lab.mistake("all parameters count in yours; asked are the kept weights in masks")
-def _(model, images, labels, masks):
-    loss = F.cross_entropy(model(images), labels)
-    gradients = torch.autograd.grad(loss, list(model.parameters()))
-    return sum(gradient.square().sum() for gradient in gradients).item() ** 0.5
-
-
-lab.mistake(
-    "that is the sum of the layers' norms; add the squares, then take one root",
-    _from_gradients(lambda parts: sum(part.norm() for part in parts)),
-)
-lab.mistake(
-    "the root is missing: the norm is the root of the sum of squares",
-    _from_gradients(lambda parts: torch.cat(parts).square().sum()),
-)
-lab.mistake(
-    "that is the sum of magnitudes; the norm squares them",
-    _from_gradients(lambda parts: torch.cat(parts).abs().sum()),
-)
-lab.mistake(
-    "the loss is the mean over the images, not the sum",
-    _from_gradients(lambda parts: torch.cat(parts).norm(), reduction="sum"),
-)
-
-
-@lab.mistake("cross_entropy takes the scores as they are, without softmax")
-def _(model, images, labels, masks):
-    probable = nn.Sequential(model, nn.Softmax(dim=1))
-    inside = {f"0.{name}": mask for name, mask in masks.items()}
-    return gradient_norm(probable, images, labels, inside)
-
-
-@lab.mistake("that is the norm of the weights; asked is that of their gradient")
-def _(model, images, labels, masks):
-    kept = [_weight(model, name)[mask] for name, mask in masks.items()]
-    return torch.cat(kept).norm().item()
-
-
-lab.mistake(
-    "that keeps only the last layer; add up over all of masks",
-    _from_gradients(lambda parts: parts[-1].norm()),
-)
-lab.mistake(
-    "that keeps only the first layer; return after the loop",
-    _from_gradients(lambda parts: parts[0].norm()),
-)
-lab.help(
-    "backward() adds to .grad",
-    "With `loss.backward()` the second call finds the gradient of the first in `.grad` "
-    "and adds to it. `model.zero_grad()` before it helps.",
-)
-
-
-@lab.exercise("8.5", points={"idea": 2, "any line": 1})
+@lab.exercise("8.4", points={"idea": 3, "any line": 2})
 def losses_between(
     one: nn.Module,
     other: nn.Module,
@@ -805,40 +714,78 @@ def _at_each(measure: Callable) -> Callable:
 
 
 lab.mistake(
-    "position 0 is the first network, and 1 the other",
+    "your ends are swapped; position 0 is the first network, 1 the other",
     _at_each(lambda one, other, t, *batch: _loss(_mixture(other, one, t), *batch)),
 )
 
 
 @lab.mistake(
-    "you mix the two losses; mix the parameters, then measure",
-    help="The loss between two networks is not the mean of their losses; that is the "
-    "whole point of looking.",
+    "you mix the two losses; mix the parameters, then measure the loss",
+    help="The loss half way between two networks is not the mean of their losses. It "
+    "may be far higher, and that is why we measure it.",
 )
 @_at_each
 def _(one, other, t, images, labels):
     return (1 - t) * _loss(one, images, labels) + t * _loss(other, images, labels)
 
 
-@lab.mistake("you mix the scores of both networks; mix the parameters")
+@lab.mistake("you mix the scores of the two networks; mix their parameters")
 @_at_each
 def _(one, other, t, images, labels):
     return F.cross_entropy((1 - t) * one(images) + t * other(images), labels)
 
 
 lab.mistake(
-    "that is the first network at each position: p.copy_(...) changes p in place, "
-    "p = ... does not",
+    "you measure the first network each time; p = ... changes no network, copy_() does",
     _at_each(lambda one, other, t, *batch: _loss(one, *batch)),
 )
 
 
-@lab.mistake("only the first position is there: return after the loop")
+def _shifted(one: nn.Module, other: nn.Module, t: float) -> nn.Module:
+    moved, step = copy.deepcopy(one), other.state_dict()
+    moved.load_state_dict({n: a + t * step[n] for n, a in one.state_dict().items()})
+    return moved
+
+
+lab.mistake(
+    "you add t * b to a; the share of a has to fall: (1 - t) * a + t * b",
+    _at_each(lambda one, other, t, *batch: _loss(_shifted(one, other, t), *batch)),
+)
+
+
+def _elsewhere(places: Callable[[int], Sequence[float]]) -> Callable:
+    """The losses at positions of one's own."""
+
+    def mistaken(one, other, positions, images, labels):
+        return losses_between(one, other, places(len(positions)), images, labels)
+
+    return mistaken
+
+
+lab.mistake(
+    "you space the positions yourself; use the numbers in positions",
+    _elsewhere(lambda count: torch.linspace(0, 1, count).tolist()),
+)
+lab.mistake(
+    "you always walk eleven steps; use the numbers in positions",
+    _elsewhere(lambda count: [step / 10 for step in range(11)]),
+)
+lab.mistake(
+    "you measure only the two ends; use the numbers in positions",
+    _elsewhere(lambda count: [0.0, 1.0]),
+)
+lab.mistake(
+    "you measure only half way; use the numbers in positions",
+    _elsewhere(lambda count: [0.5] * count),
+)
+
+
+@lab.mistake("you return after the first position; return after the loop")
 def _(one, other, positions, images, labels):
     return losses_between(one, other, positions[:1], images, labels)
 
 
-@lab.mistake("the biases have to be mixed as well")
+@lab.mistake("you mix only the weights; mix the biases as well")
 @_at_each
 def _(one, other, t, images, labels):
     mixed = _mixture(one, other, t)
@@ -847,7 +794,7 @@ def _(one, other, t, images, labels):
     return _loss(mixed, images, labels)
 
 
-@lab.mistake("each position starts from the two ends, not from the mixture before")
+@lab.mistake("you mix with the mixture before; mix the two ends at each position")
 def _(one, other, positions, images, labels):
     losses, mixed = [], one
     for t in positions:
@@ -856,7 +803,7 @@ def _(one, other, positions, images, labels):
     return losses
 
 
-@lab.mistake("that is the sum over the images; the loss is their mean")
+@lab.mistake("you return the sum over the images; return the mean")
 @_at_each
 def _(one, other, t, images, labels):
     return _loss(_mixture(one, other, t), images, labels, reduction="sum")
@@ -868,10 +815,148 @@ def _share_wrong(one, other, t, images, labels) -> Tensor:
 
 
 lab.mistake(
-    "that is the share of wrong answers; asked is the loss",
+    "you return the share of wrong answers; return the loss",
     _at_each(_share_wrong),
 )
 lab.mistake(
-    "that is the accuracy; asked is the loss",
+    "you return the accuracy; return the loss",
     _at_each(lambda *arguments: 1 - _share_wrong(*arguments)),
+)
+
+
+@lab.exercise("8.5", points={"idea": 0, "no trace": 0})  # ungraded
+def gradient_norm(
+    model: nn.Module, images: Tensor, labels: Tensor, masks: Masks
+) -> float:
+    squares = 0.0
+    for name, gradient in _gradients(model, images, labels, masks).items():
+        squares += gradient[masks[name]].square().sum().item()
+    return squares**0.5
+
+
+def _gradients(model, images, labels, names, reduction="mean") -> dict[str, Tensor]:
+    with torch.enable_grad():
+        loss = F.cross_entropy(model(images), labels, reduction=reduction)
+        weights = [model.get_submodule(name).weight for name in names]
+        return dict(zip(names, torch.autograd.grad(loss, weights), strict=True))
+
+
+def _masked(*sizes: int, layers: Sequence[str], share: float) -> Callable:
+    """A step on a network of which about this share of each layer is removed."""
+
+    def step(ask: Trial) -> None:
+        model, images, labels = _batch(ask, *sizes)
+        ask(model, images, labels, _masks(ask, model, layers, share))
+
+    return step
+
+
+lab.step("idea", "one layer", _masked(3, 2, 2, layers=["fc1"], share=0))
+lab.step("idea", "kept weights", _masked(4, 2, 2, layers=["fc1"], share=0.5))
+lab.step("idea", "two layers", _masked(4, 3, 2, layers=["fc1", "fc2"], share=0.4))
+
+
+@lab.step("no trace", "twice the same")
+def _(ask: Trial) -> None:
+    """The same call again: what the first one left behind must not count."""
+    model, images, labels = _batch(ask, 4, 3, 3)
+    masks = _masks(ask, model, ["fc1", "fc2"], 0.4)
+    once = ask(model, images, labels, masks)
+    again = ask.call(model, images, labels, masks)
+    if not same(once, again):
+        added = "backward() adds to .grad; call model.zero_grad() before it"
+        ask.wrong(
+            given="the same call twice",
+            expected=show(once),
+            got=f"{show(again)} the second time",
+            likely=added if same(2 * once, again) else "",
+        )
+
+
+lab.step(
+    "no trace",
+    "any network",
+    _masked(8, 7, 5, 4, layers=["fc2", "fc1"], share=0.6),
+)
+
+
+def _from_gradients(
+    measure: Callable[[Sequence[Tensor]], Tensor], reduction: str = "mean"
+) -> Callable:
+    """Another number made of the kept entries of each layer's gradient."""
+
+    def mistaken(model, images, labels, masks):
+        found = _gradients(model, images, labels, masks, reduction)
+        return float(measure([found[name][mask] for name, mask in masks.items()]))
+
+    return mistaken
+
+
+@lab.mistake("you count removed weights, which have a gradient too; take kept ones")
+def _(model, images, labels, masks):
+    return gradient_norm(model, images, labels, _dense(model, *masks))
+
+
+@lab.mistake("you count all parameters; take the kept weights of the layers in masks")
+def _(model, images, labels, masks):
+    loss = F.cross_entropy(model(images), labels)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    return sum(gradient.square().sum() for gradient in gradients).item() ** 0.5
+
+
+lab.mistake(
+    "you add the norms of the layers; add the squares, then take one root",
+    _from_gradients(lambda parts: sum(part.norm() for part in parts)),
+)
+lab.mistake(
+    "you return the sum of squares; take its square root",
+    _from_gradients(lambda parts: torch.cat(parts).square().sum()),
+)
+lab.mistake(
+    "you return the root of the mean square; take the root of the sum",
+    _from_gradients(lambda parts: torch.cat(parts).square().mean().sqrt()),
+)
+
+
+@lab.mistake("you take the removed weights; take those whose mask is True")
+def _(model, images, labels, masks):
+    removed = {name: ~mask for name, mask in masks.items()}
+    return gradient_norm(model, images, labels, removed)
+
+
+lab.mistake(
+    "you add magnitudes; add their squares, then take the root",
+    _from_gradients(lambda parts: torch.cat(parts).abs().sum()),
+)
+lab.mistake(
+    "your loss is the sum over the images; take the mean",
+    _from_gradients(lambda parts: torch.cat(parts).norm(), reduction="sum"),
+)
+
+
+@lab.mistake("you apply softmax first; cross_entropy takes the scores as they are")
+def _(model, images, labels, masks):
+    probable = nn.Sequential(model, nn.Softmax(dim=1))
+    inside = {f"0.{name}": mask for name, mask in masks.items()}
+    return gradient_norm(probable, images, labels, inside)
+
+
+@lab.mistake("you return the norm of the weights; return the norm of their gradient")
+def _(model, images, labels, masks):
+    kept = [_weight(model, name)[mask] for name, mask in masks.items()]
+    return torch.cat(kept).norm().item()
+
+
+lab.mistake(
+    "you keep only the last layer; add up over all layers in masks",
+    _from_gradients(lambda parts: parts[-1].norm()),
+)
+lab.mistake(
+    "you return after the first layer; return after the loop",
+    _from_gradients(lambda parts: parts[0].norm()),
+)
+lab.help(
+    "backward() adds to .grad",
+    "`loss.backward()` adds to `.grad`, so the second call adds to the gradient of the "
+    "first. Call `model.zero_grad()` before it, or use `torch.autograd.grad`.",
 )

@@ -17,22 +17,28 @@ MOST_CALLS = 20  # an endless loop would hang the check
 class MaskedTraining:
     """Called as train(model, masks): one step that moves every number.
 
-    What was small is large afterwards; what the masks remove is zero. `seen` lists
-    the number of kept weights by layer, one entry a call.
+    What was small is large afterwards; what the masks remove is zero. One entry a call:
+
+    seen       the number of kept weights by layer
+    not_zero   how many weights that the masks remove were not zero before
     """
 
     def __init__(self) -> None:
         self.seen: list[dict[str, int]] = []
+        self.not_zero: list[int] = []
 
     @handed
     def __call__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         if len(self.seen) == MOST_CALLS:
             raise RuntimeError(f"train was called more than {MOST_CALLS} times")
         self.seen.append({name: int(mask.sum()) for name, mask in masks.items()})
+        weights = {name: model.get_submodule(name).weight for name in masks}
+        removed = [weights[name][~mask] for name, mask in masks.items()]
+        self.not_zero.append(sum(int(part.count_nonzero()) for part in removed))
         with torch.no_grad():
             largest = max(parameter.abs().max() for parameter in model.parameters())
-            for parameter in model.parameters():  # different magnitudes stay different
+            for parameter in model.parameters():  # no number keeps its magnitude
                 sign = torch.where(parameter < 0, -1.0, 1.0)
-                parameter.copy_(sign * (largest + 0.1 - parameter.abs()))
+                parameter.copy_(sign * (largest + 0.27 - parameter.abs() / 2))
             for name, mask in masks.items():
-                model.get_submodule(name).weight.mul_(mask)
+                weights[name].mul_(mask)
