@@ -138,7 +138,6 @@ def _(ask: Trial) -> None:
 lab.mistake(
     DENSITY,
     lambda t: 1 - get_sparsity(t),
-    help="You computed the density. The sparsity is 1 minus the density.",
 )
 lab.mistake(PERCENT, lambda t: 100 * get_sparsity(t))
 lab.mistake(
@@ -304,7 +303,6 @@ def _with_other(key: str, compute: Callable[[Tensor], Tensor]) -> Callable:
 lab.mistake(
     "'largest' is the largest magnitude; take abs() before max()",
     _with_other("largest", lambda w: w.max()),
-    help="-3 is larger in magnitude than 2: take `abs()` first, then `max()`.",
 )
 lab.mistake(
     "your 'std' is the variance; take its square root",
