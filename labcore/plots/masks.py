@@ -25,6 +25,7 @@ from labcore.plots.style import (
     new_figure,
     number,
     panel_grid,
+    two_digits,
 )
 
 __all__ = ["loop_picture", "mask_by_rank", "mask_grid", "order_curves", "zero_curves"]
@@ -129,7 +130,7 @@ def order_curves(
         mean_and_range(ax, x, zip(*heights, strict=True), label=label)
         means = np.mean(heights, axis=0)
         each = (
-            f"{y:.0f} % at {share:.0f} %" for share, y in zip(x, means, strict=True)
+            f"{y:.0f} % at {two_digits(at)} %" for at, y in zip(x, means, strict=True)
         )
         said.append(f"{label}: {', '.join(each)}")
     ax.axhline(dense, **REFERENCE)
