@@ -13,7 +13,7 @@ $(error No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYT
 endif
 LABCORE := $(PYTHON) -m labcore
 
-.PHONY: lab submit test test-all solutions release bench lint setup
+.PHONY: lab submit test test-all solutions release picture bench lint setup
 
 lab:
 	@$(LABCORE) lab
@@ -37,6 +37,10 @@ solutions: setup
 
 release: setup
 	@$(LABCORE) release
+
+# the README's picture and its alt text
+picture: setup
+	@$(LABCORE) run labcore.staff.authoring.overview
 
 bench: setup
 	@$(LABCORE) run tests.bench
