@@ -552,8 +552,8 @@ def _unchanged(conv, norm, factor) -> None:
 lab.mistake(
     "you change the weight only; BatchNorm still expects the old scale",
     lambda conv, norm, f: _rescaled(conv, norm, f, bias=0, mean=0, var=0, eps=0),
-    help="After `conv.weight *= factor`, every value that reaches BatchNorm is `factor` "
-    "times as large, and so is the mean of these values.",
+    help="After `conv.weight *= factor`, all values that reach BatchNorm are `factor` "
+    "times as large, and so is their mean.",
 )
 lab.mistake(
     "multiply the running variance by factor ** 2; a variance is a square",
