@@ -21,7 +21,7 @@ __all__ = ["played"]
 NOTEBOOK = assets.SHIPPED.parents[1] / "solutions" / "08_lottery_tickets.ipynb"
 CELLS = (
     *("imports", "setting", "new-network", "next-masks", "lottery-round", "train"),
-    *("classes", "under", "aware-init", "controls", "shuffled"),
+    *("classes", "under", "aware-init", "controls", "aware", "shuffled"),
 )
 SEEDS, ROUNDS = range(3), 15
 LEVELS = (3, 7, 11, 15)  # the rounds after which the controls are trained
