@@ -345,7 +345,7 @@ for _kind in (torch.float32, torch.int64, torch.uint8):
         lambda scores, masks, kind=_kind: {
             name: mask.to(kind) for name, mask in in_allocation(scores, masks).items()
         },
-        help="`mask = torch.zeros(n, dtype=torch.bool)`, or `mask.bool()` at the end.",
+        help="Call `mask.bool()` at the end.",
     )
 lab.mistake(
     "these are the scores that stay; return masks, True where a weight stays",
@@ -633,15 +633,11 @@ lab.mistake(
     "you average the gradients first and square once; square for each batch, then "
     "average",
     _squared_once(lambda products: products.mean(0)),
-    help="Positive and negative slopes of different batches cancel in the average. "
-    "Squared first, they add up.",
 )
 lab.mistake(
     "you add the gradients up first and square once; square for each batch, then "
     "average",
     _squared_once(lambda products: products.sum(0)),
-    help="Positive and negative slopes of different batches cancel in the average. "
-    "Squared first, they add up.",
 )
 lab.mistake(
     "backward() adds to the gradients of the batch before; clear them for each batch, "
@@ -758,9 +754,7 @@ def _half(forwards: bool) -> Callable:
 
 @lab.mistake(
     "take abs() of the weights before the product, not after it, so that nothing "
-    "cancels",
-    help="Take the magnitudes *before* the product. A path with one negative weight "
-    "would otherwise count against the others.",
+    "cancels"
 )
 def _(weights):
     return {n: (w * g).abs() for n, (w, g) in _with_gradients(weights).items()}
@@ -917,8 +911,6 @@ def _(step, start, end, initial, final):
 
 @lab.mistake(
     "before start and after end the curve does not go on: stay at initial, or at final",
-    help="Below 0 and beyond 1 the cube grows without limit: from 0 to 0.8 it would be "
-    "1.6 after twice the way, and -5.6 one way before the start.",
 )
 def _(step, start, end, initial, final):
     left = 1 - (step - start) / (end - start)
@@ -952,15 +944,3 @@ def _(ask: Trial) -> None:
     bounds = {"bytes": (0.08, 0.5), "MACs": (0.2, 0.8)}
     for (budget, (low, high)), draw in zip(bounds.items(), draws, strict=True):
         hold_to_cards(ask, (budget, low + draw * (high - low)))
-
-
-lab.help(
-    "you remove more than the card asks for",
-    "Start the loop with a small share to remove, and stop at the first network that "
-    "fits.",
-)
-lab.help(
-    "zeros are multiplied too",
-    "A dense routine multiplies zeros like all other numbers. Only fewer channels make "
-    "fewer MACs.",
-)
