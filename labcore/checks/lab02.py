@@ -320,8 +320,8 @@ lab.mistake(
 )
 lab.help(
     "selected number k out of range",
-    "With nothing to remove there is no k-th smallest magnitude. Treat k = 0 apart, or "
-    "rank the positions: `order[:0]` is simply empty.",
+    "With nothing to remove there is no k-th smallest magnitude: treat k = 0 apart, or "
+    "rank.",
 )
 
 
