@@ -279,7 +279,7 @@ WRONG = {
         ("a direct link between both ways", block_with_extra, "block1", EXTRA),
     ],
     "groups_of": [
-        ("twice squashed", squashed(2), "a chain, its links shuffled", FIXED_TIMES),
+        ("twice squashed", squashed(2), "a shuffled chain", FIXED_TIMES),
         ("three times", squashed(3), "a longer chain", FIXED_TIMES),
         ("two groups", groups_of_last_two, "three groups", None),
         ("a number", lambda links: len(groups(links)), "three groups", None),

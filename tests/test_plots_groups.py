@@ -17,8 +17,8 @@ GROUPS = [
 ]
 
 
-def graph(**options):
-    return plots.group_graph(PATH, SHORTCUTS, GROUPS, whole={"bn1"}, **options)
+def graph():
+    return plots.group_graph(PATH, SHORTCUTS, GROUPS, whole={"bn1"})
 
 
 def halves(figure):
@@ -55,12 +55,17 @@ def test_the_left_half_reads_and_the_right_half_puts_out():
     assert boxes["bn1 0"].get_width() == 2 * boxes["conv2 0"].get_width()
 
 
-def test_one_group_can_be_lit_alone():
-    figure = graph(lit=1)
-    lit = {side for side, number in halves(figure).items() if number is not None}
-    assert lit == {"conv2 0", "side 0", "last 1"}
-    bold = [t.get_text() for t in figure.axes[0].texts if t.get_weight() == "bold"]
-    assert bold == ["B"] * 3
+def test_the_alt_text_names_layers_shortcuts_and_members():
+    said = graph().description
+    assert said.startswith("5 layers, 1 addition: conv1, bn1, conv2, add, last.")
+    assert "A shortcut leads from bn1 to add through side." in said
+    assert "Group A, 4 members: what bn1, conv1 put out; what conv2, side read." in said
+
+
+def test_the_alt_text_of_shares_has_the_numbers_of_channels():
+    figure = plots.kept_shares({"one": [8, 12]}, [16, 16], ["a", "b"]).figure
+    assert "for the layers a (16), b (16)" in figure.description
+    assert "Channels kept: one 8, 12." in figure.description
 
 
 def test_shares_are_kept_channels_over_the_dense_ones():

@@ -490,7 +490,7 @@ lab.step("any order", "no links", _asked(""))
 
 lab.step(
     "any order",
-    "a chain, its links shuffled",
+    "a shuffled chain",
     _asked("a0-b0 f0-g0 h0-i0 c0-d0 b0-c0 g0-h0 e0-f0 d0-e0"),
 )
 lab.step(

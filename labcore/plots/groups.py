@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from labcore.plots.style import GREY, KEPT, REFERENCE, box, in_style, new_figure
+from labcore.plots.alt import describe
+from labcore.plots.style import KEPT, REFERENCE, box, in_style, new_figure
 
 __all__ = ["group_graph", "kept_shares"]
 
@@ -25,7 +26,6 @@ def group_graph(
     shortcuts: Mapping[str, tuple[str, Sequence[str]]],
     groups: Sequence[Collection[Member]],
     whole: Collection[str] = (),
-    lit: int | None = None,
     title: str = "",
 ) -> Figure:
     """A network as boxes in a row, each half with the letter of its group.
@@ -34,7 +34,6 @@ def group_graph(
     shortcuts  addition -> (layer whose output it also adds, layers on the way there)
     groups     of (layer, axis): axis 1 is the left half of a box, axis 0 the right one
     whole      layers whose box is not divided, the BatchNorms
-    lit        the only group to colour; all groups if it is None
     """
     group_of = {member: i for i, group in enumerate(groups) for member in group}
     figure = new_figure(title, 10, 4.1)
@@ -47,14 +46,37 @@ def group_graph(
             ax.add_patch(Circle((at[name], 0), WIDTH / 2, facecolor="white", ec=KEPT))
             ax.annotate("+", (at[name], 0), ha="center", va="center", fontsize=13)
         else:
-            _layer(ax, (at[name], 0), name, group_of, name in whole, lit)
+            _layer(ax, (at[name], 0), name, group_of, name in whole)
     for addition, (source, layers) in shortcuts.items():
         places = _below(ax, at[source] + WIDTH / 2 + 0.1, at[addition], len(layers))
         for name, x in zip(layers, places, strict=True):
-            _layer(ax, (x, LOWER), name, group_of, name in whole, lit)
+            _layer(ax, (x, LOWER), name, group_of, name in whole)
     ax.set(xlim=(-0.7, len(path) - 0.3), ylim=(LOWER - 2.6, 2.9), aspect="equal")
     ax.axis("off")
+    describe(figure, _graph_in_words(path, shortcuts, groups))
     return figure
+
+
+def _graph_in_words(
+    path: Sequence[str],
+    shortcuts: Mapping[str, tuple[str, Sequence[str]]],
+    groups: Sequence[Collection[Member]],
+) -> str:
+    """Its layers in order, the ways of the shortcuts, and the members of each group."""
+    on_shortcuts = sum(len(layers) for _, layers in shortcuts.values())
+    count = len(path) - len(shortcuts) + on_shortcuts
+    plural = "" if len(shortcuts) == 1 else "s"
+    told = [f"{count} layers, {len(shortcuts)} addition{plural}: {', '.join(path)}."]
+    for addition, (source, layers) in shortcuts.items():
+        way = f"through {' and '.join(layers)}" if layers else "without layers"
+        told.append(f"A shortcut leads from {source} to {addition} {way}.")
+    for letter, group in zip(LETTERS, groups, strict=False):
+        rows = ", ".join(sorted(name for name, axis in group if axis == 0))
+        columns = ", ".join(sorted(name for name, axis in group if axis == 1))
+        sides = [f"what {rows} put out"] if rows else []
+        sides += [f"what {columns} read"] if columns else []
+        told.append(f"Group {letter}, {len(group)} members: {'; '.join(sides)}.")
+    return " ".join(told)
 
 
 def _below(ax: Axes, start: float, end: float, count: int) -> list[float]:
@@ -77,18 +99,16 @@ def _layer(
     name: str,
     group_of: Mapping[Member, int],
     whole: bool,
-    lit: int | None,
 ) -> None:
     """A layer's box, whole or in two halves, with its name above or below."""
     left, below = place[0] - WIDTH / 2, place[1] - HEIGHT / 2
     sides = [(0, 0, WIDTH)] if whole else [(1, 0, WIDTH / 2), (0, WIDTH / 2, WIDTH / 2)]
     for axis, shift, width in sides:
         group = group_of.get((name, axis))
-        letter = "" if group is None else LETTERS[group]
-        if group is not None and lit in (None, group):
+        letter, look = "", {}
+        if group is not None:
+            letter = LETTERS[group]
             look = {"colour": COLOURS[group % len(COLOURS)], "weight": "bold"}
-        else:
-            look = {"color": GREY}
         corner, size = (left + shift, below), (width, HEIGHT)
         half = box(ax, corner, size, text=letter, edge=KEPT, fontsize=9, **look)
         half.set_gid(f"{name} {axis}")
@@ -115,4 +135,11 @@ def kept_shares(
     ax.set_xticks(x, [f"{name}\n{n}" for name, n in zip(names, dense, strict=True)])
     ax.set(ylim=(0, 1.05), ylabel="share of channels kept")
     ax.legend()
+    layers = [f"{name} ({n})" for name, n in zip(names, dense, strict=True)]
+    told = [f"{method} {', '.join(map(str, kept))}" for method, kept in counts.items()]
+    describe(
+        ax,
+        f"The share of channels kept, for the layers {', '.join(layers)}, with the "
+        f"channels of the dense network in brackets. Channels kept: {'; '.join(told)}.",
+    )
     return ax
