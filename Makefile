@@ -1,5 +1,5 @@
 # Parts that tests and authors need beside the labs themselves.
-EXTRAS := vision test instructor cluster toolbox
+EXTRAS := vision test instructor cluster toolbox chip
 
 # The first Python 3.11 to 3.13 that really runs (a shim may be there and not run).
 CANDIDATES := python3 python3.13 python3.12 python3.11 python .venv/bin/python

@@ -27,10 +27,11 @@ ALLOWED = {
     "measure": {"nets", "runtime"},
     "scan": {"runtime"},
     "plots": set(),
+    "chip": {"nets", "runtime"},
     "checks": {"measure", "nets", "runtime", "tracks"},
     "student": {"assets", "checks", "files", "machine", "runtime"},
     "staff": {
-        *("assets", "checks", "files", "machine", "nets", "raw"),
+        *("assets", "checks", "files", "machine", "nets", "plots", "raw"),
         *("runtime", "student", "tracks", "training"),
     },
     "labcore": {"tracks"},

@@ -1,0 +1,168 @@
+"""From C to what the board's flash holds, and where every byte of it went."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from labcore import runtime
+from labcore.chip.elf import Elf, Symbol
+from labcore.chip.export import Program
+from labcore.runtime import LabError
+
+__all__ = ["BOARD", "IMAGINARY", "Board", "Firmware", "build", "compiled"]
+
+C = Path(__file__).parent / "c"
+FLASH, RAM = 0x08000000, 0x20000000
+STACK = 1024
+COMPILER = (
+    *("cc", "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"),
+    *("-O2", "-ffreestanding", "-fno-sanitize=all", "-nostdlib", "-g0", "-std=c11"),
+)
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Board:
+    """A microcontroller: how much it holds, and how fast its clock is."""
+
+    name: str
+    flash: int
+    ram: int
+    megahertz: int = 84
+
+
+BOARD = Board("STM32F401xC", 256 * 1024, 64 * 1024)
+IMAGINARY = Board("an imaginary board", 4 * 1024 * 1024, 1024 * 1024)
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A program that fits its board.
+
+    program   None where only C was compiled
+    flash     the bytes of the flash
+    symbols   every function and object, and the linker's names
+    """
+
+    board: Board
+    program: Program | None
+    flash: bytes
+    ram: int
+    symbols: Mapping[str, Symbol]
+
+    def memory_map(self) -> dict[str, dict[str, int]]:
+        """{"flash": {what: bytes}, "ram": {what: bytes}}; the rest of a sum is free."""
+        parts: dict[str, dict[str, int]] = {"flash": {}, "ram": {}}
+        for symbol in self.symbols.values():
+            if symbol.size:
+                where = parts["flash" if symbol.address < RAM else "ram"]
+                name = _what(symbol)
+                where[name] = where.get(name, 0) + symbol.size
+        parts["ram"]["stack"] = STACK
+        for where, total in (("flash", len(self.flash)), ("ram", self.ram)):
+            gaps = total - sum(parts[where].values())
+            parts[where] |= {"gaps for alignment": gaps} if gaps else {}
+        return parts
+
+
+def _what(symbol: Symbol) -> str:
+    """In which part of the memory map a symbol counts."""
+    if symbol.section == ".text":
+        return "code"
+    names = {"arena": "activations", "plane": "one channel", "vectors": "code"}
+    layer = re.match(r"([a-z]+\d*)_(?:weights|mask|bias)", symbol.name)
+    return layer[1] if layer else names.get(symbol.name, "tables")
+
+
+def build(program: Program, board: Board = BOARD) -> Firmware:
+    """Compile and link a network; LabError if it does not fit the board."""
+    return _linked({"network.c": program.source()}, board, program)
+
+
+def compiled(source: str, board: Board = BOARD) -> Firmware:
+    """Compile a file of C beside the course's kernels, to try its functions."""
+    start = (
+        "void entry(void) { for (;;); }\n"
+        "extern char stack_top[];\n"
+        '__attribute__((section(".vectors"), used))\n'
+        "const void *const vectors[] = {stack_top, (void *)entry};\n"
+        "float arena[8192] __attribute__((used));\n"
+    )
+    return _linked({"answer.c": source, "start.c": start}, board, None)
+
+
+def _linked(files: Mapping[str, str], board: Board, program: Program | None):
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name, text in files.items():
+            (place / name).write_text(text, encoding="utf-8")
+        script = (C / "board.ld").read_text(encoding="utf-8")
+        sizes = {"FLASH_BYTES": board.flash, "RAM_BYTES": board.ram}
+        for word, number in (sizes | {"STACK_BYTES": STACK}).items():
+            script = re.sub(rf"(?<=[= ]){word}(?=\W)", str(number), script)
+        (place / "board.ld").write_text(script, encoding="utf-8")
+        sources = [*files, str(C / "kernels.c")]
+        link = [
+            "-Wl,-T,board.ld",
+            "-Wl,--no-gc-sections",
+            "-Wl,-e,entry",
+            "-o",
+            "network.elf",
+        ]
+        said = _zig([*COMPILER, f"-I{C}", *sources, *link], place)
+        if not (place / "network.elf").is_file():
+            raise LabError(_explained(said, board))
+        elf = Elf((place / "network.elf").read_bytes())
+    taken = [
+        address + size - RAM
+        for address, size in elf.sections().values()
+        if size and address >= RAM
+    ]
+    symbols = {symbol.name: symbol for symbol in elf.symbols()}
+    return Firmware(board, program, elf.flash(FLASH), max(taken), symbols)
+
+
+def _zig(arguments: list[str], folder: Path) -> str:
+    """Run the compiler; returns what it says."""
+    if not importlib.util.find_spec("ziglang"):
+        raise LabError(
+            "The chip labs need a C compiler and an emulator: run "
+            "`python -m labcore setup chip`, then start again."
+        )
+    cache = runtime.cache_folder() / "zig"
+    environment = os.environ | {
+        "ZIG_GLOBAL_CACHE_DIR": str(cache),
+        "ZIG_LOCAL_CACHE_DIR": str(cache),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ziglang", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    return done.stderr if done.returncode else ""
+
+
+def _explained(said: str, board: Board) -> str:
+    """What the compiler or the linker says, as one sentence."""
+    over = dict(re.findall(r"region '(\w+)': overflowed by (\d+) bytes", said))
+    if over:
+        sizes = {"FLASH": board.flash, "RAM": board.ram}
+        parts = [
+            f"{int(bytes_):,} bytes more {'flash' if where == 'FLASH' else where} than "
+            f"the {sizes[where]:,} there are"
+            for where, bytes_ in over.items()
+        ]
+        return f"The program does not fit {board.name}: it takes {' and '.join(parts)}."
+    errors = re.findall(r"^(.*error: .*)$", said, re.MULTILINE)
+    return "The C does not compile: " + "; ".join(errors[:3] or said.splitlines()[-1:])
