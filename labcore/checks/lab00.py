@@ -48,7 +48,9 @@ def _(ask: Trial) -> None:
     ask.through(_plain, torch.tensor([0.5, 0, -1, 2, -3]))
 
 
-lab.step("idea", "a matrix", lambda ask: ask(torch.tensor([[0, 3.0], [0, 1e-9]])))
+@lab.step("idea", "a matrix")
+def _(ask: Trial) -> None:
+    ask(torch.tensor([[0, 3.0], [0, 1e-9], [0, 0]]))
 
 
 @lab.step("idea", "random tensors")
@@ -98,6 +100,11 @@ lab.mistake(
     lambda t: (t == 0).nonzero().numel(),
 )
 lab.mistake(
+    "tolist() of a matrix is a list of lists, in which count() finds no numbers; "
+    "compare the tensor itself with 0",
+    lambda t: t.tolist().count(0),
+)
+lab.mistake(
     "you return the comparison itself; count how many of its values are True",
     lambda t: t == 0,
 )
@@ -123,26 +130,28 @@ def _(ask: Trial) -> None:
 lab.mistake(
     "you count the weights of the whole layer",
     lambda w: w.numel(),
-    help="`weight.numel()` includes the first axis, the outputs. Take one output "
-    "first.",
+    help="`weight.numel()` includes the first axis, the output channels. Take one "
+    "output channel first.",
 )
-lab.mistake("you return the number of output channels, shape[0]", lambda w: w.shape[0])
-lab.mistake("you forget the input channels", lambda w: math.prod(w.shape[2:]))
-lab.mistake("you forget the kernel's height and width", lambda w: w.shape[1])
+lab.mistake(
+    "you return the number of output channels; leave them out", lambda w: w.shape[0]
+)
+lab.mistake("you forget to count the input channels", lambda w: math.prod(w.shape[2:]))
+lab.mistake("you forget the window's height and width", lambda w: w.shape[1])
 lab.mistake(
     "you leave out the last axis; leave out the first one, the outputs",
     lambda w: math.prod(w.shape[:-1]),
 )
 lab.mistake(
-    "you count the weights of one input (the fan-out), not of one output",
+    "you count the weights of one input channel; count those of one output channel",
     lambda w: w[:, 0].numel(),
 )
 lab.mistake(
-    "you use the kernel's height twice; it need not be square",
+    "you use the window's height twice; the width can be different",
     lambda w: w.shape[1] * w.shape[2] ** 2,
 )
 lab.mistake(
-    "you use the kernel's width twice; it need not be square",
+    "you use the window's width twice; the height can be different",
     lambda w: w.shape[1] * w.shape[3] ** 2,
 )
 lab.mistake(
@@ -199,7 +208,7 @@ def _names_of(model: nn.Module, kind: type[nn.Module]) -> list[str]:
 lab.mistake("you forget the linear layers", lambda model: _names_of(model, nn.Conv2d))
 lab.mistake("you forget the convolutions", lambda model: _names_of(model, nn.Linear))
 lab.mistake(
-    "you return every module, whatever its type",
+    "you return every module, whatever its type; test both types by isinstance()",
     lambda model: _names_of(model, nn.Module),
 )
 lab.mistake(

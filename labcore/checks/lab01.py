@@ -26,7 +26,7 @@ PERCENT = "this is a percentage; return a number between 0 and 1"
 FIRST = "you return in the first round of the loop; return after the loop"
 TWICE = "you count a layer once for each module around it; loop over model.parameters()"
 POSITIONS = (
-    "nonzero() gives a row of indices for each value; use count_nonzero() instead"
+    "nonzero() gives a row of positions for each value; use count_nonzero() instead"
 )
 
 
@@ -591,6 +591,17 @@ lab.mistake(
     "you divide where you have to multiply",
     lambda conv, norm, f: _rescaled(conv, norm, 1 / f),
 )
+
+
+@lab.mistake(
+    "you let running_var make up for eps, which can make it negative; "
+    "multiply eps as well"
+)
+@torch.no_grad()
+def _(conv, norm, factor):
+    old = norm.eps
+    _rescaled(conv, norm, factor, eps=0)
+    norm.running_var += factor**2 * old - old
 
 
 @lab.mistake("you change BatchNorm's weight; leave norm.weight and norm.bias alone")
