@@ -97,7 +97,7 @@ def pairwise_order(runs: Mapping[str, Runs], title: str = "") -> Axes:
     """
     order = sorted(runs, key=lambda name: -np.mean(runs[name]))
     count = len(order)
-    ax = new_figure(title, 0.72 * count + 3, 0.42 * count + 1.9).subplots()
+    ax = new_figure(title, 0.72 * count + 3, 0.42 * count + 2.1).subplots()
     decided = 0
     for row, better in enumerate(order):
         for column in range(row + 1, count):
@@ -120,9 +120,7 @@ def pairwise_order(runs: Mapping[str, Runs], title: str = "") -> Axes:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
-    ax.set_xlabel(
-        "percentage points; filled: every run of the row beats every run of the column"
-    )
+    ax.set_xlabel("percentage points\nfilled: every run of the row beats the column's")
     pairs = count * (count - 1) // 2
     describe(
         ax,
