@@ -171,6 +171,22 @@ def latency_by_sorting(models, dummy_input, n_warmup, n_test, clock):
 
 
 @torch.no_grad()
+def latency_read_once_in_the_warm_up(models, dummy_input, n_warmup, n_test, clock):
+    times = {name: [] for name in models}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for i in range(n_warmup + n_test):
+        for name, model in models.items():
+            model.eval()
+            start = clock()
+            model(dummy_input)
+            if i >= n_warmup:
+                times[name].append(clock() - start)
+    torch.set_num_threads(threads)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+@torch.no_grad()
 def latency_around_the_loop(models, dummy_input, n_warmup, n_test, clock):
     times = {}
     for name, model in models.items():
@@ -335,6 +351,7 @@ RIGHT = {
         ("in other turns", latency_in_other_turns),
         ("by sorting", latency_by_sorting),
         ("of copies", latency_of_copies),
+        ("the warm-up read once", latency_read_once_in_the_warm_up),
         ("a block for each call", latency_with_a_block_for_each_call),
     ],
     "predicted_share": [
@@ -355,7 +372,7 @@ UNCHANGED, EVAL = "the model stays as it is", "train() lets BatchNorm change"
 
 WRONG = {
     "get_model_macs": [
-        ("hooks left", leave_the_hooks, HOOKS, "keep what register_forward_hook()"),
+        ("hooks left", leave_the_hooks, HOOKS, "keep every handle"),
         ("all hooks taken off", clear_all_hooks, HOOKS, "remove only your own hooks"),
         (
             "square windows",
@@ -373,7 +390,7 @@ WRONG = {
             "the clock around the loop",
             latency_around_the_loop,
             "warm-up left out",
-            "one interrupted call shifts the mean",
+            "one slow call shifts the mean",
         ),
         (
             "no_grad inside the span",

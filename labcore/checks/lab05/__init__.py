@@ -107,7 +107,7 @@ def _(ask: Trial) -> None:
         ask.wrong(
             given="a network in eval mode, with BatchNorm",
             expected="the same network in eval mode afterwards",
-            got=f"{changed[0]} is another" if changed else "training mode",
+            got=f"{changed[0]} has changed" if changed else "training mode",
             likely="train() lets BatchNorm change its statistics; leave eval mode on",
         )
 
@@ -126,7 +126,9 @@ def _(ask: Trial) -> None:
     )
     if left == 1:
         return
-    likely = "keep what register_forward_hook() returns, and call its remove()"
+    likely = (
+        "keep every handle that register_forward_hook() returns; call remove() on each"
+    )
     if left == 0:
         likely = (
             "remove only your own hooks: call remove() on what register_forward_hook() "
@@ -232,6 +234,10 @@ def _(layer, given, output):
 
 
 lab.mistake(
+    "you multiplied all outputs by all weights; each output uses only its own weights",
+    _counting(lambda layer, given, output: output.numel() * layer.weight.numel()),
+)
+lab.mistake(
     "you counted the outputs; multiply by the number of weights that each one uses",
     _counting(lambda layer, given, output: output.numel()),
 )
@@ -285,10 +291,7 @@ lab.mistake(
 
 @lab.mistake(
     "a layer that is called twice counts twice; add to the total, do not overwrite",
-    help=(
-        "The hook runs at every call. Add to a sum; a dictionary by layer "
-        "would keep only the last call."
-    ),
+    help=("A dictionary by layer keeps only the last call. Add to a sum instead."),
 )
 def _(model, inputs):
     by_layer: dict[nn.Module, int] = {}
@@ -503,7 +506,7 @@ def _(models, dummy_input, n_warmup, n_test, clock):
 
 
 lab.mistake(
-    "one interrupted call shifts the mean; take the median",
+    "one slow call shifts the mean; take the median",
     _measuring(statistics.mean),
 )
 lab.mistake("the fastest call is not the typical one; take the median", _measuring(min))
@@ -536,7 +539,7 @@ lab.mistake(
     "switch each model to eval mode; call model.eval()", _measuring(eval_mode=False)
 )
 lab.mistake(
-    "gradients are recorded during the calls; put them under torch.no_grad()",
+    "gradients are recorded during the calls; put the calls under torch.no_grad()",
     _measuring(gradients=True),
 )
 lab.mistake(
@@ -555,8 +558,8 @@ lab.mistake(
     "you called one model after the other; in each round call every model once",
     _measuring(in_turns=False),
     help=(
-        "The check's computer becomes slow half way. If all calls of one model come "
-        "last, only that model looks slow."
+        "The check's pretended computer becomes slow halfway, so only the model that "
+        "is called last looks slow."
     ),
 )
 lab.mistake(
@@ -632,6 +635,10 @@ lab.mistake(
 lab.mistake(
     "you returned a percentage; return a share from 0 to 1",
     lambda macs, ratio: 100 * predicted_share(macs, ratio),
+)
+lab.mistake(
+    "divide by the sum of all MACs, the classifier's included",
+    lambda macs, ratio: predicted_share(macs, ratio) * sum(macs) / sum(macs[:-1]),
 )
 lab.mistake(
     "add the classifier's MACs to what is left",
@@ -831,20 +838,17 @@ lab.mistake(
     _of_sizes(lambda sizes: 32 * _pairs(sizes)),
 )
 lab.mistake(
-    "you returned the largest output alone; its input is in memory as well",
+    "you returned the largest entry alone; a layer needs its input and its output",
     _of_sizes(lambda sizes: 4 * max(sizes)),
 )
 lab.mistake(
-    "you returned the largest output alone; its input is in memory as well",
+    "you returned the largest output alone; the layer's input is in memory as well",
     _of_sizes(lambda sizes: 4 * max(sizes[1:])),
 )
 lab.mistake(
     "you added up all activations; only a layer's input and output are needed together",
     _of_sizes(lambda sizes: 4 * sum(sizes)),
-    help=(
-        "When the next layer has run, its input is no longer needed, and the memory is "
-        "used again."
-    ),
+    help=("When a layer has run, the memory of its input is used again."),
 )
 lab.mistake(
     "you added the two largest activations; add those of neighbours only",
@@ -863,6 +867,10 @@ lab.mistake(
     _of_sizes(lambda s: 4 * min(a + b for a, b in zip(s, s[1:], strict=False))),
 )
 lab.mistake(
+    "you paired the first entry with the last; the image has no layer before it",
+    _of_sizes(lambda s: 4 * max(a + b for a, b in zip(s, [s[-1], *s], strict=False))),
+)
+lab.mistake(
     "you took the last pair of neighbours; take the largest of all pairs",
     _of_sizes(lambda sizes: 4 * (sizes[-2] + sizes[-1])),
 )
@@ -871,8 +879,8 @@ lab.mistake(
     lambda layers, fused: peak_ram(layers, True),
 )
 lab.mistake(
-    "fused is ignored; if it is True, a convolution before a pool stores only the "
-    "pooled values",
+    "you counted the output of a convolution before a pool; if fused is True, only the "
+    "pooled values are stored",
     lambda layers, fused: peak_ram(layers, False),
 )
 lab.mistake(
