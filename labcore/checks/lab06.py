@@ -444,11 +444,8 @@ def _(self, t, default_mask):
 
 
 @lab.mistake(
-    "your groups mix positions of the kernel; group input channels at each position",
-    help=(
-        "Neighbours in `t.flatten(1)` are mostly positions. Move the inputs to the end "
-        "first: `t.movedim(1, -1)`, for a convolution `t.permute(0, 2, 3, 1)`."
-    ),
+    "your groups mix positions of the filter; group input channels at each position",
+    help="Move the inputs to the end first, with `t.movedim(1, -1)`.",
 )
 @_masking
 def _(self, t, default_mask):
@@ -745,15 +742,14 @@ lab.mistake(
 )
 
 NO_PARTNER = (
-    "`causal_mask` has no `causal_orig` beside it, so it is an ordinary entry. Test "
-    "whether the partner is in `state` before you use it."
+    "A key without its partner is an ordinary entry. Test whether the partner is in "
+    "`state` before you use it."
 )
 lab.help("'position_mask'", NO_PARTNER)
 lab.help("KeyError: 'causal_orig'", NO_PARTNER)
-lab.help(
-    "pop(), sort() and assignments change the input",
-    "Use pop() on a copy, `dict(state)`, while you loop over `state`.",
-)
+ON_A_COPY = "Use pop() on a copy, `dict(state)`, while you loop over `state`."
+lab.help("pop(), sort() and assignments change the input", ON_A_COPY)
+lab.help("dictionary changed size", ON_A_COPY)
 
 
 @lab.exercise("6.4", points={"idea": 2, "again": 2})
@@ -781,10 +777,10 @@ START, LATER = 0.01, 0.013  # units, so that no number is the same at both times
 
 @torch.no_grad()
 def _pruned_layer(ask: Trial) -> tuple[nn.Module, dict[str, Tensor]]:
-    layer = nn.Linear(4, 1)
-    start = _start_of(_filled(ask, layer, START))
-    prune.l1_unstructured(layer, "weight", amount=0.5)
-    return _filled(ask, layer, LATER), start
+    net = nn.Sequential(nn.Linear(4, 1))  # a bare layer would have an empty name
+    start = _start_of(_filled(ask, net, START))
+    prune.l1_unstructured(net[0], "weight", amount=0.5)
+    return _filled(ask, net, LATER), start
 
 
 @torch.no_grad()
@@ -850,7 +846,7 @@ lab.step("idea", "its masks", lambda ask: ask.through(_masks, *_pruned_net(ask))
 
 @lab.step("again", "nothing pruned")
 def _(ask: Trial) -> None:
-    net = nn.Linear(2, 2)
+    net = nn.Sequential(nn.Linear(2, 2))
     start = _start_of(net)
     ask.through(_parameters, _filled(ask, net, LATER), start)
 

@@ -259,9 +259,9 @@ def _(model, masks, share):
 lab.mistake(
     "you rank removed weights again; they are zero, so they come first",
     _ranked(removed_too=True),
-    help="After the first round the smallest magnitudes are the zeros of the weights "
-    "that were removed before. If you rank them again, they use up the share, and no "
-    "further weight is removed. Rank only the weights whose mask is `True`.",
+    help="The smallest magnitudes are the zeros of the weights that were removed "
+    "before. If you rank these, they use up the share. Rank only the weights whose "
+    "mask is `True`.",
 )
 lab.mistake(
     "weights removed earlier come back; what is False in masks stays False",
@@ -269,12 +269,7 @@ lab.mistake(
 )
 
 
-@lab.mistake(
-    "you rank each layer alone; rank all layers of masks in one list",
-    help="Removing 20 % of *each* layer is the rule of Frankle and Carbin (2019) for "
-    "this network. Here all layers share one ranking, so a layer with many small "
-    "weights loses more than 20 %.",
-)
+@lab.mistake("you rank each layer alone; rank all layers of masks in one list")
 def _(model, masks, share):
     made = {}
     for name, mask in masks.items():
@@ -301,6 +296,14 @@ def _(model, masks, share):
     sizes = {name: _weight(model, name).abs() for name in masks}
     kept = torch.cat([sizes[name][mask] for name, mask in masks.items()]).sort().values
     limit = kept[round(share * len(kept)) - 1]
+    return {name: mask & (sizes[name] > limit) for name, mask in masks.items()}
+
+
+@lab.mistake("a quantile does not remove round(share * n) weights; rank, and count")
+def _(model, masks, share):
+    sizes = {name: _weight(model, name).abs() for name in masks}
+    kept = torch.cat([sizes[name][mask] for name, mask in masks.items()])
+    limit = kept.quantile(share)
     return {name: mask & (sizes[name] > limit) for name, mask in masks.items()}
 
 
@@ -453,15 +456,13 @@ def _rank_the_start(model, start, masks, share):
 lab.mistake(
     "you rank the weights of start; rank the trained weights, and rewind afterwards",
     _round(rank=_rank_the_start),
-    help="The ranking needs the *trained* weights, so it comes before the rewinding.",
 )
 
 
 @lab.mistake(
     "you rewind before train, so removed weights are not zero in its first step",
-    help="`load_state_dict(start)` brings back every weight, also the removed ones. "
-    "`train` sets them to zero only *after* its first step, so the first gradient "
-    "would belong to another network. The model you receive is ready for training.",
+    help="`train` sets removed weights to zero only *after* its first step. The model "
+    "that you receive is ready for training.",
 )
 def _(model, start, masks, train, share):
     model.load_state_dict(start)
@@ -519,12 +520,7 @@ def _(model, start, masks):
         _weight(model, name).copy_(start[f"{name}.weight"] * mask)
 
 
-@lab.mistake(
-    "you change start, which the next round needs; multiply in the network",
-    help='`start["fc1.weight"].mul_(mask)` changes the dictionary\'s tensor, and so '
-    "does training if the model shares its tensors. Copy the values into the model, "
-    "then put zeros into the model.",
-)
+@lab.mistake("you change start, which the next round needs; multiply in the network")
 @_round
 def _(model, start, masks):
     _rewind(model, start, masks)
@@ -533,10 +529,7 @@ def _(model, start, masks):
 
 
 @lab.mistake(
-    "the network and start share their biases; copy the values instead",
-    help="After `p.data = start[name]` the network and `start` share one tensor, and "
-    "the next training changes both. `p.copy_(start[name])` copies the values, as "
-    "`load_state_dict` does.",
+    "the network and start share their biases; `p.data = ...` shares, p.copy_() copies"
 )
 @_round
 def _(model, start, masks):
@@ -638,10 +631,8 @@ lab.mistake(
     _spread(lambda mask: (1 / _each(mask)) ** 0.5),
 )
 lab.mistake(
-    "you divide by 0 where a neuron has no inputs left, and inf * 0 is nan",
+    "you divide by 0 where a neuron has no inputs left; let the count be at least 1",
     lambda noise, mask: noise * (2 / _each(mask.float())) ** 0.5 * mask,
-    help="$2 / 0$ is `inf`, and `inf * 0` is `nan`. Multiplying by the mask does not "
-    "remove it, so avoid the division by zero: let the count be at least 1.",
 )
 
 
@@ -719,11 +710,7 @@ lab.mistake(
 )
 
 
-@lab.mistake(
-    "you mix the two losses; mix the parameters, then measure the loss",
-    help="The loss half way between two networks is not the mean of their losses. It "
-    "may be far higher, and that is why we measure it.",
-)
+@lab.mistake("you mix the two losses; mix the parameters, then measure the loss")
 @_at_each
 def _(one, other, t, images, labels):
     return (1 - t) * _loss(one, images, labels) + t * _loss(other, images, labels)
