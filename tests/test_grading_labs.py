@@ -104,7 +104,7 @@ from math import prod
 def fine_grained_prune(tensor, sparsity):
     count = round(sparsity * prod(tensor.shape))
     return kept(tensor, ranked(tensor)[:count])""",
-    "sparsity_leaving": "%time import math\n# below, in a cell of its own",
+    "train_masked": "%time import math\n# below, in a cell of its own",
     "FineGrainedPruner": """\
 class FineGrainedPruner:
     def __init__(self, model, sparsity_dict):
@@ -112,10 +112,10 @@ class FineGrainedPruner:
         for name, sparsity in sparsity_dict.items():
             weight = model.get_submodule(name).weight
             self.masks[name] = fine_grained_prune(weight, sparsity)""",
-    "still_zero": """\
-def still_zero(model, masks):
-    parts = [model.get_submodule(n).weight[~m].flatten() for n, m in masks.items()]
-    return float((cat(parts) == 0).double().mean()) if sum(map(len, parts)) else ONE""",
+    "times_smaller": """\
+def times_smaller(model, masks):
+    values = cat([p.flatten() for p in model.parameters()])
+    return ONE * len(values) / float(values.count_nonzero())""",
 }
 OWN_CELLS = (
     "%%time\nimport torch as t\nONE: float = 1.0\nprint(undefined)",
@@ -125,7 +125,14 @@ OWN_CELLS = (
     "    mask = t.ones(tensor.numel(), dtype=t.bool)\n    mask[gone] = False\n"
     "    mask = mask.view_as(tensor)\n    tensor *= mask\n    return mask",
     "!ls\nfrom torch import *",
-    "sparsity_leaving = lambda tensor, nonzeros: ONE - nonzeros / tensor.numel()",
+    "def one_step(model, masks, images, labels, optimizer):\n"
+    "    loss = t.nn.functional.cross_entropy(model(images), labels)\n"
+    "    optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()\n"
+    "    for name, mask in masks.items():\n"
+    "        model.get_submodule(name).weight.data[~mask] = 0\n"
+    "    return loss.item()",
+    "train_masked = lambda model, masks, batches, optimizer: [\n"
+    "    one_step(model.train(), masks, *batch, optimizer) for batch in batches\n]",
     "@t.no_grad()\ndef apply(self, model):\n    for name, mask in self.masks.items():\n"
     "        model.get_submodule(name).weight *= mask\n"
     "FineGrainedPruner.apply = apply",
@@ -147,8 +154,8 @@ def test_wrong_and_undone_ones_fare_alike_in_both(tmp_path):
     assignment = read_assignment("02", ROOT)
     wrong = {
         "fine_grained_prune": "def fine_grained_prune(tensor, sparsity):\n    pass",
-        "sparsity_leaving": "def sparsity_leaving(tensor, nonzeros):\n    return 1 +",
-        "still_zero": "def still_zero(model, masks):\n    return unknown",
+        "train_masked": "def train_masked(model, masks, *more):\n    return 1 +",
+        "times_smaller": "def times_smaller(model, masks):\n    return unknown",
     }
     nb = with_answers(assignment, wrong)
     table = submitted(nb, assignment.lab)
@@ -167,13 +174,17 @@ def test_a_tables_points_are_those_of_the_checks():
 
 
 # The hostile and the damaged kinds again, in the words of Lab 02.
-NAMES = {"double": "sparsity_leaving", "flip": "fine_grained_prune"}
-NAMES["quadruple"] = "still_zero"
+NAMES = {"double": "times_smaller", "flip": "fine_grained_prune"}
+NAMES["quadruple"] = "train_masked"
+COUNTS = (
+    "sum(p.numel() for p in x.parameters())",
+    "sum((p != 0).sum() for p in x.parameters())",
+)
 WORDS = {
-    "def double(x)": "def sparsity_leaving(x, k)",
+    "def double(x)": "def times_smaller(x, masks)",
     "def flip(tensor)": "def fine_grained_prune(tensor, s)",
-    "def quadruple(x)": "def still_zero(x, masks)",
-    "return 2 * x": "return 1 - k / x.numel()",
+    "def quadruple(x)": "def train_masked(x, masks, batches, optimizer)",
+    "return 2 * x": f"return {COUNTS[0]} / {COUNTS[1]}",
     "return tensor.neg_().sum()": "raise RuntimeError",
 }
 # what only a number can be asked, or what is the toy's own notebook

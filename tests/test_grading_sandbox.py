@@ -434,7 +434,7 @@ def test_no_process_of_an_exercise_is_left_for_the_next_not_even_a_dead_one(sigh
 
 @needs_bubblewrap
 def test_a_labs_own_checks_are_there_and_those_of_other_labs_are_not(outcomes):
-    lab02 = {"checks": "labcore.checks.lab02", "name": "sparsity_leaving"}
+    lab02 = {"checks": "labcore.checks.lab02", "name": "times_smaller"}
     (found,) = outcomes(job(asking(LABS), **lab02))
     shown = sandbox.in_reach("labcore.checks.lab02").values()
     labs = sorted({f.name for f in shown if "lab" in f.name.removeprefix("labcore")})

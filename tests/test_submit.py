@@ -147,10 +147,10 @@ def test_a_cell_too_long_for_grading_is_said_before_it_is_handed_in(course):
     assert not course.file.exists()
 
 
-def test_a_check_gets_its_data_and_the_answer_does_not():
+def test_an_answer_does_not_get_what_only_a_demonstration_makes():
     """Lab 03 makes its bench in a demonstration, which is not run for an answer."""
-    asked = {"id": "3.4", "name": "choose_sparsities", "points": 6, "others": []}
-    cells = ["{}", "bench"]
+    answer = "def changed_answers(first, second, labels):\n    return bench"
+    asked = {"id": "3.2", "name": "changed_answers", "points": 4, "others": []}
     job = command.LIMITS | {
         "checks": "labcore.checks.lab03",
         "setup": [],
@@ -159,15 +159,11 @@ def test_a_check_gets_its_data_and_the_answer_does_not():
         "seeds": [1],
         "seconds": 60,
         "wall": 600,
-        "exercises": [
-            asked | {"answer": f"def choose_sparsities():\n    return {it}", "above": 0}
-            for it in cells
-        ],
+        "exercises": [asked | {"answer": answer, "above": 0}],
     }
-    too_large, no_bench = tried(job)
-    assert too_large.status == no_bench.status == "failed"
-    assert "100.00%" in too_large.message
-    assert "name 'bench' is not defined" in no_bench.message
+    (found,) = tried(job)
+    assert found.status == "failed"
+    assert "name 'bench' is not defined" in found.message
 
 
 def test_an_answer_that_fits_the_usual_seed_only_fails_and_the_worst_seed_counts():
