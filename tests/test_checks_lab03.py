@@ -1,11 +1,13 @@
 """Lab 03's checks, held against right and wrong answers."""
 
 import copy
+import dataclasses
+import itertools
+import time
 
-import pytest
+import numpy as np
 import torch
 from answers import LabTests
-from torch import nn
 
 from labcore.checks import lab03
 from labcore.checks.lab03.rehearsal import Rehearsal, zeros
@@ -80,59 +82,170 @@ def scan_to_a_list(*case):
     return list(scan_a_copy(*case).values())
 
 
-def bytes_by_layer(model, sparsity_dict):
-    total = 0
-    for name, parameter in model.named_parameters():
-        layer = name.removesuffix(".weight")
-        share = sparsity_dict.get(layer, 0) if name.endswith("weight") else 0
-        total += 4 * (parameter.numel() - round(share * parameter.numel()))
-    return total
+def scan_with_an_alias(model, name, sparsities, images, labels):
+    weight = model.get_submodule(name).weight
+    original, found = weight.detach(), {}  # no clone: the same memory
+    for sparsity in sparsities:
+        prune(weight.data, sparsity)
+        found[sparsity] = evaluate(model, images, labels)
+        weight.data.copy_(original)
+    return found
 
 
-def bytes_on_a_copy(model, sparsity_dict):
-    pruned = copy.deepcopy(model)
-    for parameter in pruned.parameters():
-        parameter.data.fill_(1)
-    Pruner(pruned, sparsity_dict)
-    return 4 * sum(int(p.count_nonzero()) for p in pruned.parameters())
+def scan_with_a_state_dict(model, name, sparsities, images, labels):
+    saved, found = model.state_dict(), {}  # the same memory, too
+    for sparsity in sparsities:
+        prune(model.get_submodule(name).weight.data, sparsity)
+        found[sparsity] = evaluate(model, images, labels)
+        model.load_state_dict(saved)
+    return found
 
 
-def bytes_minus_what_goes(model, sparsity_dict):
-    kept = sum(p.numel() for p in model.parameters())
-    for name, sparsity in sparsity_dict.items():
-        kept = kept - round(sparsity * model.get_submodule(name).weight.numel())
-    return 4 * kept
+def scan_and_restore_at_the_end(model, name, sparsities, images, labels):
+    weight = model.get_submodule(name).weight.data
+    dense, found = weight.clone(), {}
+    for sparsity in sparsities:
+        prune(weight, sparsity)
+        found[sparsity] = evaluate(model, images, labels)
+    weight.copy_(dense)
+    return found
 
 
-def prune_and_count(model, sparsity_dict):
-    Pruner(model, sparsity_dict)
-    return 4 * sum(int((p != 0).sum()) for p in model.parameters())
+def changes_by_conditions(first, second, labels):
+    to_wrong = (first == labels) & (second != labels)
+    to_right = (first != labels) & (second == labels)
+    return int(to_wrong.sum()), int(to_right.sum())
 
 
-def predict(dense, accuracy, plan):
-    losses = [dense - accuracy[name][s] if s else 0.0 for name, s in plan.items()]
-    return dense - sum(losses)
+def changes_by_difference(first, second, labels):
+    change = (second == labels).int() - (first == labels).int()
+    return (change == -1).sum(), (change == 1).sum()
 
 
-def predict_by_gains(dense, accuracy, plan):
-    gains = (accuracy[name].get(share, dense) - dense for name, share in plan.items())
-    return dense + sum(gains)
+def changes_by_numpy(first, second, labels):
+    first, second, labels = first.numpy(), second.numpy(), labels.numpy()
+    was, now = first == labels, second == labels
+    return [np.sum(was & ~now), np.sum(~was & now)]
 
 
-def predict_step_by_step(dense, accuracy, plan):
-    now = dense
-    for name in plan:
-        if plan[name] != 0:
-            now = now + accuracy[name][plan[name]] - dense
-    return now
+def agreement(first, second, labels):
+    return (first == second).sum().item()
 
 
-def predict_without_zero(dense, accuracy, plan):
-    return dense - sum(dense - accuracy[n][s] for n, s in plan.items())
+def plan_on_levels(dense, accuracy, sizes, most):
+    """Greedy, with levels counted instead of sparsities, and slow on purpose."""
+    levels = {name: [0.0, *sorted(row)] for name, row in accuracy.items()}
+    at = dict.fromkeys(sizes, 0)
+
+    def left():
+        return sum(round((1 - levels[n][at[n]]) * sizes[n]) for n in sizes)
+
+    while left() > most:
+        time.sleep(0.001)
+        price = {}
+        for name in sizes:
+            if at[name] + 1 == len(levels[name]):
+                continue
+            low, high = levels[name][at[name]], levels[name][at[name] + 1]
+            before = dense if low == 0 else accuracy[name][low]
+            lost = before - accuracy[name][high]
+            price[name] = lost / ((high - low) * sizes[name])
+        at[min(price, key=price.get)] += 1
+    return {name: levels[name][at[name]] for name in sizes}
 
 
-def predict_and_pop(dense, accuracy, plan):
-    return dense - sum(dense - accuracy[n].pop(s) for n, s in plan.items() if s)
+def plan_in_float32(*case):
+    return {n: np.float32(s) for n, s in plan_on_levels(*case).items() if s > 0}
+
+
+def plan_that_jumps(dense, accuracy, sizes, most):
+    """Greedy over all higher levels, not only the next one."""
+    plan = {}
+    while sum(round((1 - plan.get(n, 0)) * sizes[n]) for n in sizes) > most:
+        steps = [
+            (
+                (accuracy[n].get(plan.get(n), dense) - found)
+                / (sizes[n] * (level - plan.get(n, 0))),
+                n,
+                level,
+            )
+            for n, row in accuracy.items()
+            for level, found in row.items()
+            if level > plan.get(n, 0)
+        ]
+        _, name, level = min(steps)
+        plan[name] = level
+    return {name: torch.tensor(level) for name, level in plan.items()}
+
+
+def plan_by_price_limit(dense, accuracy, sizes, most):
+    """All steps sorted once; as the prices rise in each layer, the first ones fit."""
+    steps = []
+    for name, row in accuracy.items():
+        before, low = dense, 0.0
+        for level, found in row.items():
+            steps.append(
+                (((before - found) / (level - low)) / sizes[name], name, level)
+            )
+            before, low = found, level
+    plan = dict.fromkeys(sizes, 0.0)
+    for _, name, level in sorted(steps):
+        if sum(n - round(plan[k] * n) for k, n in sizes.items()) <= most:
+            break
+        plan[name] = level
+    return plan
+
+
+def best_of_all(dense, accuracy, sizes, most):
+    """The most accurate plan by the prediction, of all plans that fit."""
+    names, found = list(sizes), []
+    for levels in itertools.product(*([0.0, *accuracy[name]] for name in names)):
+        plan = dict(zip(names, levels, strict=True))
+        left = sum(n - round(plan[name] * n) for name, n in sizes.items())
+        if left <= most:
+            lost = [dense - accuracy[n].get(s, dense) for n, s in plan.items()]
+            found.append((sum(lost), levels))
+    (lowest, levels), (second, _) = sorted(found)[:2]
+    assert second - lowest > 0.1, "another plan is about as good"
+    return dict(zip(names, levels, strict=True))
+
+
+def plan_by_shape(dense, accuracy, sizes, most):
+    """A density that falls with the size, whatever the scan says."""
+    factor = most / sum(size**0.5 for size in sizes.values())
+    return {n: max(0.0, 1 - factor / size**0.5) for n, size in sizes.items()}
+
+
+def plan_without_zero(dense, accuracy, sizes, most):
+    plan = dict.fromkeys(sizes, 0.0)
+    return {name: accuracy[name][level] for name, level in plan.items()}
+
+
+def best_by_sorting(plans, gain):
+    names = sorted(plans, key=lambda name: gain(plans[name], "choose"))
+    return [names[-1], gain(plans[names[-1]], part="report")]
+
+
+def best_by_loop(plans, gain):
+    best, highest = None, float("-inf")
+    for name, plan in plans.items():
+        found = gain(plan, "choose")
+        if found > highest:
+            best, highest = name, found
+    return best, gain(plans[best], "report")
+
+
+def best_by_max(plans, gain):
+    choose = {gain(plan, "choose"): name for name, plan in plans.items()}
+    best = choose[max(choose)]
+    return best, torch.tensor(gain(plans[best], "report"), dtype=torch.double)
+
+
+def best_at_first(plans, gain):
+    """As it stands in the lab."""
+    gains = {name: gain(plan, "choose") for name, plan in plans.items()}
+    best = max(gains, key=gains.get)
+    return best, gains[best]
 
 
 def geometric(sparsity_dict, done, rounds):
@@ -178,70 +291,27 @@ def rounds_with_the_pruner(model, sparsity_dict, rounds, finetune):
     finetune(model, Pruner(model, sparsity_dict))
 
 
-def seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-class Bench:
-    """Two layers, of which the small one matters most.
-
-    Its accuracy is the share of squares kept, the small layer's counting ninefold;
-    images are only computed on to find the layer that costs most.
-    """
-
-    def images(self, split):
-        assert split == "val"
-        images = torch.randn(100, 20, generator=seeded())
-        return images, self.dense()(images).argmax(dim=1)
-
-    def dense(self):
-        model = MLP(20, (4,), 10)  # 80 and 40 weights, 14 biases
-        for parameter in model.parameters():
-            size = torch.arange(1.0, 1 + parameter.numel()) / parameter.numel()
-            sign = torch.randint(2, size.shape, generator=seeded()) * 2 - 1
-            parameter.data = (sign * size).view(parameter.shape)
-        return model
-
-    def accuracy(self, model, split):
-        assert split == "val"
-        dense = dict(self.dense().named_parameters())
-        kept = {
-            name: (weight.norm() / dense[name].norm()).item() ** 2
-            for name, weight in model.named_parameters()
-        }
-        return 100 * (0.1 * kept["fc1.weight"] + 0.9 * kept["fc2.weight"])
-
-
-@pytest.fixture(autouse=True)
-def bench(monkeypatch):
-    bench = Bench()
-    monkeypatch.setattr(lab03, "workbench", lambda: bench)
-
-
-def choice(**shares):
-    return lambda: shares
-
-
 RIGHT = {
     "scan_layer": [
         ("a copy each time", scan_a_copy),
         ("the weight put back", scan_and_restore),
         ("one copy and new weights", scan_by_hand),
     ],
-    "planned_bytes": [
-        ("layer by layer", bytes_by_layer),
-        ("all minus what goes", bytes_minus_what_goes),
-        ("counted on a copy", bytes_on_a_copy),
-    ],
-    "predicted_accuracy": [
-        ("losses", predict),
-        ("gains", predict_by_gains),
-        ("step by step", predict_step_by_step),
+    "changed_answers": [
+        ("two conditions", changes_by_conditions),
+        ("one difference", changes_by_difference),
+        ("numpy", changes_by_numpy),
     ],
     "choose_sparsities": [
-        ("small layer dense", choice(fc1=0.98, fc2=0.57)),
-        ("not all named", choice(fc1=1.0, fc2=0.53)),
-        ("tensors", choice(fc1=torch.tensor(0.99), fc2=torch.tensor(0.55))),
+        ("levels counted, slowly", plan_on_levels),
+        ("in float32, dense layers left out", plan_in_float32),
+        ("any higher level, as tensors", plan_that_jumps),
+        ("all steps sorted once", plan_by_price_limit),
+    ],
+    "best_plan": [
+        ("sorted", best_by_sorting),
+        ("a loop", best_by_loop),
+        ("by max", best_by_max),
     ],
     "prune_in_rounds": [
         ("by the formula", rounds_by_formula),
@@ -250,63 +320,46 @@ RIGHT = {
     ],
 }
 
+ALIAS = "each sparsity has to start from the dense weight"
+
 WRONG = {
     "scan_layer": [
-        (
-            "a list",
-            scan_to_a_list,
-            "one sparsity",
-            "that is a list; asked is a dictionary",
-        ),
+        ("a list", scan_to_a_list, "one sparsity", "return a dictionary, not a list"),
         (
             "no return",
             lambda *case: None,
             "one sparsity",
             "the function ends without return",
         ),
+        ("no clone", scan_with_an_alias, "falling order", ALIAS),
+        ("a state_dict", scan_with_a_state_dict, "falling order", ALIAS),
+        ("put back late", scan_and_restore_at_the_end, "falling order", ALIAS),
     ],
-    "planned_bytes": [
-        ("pruned", prune_and_count, "one layer", "an operation in place"),
-    ],
-    "predicted_accuracy": [
-        ("pops", predict_and_pop, "three layers", "pop(), sort() and assignments"),
-        ("no 0.0", predict_without_zero, "a layer left dense", "the error comes from"),
+    "changed_answers": [
+        ("one number", agreement, "ten images", "return a tuple, not a number"),
     ],
     "choose_sparsities": [
-        (
-            "uniform",
-            choice(fc1=0.86, fc2=0.86),
-            "better than uniform",
-            "fc1 alone, 86% of it gone, costs",
-        ),
-        (
-            "over the edge",
-            choice(fc1=0.8, fc2=1.0),
-            "better than uniform",
-            "fc2 alone, 100% of it gone, costs",
-        ),
-        ("nothing pruned", choice(), "at most a quarter", None),
-        ("just too large", choice(fc1=0.85, fc2=0.8), "at most a quarter", None),
-        (
-            "what stays",
-            choice(fc1=0.1, fc2=0.1),
-            "at most a quarter",
-            "these look like the shares that stay",
-        ),
-        (
-            "percent",
-            choice(fc1=95, fc2=0.5),
-            "a share for each layer",
-            "95 % is 0.95",
-        ),
-        ("below zero", choice(fc1=-0.5), "a share for each layer", None),
-        ("text", choice(fc1="0.5"), "a share for each layer", None),
-        ("unknown layer", choice(fc3=0.5), "a share for each layer", None),
+        ("by shape", plan_by_shape, "one step", None),
+        ("looks up 0.0", plan_without_zero, "one step", "the error comes from"),
         (
             "no return",
-            lambda: None,
-            "a share for each layer",
+            lambda *case: None,
+            "one step",
             "the function ends without return",
+        ),
+        (
+            "no arguments",
+            lambda: {"conv0": 0.5},
+            "one step",
+            "its arguments are (dense, accuracy, sizes, most)",
+        ),
+    ],
+    "best_plan": [
+        (
+            "as it stands in the lab",
+            best_at_first,
+            "three plans",
+            "you report the gain",
         ),
     ],
     "prune_in_rounds": [
@@ -328,33 +381,21 @@ class TestLab03(LabTests):
         verdict = self.of("scan_layer").run(scan_in_place)
         assert (verdict.status, verdict.points) == ("partial", 3)
 
-    def test_a_plan_taken_apart_is_shown_and_does_not_spoil_the_next_answer(self):
-        exercise = self.of("predicted_accuracy")
-        assert "accuracy is now" in exercise.run(predict_and_pop).message
-        assert exercise.run(predict).status == "passed"
+    def test_the_plan_of_each_small_case_is_the_best_of_all(self):
+        """So whatever finds a good plan is right, step by step or not."""
+        exercise = dataclasses.replace(self.of("choose_sparsities"))
+        exercise.steps = [s for s in exercise.steps if s.title != "nine layers"]
+        exercise.points_of = {"idea": 2, "any scan": 4}
+        verdict = exercise.run(best_of_all)
+        assert verdict.status == "passed", verdict.message
 
-    def test_a_choice_that_is_small_but_no_better_earns_the_size(self):
-        verdict = self.of("choose_sparsities").run(choice(fc1=0.86, fc2=0.86))
-        assert (verdict.status, verdict.points) == ("partial", 2)
-        assert "at least 15 points above the uniform choice" in verdict.message
+    def test_a_plan_that_looks_up_0_0_is_sent_to_its_fold(self):
+        message = self.of("choose_sparsities").run(plan_without_zero).message
+        assert 'Help "KeyError: 0.0", just below' in message
 
-    def test_a_choice_too_large_says_where_the_bytes_are(self):
-        verdict = self.of("choose_sparsities").run(choice(fc1=0.5, fc2=0.5))
-        assert "most of it in fc1: 29.85%" in verdict.message
-
-    def test_a_short_name_is_answered_with_the_full_one(self, monkeypatch):
-        class Named(Bench):
-            def dense(self):
-                return nn.ModuleDict({"backbone": MLP(2, (2,), 1)})
-
-        monkeypatch.setattr(lab03, "workbench", Named)
-        verdict = self.of("choose_sparsities").run(choice(fc1=0.5))
-        assert "the full name is 'backbone.fc1'" in verdict.message
-
-
-def test_a_notebook_of_an_earlier_term_may_hand_over_its_bench(capsys):
-    lab03.check_choose_sparsities(choice(fc1=0.98, fc2=0.57), bench=Bench())
-    assert "ok    3 of 3" in capsys.readouterr().out
+    def test_pruning_in_rounds_is_ungraded(self):
+        assert self.of("prune_in_rounds").points == 0
+        assert sum(e.points for e in self.lab.EXERCISES.values()) == 20
 
 
 def test_rehearsals_move_every_weight_and_turn_the_order_round():

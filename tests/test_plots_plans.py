@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from test_plots import legend
 
 from labcore import plots
-from labcore.plots.style import KEPT, REMOVED
+from labcore.plots.style import KEPT, MARKED, REMOVED
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
 
@@ -27,31 +27,36 @@ def scanned(layers: int):
     return accuracy, interval
 
 
-@pytest.mark.parametrize("layers", [1, 3, 4, 9])
-def test_each_layer_has_its_curve_with_an_interval_beside_bars_of_its_share(layers):
+@pytest.mark.parametrize("layers", [1, 2, 4, 9])
+def test_each_layer_has_its_curve_with_an_interval_and_its_share_of_the_weights(layers):
     accuracy, interval = scanned(layers)
-    shares = {
-        "of the weights": {name: 1 / layers for name in accuracy},
-        "of the MACs": {name: 0.002 for name in accuracy},
-    }
+    shares = {name: 0.002 for name in accuracy}
     figure = plots.layer_curves(accuracy, interval, 91.0, shares)
-    *panels, bars = [ax for ax in figure.axes if ax.axison]
-    assert [ax.get_title() for ax in panels] == [f"conv{i}" for i in range(layers)]
+    panels = [ax for ax in figure.axes if ax.axison]
+    titles = [f"conv{i}: 0.2 % of the weights" for i in range(layers)]
+    assert [ax.get_title() for ax in panels] == titles
     for ax, row in zip(panels, accuracy.values(), strict=True):
-        *others, own, dense = ax.lines
-        assert len(others) == layers and own.get_marker() == "o"
-        assert list(own.get_xdata()) == LEVELS
+        dense, own = ax.lines
+        assert own.get_marker() == "o" and list(own.get_xdata()) == LEVELS
         assert list(own.get_ydata()) == list(row.values())
         assert set(dense.get_ydata()) == {91.0}
         band = ax.collections[0].get_paths()[0].vertices[:, 1]
         assert (band.min(), band.max()) == (9, row[0.1] + 1)
-        assert ax.get_ylim() == (0, 92), "the whole range"
-        heights = ax.transData.transform([(0, 88), (0, 90), (0, 50), (0, 52)])[:, 1]
-        assert heights[1] - heights[0] > 3 * (heights[3] - heights[2])
-    widths = [bar.get_width() for bar in bars.patches]
-    assert widths == pytest.approx([100 / layers] * layers + [0.2] * layers)
-    assert legend(bars) == ["of the weights", "of the MACs"]
-    assert bars.get_ylim()[0] > bars.get_ylim()[1], "the first layer on top"
+        assert ax.get_yscale() == "linear" and ax.get_ylim() == (6, 100)
+    assert f"conv{layers - 1} 10.0" in figure.description
+
+
+def test_a_typed_guess_is_drawn_and_none_draws_nothing():
+    accuracy, interval = scanned(2)
+    case = accuracy, interval, 91.0, dict.fromkeys(accuracy, 0.5)
+    counts = [
+        [len(ax.lines) for ax in plots.layer_curves(*case, guess=guess).axes]
+        for guess in (None, 70.0)
+    ]
+    assert counts == [[2, 2], [3, 2]]
+    errors = [0.5, 0.9], [90, -30], [91, 10]
+    axes = [plots.prediction_errors(*errors, guess=guess) for guess in (None, 40)]
+    assert len(axes[1].lines) == len(axes[0].lines) + 1
 
 
 KIB = {"backbone.conv0": 10.0, "classifier": 30.0}
@@ -89,36 +94,41 @@ def test_a_prediction_below_zero_is_named_and_drawn_at_zero():
     assert right.get_title() == "prediction off by \u2212110.0 points"
 
 
-def test_predictions_stand_against_measurements_with_the_line_where_they_agree():
-    ax = plots.prediction_errors([90, 60, -30], [91, 40, 12])
-    line, points = ax.lines
-    assert list(line.get_xdata()) == list(line.get_ydata()) == [-30, 100]
-    assert list(points.get_xdata()) == [90, 60, -30]
-    assert list(points.get_ydata()) == [91, 40, 12]
-    assert ax.get_xlim()[0] < -30, "no point is cut off"
+def test_predictions_and_measurements_are_two_curves_and_none_is_cut_off():
+    ax = plots.prediction_errors([0.5, 0.8, 0.9], [90, 60, -30], [91, 40, 12])
+    predicted, measured, _ = ax.lines
+    assert list(predicted.get_xdata()) == list(measured.get_xdata()) == [0.5, 0.8, 0.9]
+    assert list(predicted.get_ydata()) == [90, 60, -30]
+    assert list(measured.get_ydata()) == [91, 40, 12]
+    assert ax.get_ylim()[0] < -30 and len(legend(ax)) == 2
+    assert "\u221230.0 and 12.0 at 0.9" in ax.figure.description
 
 
-def test_sizes_are_curves_with_the_limit_and_the_dense_size():
+def test_sizes_are_curves_over_the_whole_range_and_again_near_the_limit():
     sizes = {"formula": [100, 50, 10], "csr": [200, 100, 20], "bitmask": [103, 53, 13]}
-    ax = plots.size_curves([0, 0.5, 0.9], sizes, limit=25, dense=100)
-    assert ax.get_yscale() == "log" and legend(ax) == list(sizes)
-    curves, lines = ax.lines[:3], ax.lines[3:]
-    assert [list(curve.get_ydata()) for curve in curves] == list(sizes.values())
-    assert [line.get_ydata()[0] for line in lines] == [25, 100]
-    assert [text.get_text() for text in ax.texts] == ["25 KiB", "dense"]
+    figure = plots.size_curves([0, 0.5, 0.9], sizes, limit=25, dense=100)
+    whole, near = figure.axes
+    assert legend(whole) == list(sizes)
+    for ax in (whole, near):
+        curves = [list(line.get_ydata()) for line in ax.lines[:3]]
+        assert curves == list(sizes.values()) and ax.lines[3].get_ydata()[0] == 25
+    assert whole.lines[4].get_ydata()[0] == 100 and whole.get_ylim()[1] > 200
+    assert near.get_ylim() == (0, 75)
+    assert "by formula at most 25 KiB from sparsity 0.9 on" in figure.description
 
 
-def test_a_front_has_a_panel_a_stage_and_points_in_order_of_size():
-    panels = {
-        "before": {"uniform": [(20, 50), (10, 30)], "yours": [(20, 80)]},
+def test_a_front_leaves_out_what_is_larger_and_no_better():
+    stages = {
+        "before": {"uniform": [(20, 50), (10, 30), (40, 45)], "yours": [(20, 80)]},
         "after": {"yours": [(20, 90)]},
     }
-    figure = plots.pareto(panels, dense=(100, 92), interval=0.5, limit=15)
-    before, after = figure.axes
-    assert [before.get_title(), after.get_title()] == ["before", "after"]
-    dense, limit, uniform, yours = before.lines
-    assert set(dense.get_ydata()) == {92} and set(limit.get_xdata()) == {15}
-    assert list(uniform.get_xdata()) == [10, 20]
-    assert list(uniform.get_ydata()) == [30, 50]
-    assert after.lines[2].get_marker() == yours.get_marker(), "a name keeps its style"
-    assert legend(before) == ["uniform", "yours"] and before.get_xscale() == "log"
+    ax = plots.pareto(stages, dense=(100, 92), limit=15)
+    lines = {line.get_label(): line for line in ax.lines}
+    before, after = lines["front before (hollow)"], lines["front after (filled)"]
+    assert list(before.get_xdata()) == [10, 20, 100]
+    assert list(before.get_ydata()) == [30, 80, 92]
+    assert list(after.get_xdata()) == [20, 100]
+    assert list(lines["uniform"].get_xdata()) == [20, 10, 40]
+    yours = [line for line in ax.lines if line.get_marker() == "s"]
+    assert [line.get_markerfacecolor() for line in yours] == ["white", MARKED]
+    assert ax.get_xscale() == "log" and "80.0 % at 20 KiB" in ax.figure.description

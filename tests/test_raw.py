@@ -118,7 +118,8 @@ def test_a_raw_file_that_is_not_the_official_one_is_one_sentence(fashion, damage
     with pytest.raises(LabError, match=str(file)) as mistake:
         raw.fashion_images(fashion[0])
     assert "\n" not in str(mistake.value)
-    assert ("download it again" if damage == "other content" else "--") in str(mistake.value)
+    said = "download it again" if damage == "other content" else "--"
+    assert said in str(mistake.value)
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from labcore.plots.alt import describe
 from labcore.plots.style import (
     ACCURACY,
     KEPT,
@@ -15,8 +15,8 @@ from labcore.plots.style import (
     NOTE,
     REFERENCE,
     REMOVED,
+    guessed,
     in_style,
-    legend_above,
     new_figure,
     number,
     panel_grid,
@@ -35,60 +35,55 @@ def layer_curves(
     accuracy: Curves,
     interval: Intervals,
     dense: float,
-    shares: Mapping[str, Mapping[str, float]],
+    shares: Mapping[str, float],
     title: str = "",
+    guess: float | None = None,
 ) -> Figure:
-    """A panel for each layer: its curve with 95 % intervals, the others behind it.
+    """A panel for each layer: the accuracy as this layer alone loses its weights.
 
-    shares   of what ("of the weights") -> layer -> share, drawn as bars on the right
+    interval   the 95 % interval of each accuracy, drawn as a band
+    shares     each layer's share of all weights, from 0 to 1
+    guess      an accuracy predicted for the first layer
     """
-    figure = new_figure(title, 11, 5.2)
-    left, right = figure.subfigures(1, 2, width_ratios=(2.4, 1))
-    panels = panel_grid(left, len(accuracy), columns=3, sharex=True, sharey=True)
-    behind = {"color": REMOVED, "linewidth": 0.8, "linestyle": "-", "marker": ""}
+    columns = min(3, len(accuracy))
+    rows = -(-len(accuracy) // columns)
+    figure = new_figure(title, 1 + 2.9 * columns, 0.8 + 1.9 * rows)
+    panels = panel_grid(figure, len(accuracy), columns, sharex=True, sharey=True)
+    lowest = min(low for row in interval.values() for low, _ in row.values())
     for name, ax in zip(accuracy, panels, strict=True):
-        for row in accuracy.values():
-            ax.plot(list(row), list(row.values()), **behind)
         levels, values = list(accuracy[name]), list(accuracy[name].values())
         low, high = zip(*interval[name].values(), strict=True)
-        ax.fill_between(levels, low, high, color=MARKED, alpha=0.35, linewidth=0)
-        ax.plot(levels, values, markersize=3)
         ax.axhline(dense, **REFERENCE)
-        ax.set_title(short_name(name), fontsize=9)
-        ax.set_yscale("function", functions=_stretch(dense + 2))
-        ax.set(xlim=(0, 1), ylim=(0, dense + 1))
-        ax.set_yticks([10, 60, 85, dense], ["10", "60", "85", "dense"])
+        ax.fill_between(levels, low, high, color=MARKED, alpha=0.35, linewidth=0)
+        ax.plot(levels, values, markersize=4)
+        last = (levels[-1], values[-1])
+        ax.annotate(f"{values[-1]:.1f}", last, (5, -9), textcoords="offset points")
+        percent = two_digits(100 * shares[name])
+        ax.set_title(f"{short_name(name)}: {percent} % of the weights", fontsize=9)
+        ax.set(xlim=(0, 1.12), ylim=(max(0, lowest - 3), 100))
+        ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
         ax.tick_params(labelsize=8)
-    left.supxlabel("sparsity of this layer alone", fontsize=9)
-    left.supylabel(f"{ACCURACY} (stretched at the top)", fontsize=9)
-    _share_bars(right.subplots(), shares)
+    panels[0].annotate(
+        "dense", (0.02, dense), (0, 3), textcoords="offset points", **NOTE
+    )
+    guessed(panels[0], guess)
+    figure.supxlabel("sparsity of this layer alone", fontsize=9)
+    figure.supylabel(ACCURACY, fontsize=9)
+    describe(figure, _said_of_curves(accuracy, dense))
     return figure
 
 
-def _stretch(ceiling: float) -> tuple[Callable, Callable]:
-    """A scale with room near the top, where most points and their intervals are."""
+def _said_of_curves(accuracy: Curves, dense: float) -> str:
+    ends = [
+        f"{short_name(name)} {list(row.values())[-1]:.1f}"
+        for name, row in accuracy.items()
+    ]
+    level = list(next(iter(accuracy.values())))[-1]
     return (
-        lambda accuracy: -np.log(ceiling - np.minimum(accuracy, ceiling - 0.5)),
-        lambda height: ceiling - np.exp(-height),
+        f"One curve for each of {len(accuracy)} layers: accuracy against the sparsity "
+        f"of this layer alone. The dense network reaches {dense:.1f} %; at sparsity "
+        f"{level:g} the accuracy in percent is {', '.join(ends)}."
     )
-
-
-def _share_bars(ax: Axes, shares: Mapping[str, Mapping[str, float]]) -> None:
-    """Bars with their values in percent, the first layer on top."""
-    height = 0.8 / len(shares)
-    for place, (label, row) in enumerate(shares.items()):
-        places = np.arange(len(row)) + place * height
-        percent = 100 * np.array(list(row.values()))
-        style = {"color": (KEPT, REMOVED)[place % 2], "edgecolor": KEPT}
-        bars = ax.barh(places, percent, height, label=label, linewidth=0.5, **style)
-        ax.bar_label(bars, [two_digits(p) for p in percent], fontsize=7, padding=2)
-        names = [short_name(layer) for layer in row]
-    ax.set_yticks(np.arange(len(names)) + height / 2, names)
-    ax.invert_yaxis()
-    ax.set_xlabel("share of the network, %", fontsize=9)
-    ax.margins(x=0.15)
-    ax.tick_params(labelsize=8)
-    legend_above(ax)
 
 
 @in_style
@@ -126,19 +121,42 @@ def plan_picture(
     right.set(ylim=(0, 112), ylabel=ACCURACY)
     error = number(predicted - measured, "+.1f")
     right.set_title(f"prediction off by {error} points")
+    describe(
+        figure,
+        f"The plan keeps {total:,.0f} KiB of at most {limit:,.0f}, so it is {verdict}. "
+        f"Predicted accuracy {number(predicted, '.1f')} %, measured {measured:.1f} %, "
+        f"give or take {interval:.1f} points.",
+    )
     return figure
 
 
 @in_style
 def prediction_errors(
-    predicted: Sequence[float], measured: Sequence[float], title: str = ""
+    sparsities: Sequence[float],
+    predicted: Sequence[float],
+    measured: Sequence[float],
+    title: str = "",
+    guess: float | None = None,
 ) -> Axes:
-    """Each plan as a point; on the dashed line the prediction would be right."""
-    ax = new_figure(title, 5.2, 4.2).subplots()
-    low = min(0, *predicted)
-    ax.plot([low, 100], [low, 100], **REFERENCE)
-    ax.annotate("prediction right", (97, 99), ha="right", **NOTE)
-    ax.plot(predicted, measured, "o", color=KEPT)
-    ax.set(xlabel="predicted: dense minus all losses, %", ylabel="measured, %")
-    ax.set(xlim=(low - 2, 102), ylim=(0, 102))
+    """The predicted and the measured accuracy where all layers have one sparsity.
+
+    guess   an accuracy typed by the student
+    """
+    ax = new_figure(title, 6.4, 3.9).subplots()
+    ax.plot(sparsities, predicted, label="predicted: dense minus all losses")
+    ax.plot(sparsities, measured, label="measured")
+    ax.axhline(0, color=REMOVED, linewidth=1, zorder=0)
+    guessed(ax, guess)
+    ax.set(xlabel="sparsity of every layer", ylabel=ACCURACY)
+    ax.set_ylim(min(0, *predicted) - 8, 102)
+    ax.legend(loc="lower left")
+    pairs = [
+        f"{number(p, '.1f')} and {m:.1f} at {s:g}"
+        for s, p, m in zip(sparsities, predicted, measured, strict=True)
+    ]
+    describe(
+        ax,
+        "Two curves against the sparsity of every layer. Predicted and measured "
+        f"accuracy in percent: {', '.join(pairs)}.",
+    )
     return ax

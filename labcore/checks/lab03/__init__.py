@@ -1,22 +1,22 @@
-"""Checks of Lab 03: one layer's scan, the plan, the choice, pruning in rounds."""
+"""Checks of Lab 03: a scan, paired answers, a plan, the best of many, rounds."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Mapping
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.engine.compare import common_cause, show
+from labcore.checks.engine.compare import clone, same
 from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.scenarios import fill
 from labcore.checks.engine.trial import Trial
+from labcore.checks.engine.watch import handed
 from labcore.checks.lab02 import FineGrainedPruner, fine_grained_prune
 from labcore.checks.lab03.rehearsal import Rehearsal
-from labcore.nets import MLP, VGG, layers
-from labcore.tracks import workbench
+from labcore.nets import MLP, VGG
 
 __all__ = ["EXERCISES", "lend"]
 
@@ -155,9 +155,12 @@ def _mapped(change: Callable[[float], float]) -> Callable:
 
 
 @lab.mistake(
-    "each sparsity needs the dense weight again; yours finds it already pruned",
-    help="After 0.75 a request for 0.25 finds three quarters of the weights at zero "
-    "already. Put the dense weight back *inside* the loop.",
+    "each sparsity has to start from the dense weight, but yours starts from a pruned "
+    "one: put a real copy back inside the loop",
+    help="Two causes are common. Either you put the dense weight back only *after* the "
+    "loop. Or what you saved is no copy: `weight.detach()`, `weight.data` and "
+    "`model.state_dict()` share their memory with the weight, so they are pruned "
+    "together with it. `weight.detach().clone()` is a copy.",
 )
 def _(model, name, sparsities, images, labels):
     model, found = copy.deepcopy(model), {}
@@ -167,7 +170,7 @@ def _(model, name, sparsities, images, labels):
     return found
 
 
-@lab.mistake("you prune every layer; only the named one is to be pruned")
+@lab.mistake("you prune every layer; prune only the layer that is named")
 @_pruned_by
 def _every_layer(model, name, sparsity):
     for parameter in model.parameters():
@@ -175,32 +178,38 @@ def _every_layer(model, name, sparsity):
             fine_grained_prune(parameter, sparsity)
 
 
-lab.mistake("that is a share; asked is percent", _mapped(lambda value: value / 100))
+lab.mistake(
+    "this is a share between 0 and 1; return percent, between 0 and 100",
+    _mapped(lambda value: value / 100),
+)
 
 
-@lab.mistake("that is the dense network's accuracy each time: prune, and then evaluate")
+@lab.mistake(
+    "this is the dense network's accuracy each time: prune before you evaluate"
+)
 def _of_dense(model, name, sparsities, images, labels):
     return dict.fromkeys(sparsities, _percent_right(model, images, labels))
 
 
-@lab.mistake("that is what is lost; asked is the accuracy")
+@lab.mistake("these are the points lost; return the accuracy that is left")
 def _loss_of_accuracy(*case):
     dense, found = _of_dense(*case), scan_layer(*case)
     return {level: dense[level] - value for level, value in found.items()}
 
 
-@lab.mistake("you keep the share that has to go")
+@lab.mistake("you keep the share that you should remove")
 @_pruned_by
 def _(model, name, sparsity):
     fine_grained_prune(model.get_submodule(name).weight, 1 - sparsity)
 
 
 _wrong_answers = lab.mistake(
-    "that is the share of wrong answers", _mapped(lambda value: 100 - value)
+    "this is the share of wrong answers; return the share of right ones",
+    _mapped(lambda value: 100 - value),
 )
 
 
-@lab.mistake("the largest weights are gone; the smallest have to go")
+@lab.mistake("you remove the largest weights; remove the smallest")
 @_pruned_by
 def _largest_first(model, name, sparsity):
     weight = model.get_submodule(name).weight.detach()
@@ -210,346 +219,515 @@ def _largest_first(model, name, sparsity):
 
 lab.help(
     "an operation in place",
-    "The accuracies are right, but the network that was handed over is left pruned. "
-    "Put the dense weight back after the last sparsity too.",
+    "The accuracies are right, but the network that you were given stays pruned. Put "
+    "the dense weight back after the last sparsity too, from a real copy, made by "
+    "`weight.detach().clone()`.",
 )
 
 
-@lab.exercise("3.2", points={"idea": 1, "any network": 1})
-def planned_bytes(model: nn.Module, sparsity_dict: Shares) -> int:
-    kept = sum(parameter.numel() for parameter in model.parameters())
-    for name, sparsity in sparsity_dict.items():
-        kept -= round(sparsity * model.get_submodule(name).weight.numel())
-    return 4 * kept
+@lab.exercise("3.2", points={"idea": 2, "any networks": 2})
+def changed_answers(first: Tensor, second: Tensor, labels: Tensor) -> tuple[int, int]:
+    to_wrong, to_right = 0, 0
+    for before, after, label in zip(
+        first.tolist(), second.tolist(), labels.tolist(), strict=True
+    ):
+        if before == label and after != label:
+            to_wrong += 1
+        if before != label and after == label:
+            to_right += 1
+    return to_wrong, to_right
 
 
-lab.step("idea", "one layer", lambda ask: ask(MLP(4, (2,), 3), {"fc1": 0.25}))
+def _answered(first: list[int], second: list[int], labels: list[int]) -> Callable:
+    """A step with these classes."""
+    case = [torch.tensor(values) for values in (first, second, labels)]
+    return lambda ask: ask(*case)
 
 
-@lab.step("idea", "two layers")
+# of ten images, two change to wrong, one changes to right, one stays wrong but
+# differs, two stay wrong and equal: no two of the known mistakes give the same pair
+lab.step(
+    "idea",
+    "ten images",
+    _answered(
+        [3, 3, 1, 7, 2, 5, 0, 4, 8, 6],
+        [3, 4, 5, 7, 1, 6, 0, 4, 8, 6],
+        [3, 3, 5, 7, 9, 5, 0, 2, 7, 6],
+    ),
+)
+lab.step(
+    "idea",
+    "more to right than to wrong",
+    _answered(
+        [1, 1, 2, 3, 8, 4, 6, 8, 9, 0],
+        [0, 1, 2, 5, 9, 3, 6, 7, 9, 0],
+        [0, 2, 2, 5, 4, 3, 1, 8, 9, 0],
+    ),
+)
+lab.step(
+    "any networks", "twice the same network", _answered([1, 2, 2], [1, 2, 2], [1, 2, 0])
+)
+
+
+@lab.step("any networks", "random answers")
 def _(ask: Trial) -> None:
-    ask(MLP(4, (2,), 3), {"fc1": 0.75, "fc2": 0.5})
+    for count in (1, 40, 500):
+        first, second, labels = torch.randint(4, (3, count), generator=ask.rng)
+        ask(first, second, labels)
 
 
-@lab.step("any network", "rounding")
-def _(ask: Trial) -> None:
-    for share in (0.4, 0.5):  # 2.8 and 3.5 of seven weights are removed
-        ask(MLP(7, (1,), 3), {"fc1": share})
+def _counted(to_wrong: Callable, to_right: Callable) -> Callable:
+    """The pair of counts, of conditions on (first, second, labels)."""
 
-
-lab.step("any network", "nothing to prune", lambda ask: ask(MLP(7, (1,), 3), {}))
-
-
-@lab.step("any network", "layers in blocks")
-def _(ask: Trial) -> None:
-    names = ["classifier", *(f"backbone.conv{i}" for i in range(8))]
-    for _ in range(3):
-        shares = torch.rand(len(names), generator=ask.rng).tolist()
-        some = torch.randint(1, len(names), (), generator=ask.rng).item()
-        plan = dict(list(zip(names, shares, strict=True))[:some])
-        ask(fill(VGG(width=2), ask.rng, unit=1), plan)
-
-
-def _removing(count: Callable[[float, int], int]) -> Callable:
-    """The bytes left where count(share, n) of a layer's n weights go."""
-
-    def mistaken(model, plan):
-        sizes = {name: model.get_submodule(name).weight.numel() for name in plan}
-        removed = sum(count(share, sizes[name]) for name, share in plan.items())
-        return planned_bytes(model, {}) - 4 * removed
+    def mistaken(*case):
+        return to_wrong(*case).sum().item(), to_right(*case).sum().item()
 
     return mistaken
 
 
-@lab.mistake("you count the named layers' weights only; all other parameters stay")
-def _(model, plan):
-    sizes = {name: model.get_submodule(name).weight.numel() for name in plan}
-    return 4 * sum(n - round(plan[name] * n) for name, n in sizes.items())
-
-
-@lab.mistake("biases stay, and take bytes too")
-def _(model, plan):
-    biases = sum(p.numel() for p in model.parameters() if p.dim() == 1)
-    return planned_bytes(model, plan) - 4 * biases
-
-
 lab.mistake(
-    "you round what stays; the rule rounds what goes",
-    _removing(lambda share, n: n - round((1 - share) * n)),
+    "you count images that both networks get wrong, in different ways; to_wrong needs "
+    "the first network to be right",
+    _counted(lambda f, s, t: (f != s) & (s != t), lambda f, s, t: (f != t) & (s == t)),
+    help="`(first != second) & (second != labels)` is also true where the first "
+    "network says 1, the second 2, and the label is 3. Compare each network with the "
+    "labels first: `first == labels` and `second == labels`.",
 )
 lab.mistake(
-    "you take the share that stays for the one that goes",
-    _removing(lambda share, n: round((1 - share) * n)),
+    "you count images that both networks get wrong, in different ways; to_right needs "
+    "the second network to be right",
+    _counted(lambda f, s, t: (f == t) & (s != t), lambda f, s, t: (f != s) & (f != t)),
 )
 lab.mistake(
-    "those are the bytes that go; asked are those that stay",
-    lambda model, plan: planned_bytes(model, {}) - planned_bytes(model, plan),
+    "you count images that both networks get wrong, in different ways, and in both "
+    "numbers",
+    _counted(lambda f, s, t: (f != s) & (s != t), lambda f, s, t: (f != s) & (f != t)),
 )
 lab.mistake(
-    "that is a number of values; each takes 4 bytes",
-    lambda model, plan: planned_bytes(model, plan) // 4,
+    "you compare the two networks with each other only; compare each with the labels",
+    _counted(lambda f, s, t: f != s, lambda f, s, t: f == s),
 )
 lab.mistake(
-    "those are bits; a byte has 8",
-    lambda model, plan: 8 * planned_bytes(model, plan),
-)
-
-
-@lab.mistake("biases are not pruned; they stay in full")
-def _(model, plan):
-    kept = planned_bytes(model, {}) // 4
-    for name, share in plan.items():
-        for parameter in model.get_submodule(name).parameters():
-            kept -= round(share * parameter.numel())
-    return 4 * kept
-
-
-lab.mistake(
-    "int() cuts off; the rule is round()",
-    _removing(lambda share, n: int(share * n)),
+    "your two numbers are equal: both count every answer that differs; compare each "
+    "network with the labels",
+    _counted(lambda f, s, t: f != s, lambda f, s, t: f != s),
 )
 lab.mistake(
-    "those are the dense network's bytes",
-    lambda model, plan: planned_bytes(model, {}),
+    "the two numbers are in the wrong order; to_wrong comes first",
+    _counted(lambda f, s, t: (f != t) & (s == t), lambda f, s, t: (f == t) & (s != t)),
+)
+lab.mistake(
+    "these are the second network's wrong and right answers; count only images on "
+    "which the first network was different",
+    _counted(lambda f, s, t: s != t, lambda f, s, t: s == t),
+)
+lab.mistake(
+    "these are the right answers of each network; count images, one by one, that "
+    "changed from right to wrong and from wrong to right",
+    _counted(lambda f, s, t: f == t, lambda f, s, t: s == t),
+)
+lab.mistake(
+    "these are the wrong answers of each network; count images, one by one, that "
+    "changed from right to wrong and from wrong to right",
+    _counted(lambda f, s, t: f != t, lambda f, s, t: s != t),
 )
 
 
-@lab.exercise("3.3", points={"idea": 1, "any plan": 1})
-def predicted_accuracy(dense: float, accuracy: Scanned, sparsity_dict: Shares) -> float:
-    predicted = dense
-    for name, sparsity in sparsity_dict.items():
-        if sparsity > 0:
-            predicted -= dense - accuracy[name][sparsity]
-    return predicted
+@lab.mistake("these are percentages; return how many images it is")
+def _(first, second, labels):
+    pair = changed_answers(first, second, labels)
+    return tuple(100 * count / len(labels) for count in pair)
 
 
-SCANNED = {
-    "conv0": {0.25: 93.0, 0.5: 88.0, 0.75: 60.0},
-    "conv1": {0.25: 94.0, 0.5: 92.0, 0.75: 85.0},
-    "conv2": {0.25: 94.5, 0.5: 93.5, 0.75: 91.0},
-}
+@lab.mistake("these are shares; return how many images it is")
+def _(first, second, labels):
+    return tuple(n / len(labels) for n in changed_answers(first, second, labels))
 
 
-def _scanned(**plan: float) -> Callable:
-    """A step that asks about this plan."""
-    return lambda ask: ask(94.0, SCANNED, plan)
-
-
-# the worst is neither first nor last, so an answer that takes one of these is wrong
-lab.step("idea", "three layers", _scanned(conv1=0.5, conv0=0.75, conv2=0.5))
-lab.step("idea", "two layers", _scanned(conv0=0.5, conv1=0.75))
-lab.step("any plan", "a layer left dense", _scanned(conv0=0.0, conv2=0.75))
-
-
-@lab.step("any plan", "a layer that gains")
-def _(ask: Trial) -> None:
-    for plan in ({"conv2": 0.25, "conv1": 0.75}, {"conv2": 0.25}):
-        ask(94.0, SCANNED, plan)
-
-
-lab.step("any plan", "nothing pruned", _scanned())
-
-
-@lab.step("any plan", "random scans")
-def _(ask: Trial) -> None:
-    levels = (0.2, 0.5, 0.9)
-    for _ in range(3):
-        values = (95 * torch.rand(5, 3, generator=ask.rng)).tolist()
-        scanned = {
-            f"layer{i}": dict(zip(levels, row, strict=True))
-            for i, row in enumerate(values)
-        }
-        picks = torch.randint(4, (5,), generator=ask.rng).tolist()
-        plan = {n: (0.0, *levels)[k] for n, k in zip(scanned, picks, strict=True)}
-        ask(94.0, scanned, plan)
-
-
-def _each_accuracy(dense: float, accuracy: Scanned, plan: Shares) -> list[float]:
-    return [accuracy[n][s] if s else dense for n, s in plan.items()]
-
-
-lab.mistake(
-    "you subtract the accuracy; subtract what is lost, dense - accuracy",
-    lambda dense, *scan: dense - sum(_each_accuracy(dense, *scan)),
+@lab.mistake(
+    "this is the difference of the two counts; return both counts, as a pair",
 )
-lab.mistake(
-    "that is the sum of what is lost; asked is dense minus it",
-    lambda dense, *scan: dense - predicted_accuracy(dense, *scan),
-)
-lab.mistake(
-    "that is the lowest of the accuracies; the losses add up",
-    lambda *case: min(_each_accuracy(*case)),
-)
-
-
-@lab.mistake("that is the average accuracy; the losses add up")
 def _(*case):
-    found = _each_accuracy(*case)
-    return sum(found) / len(found)
+    to_wrong, to_right = changed_answers(*case)
+    return to_right - to_wrong
 
 
-lab.mistake(
-    "that keeps only the last layer's loss; add them up",
-    lambda *case: _each_accuracy(*case)[-1],
-)
-lab.mistake(
-    "that keeps only the first layer's loss; return after the loop",
-    lambda *case: _each_accuracy(*case)[0],
-)
+@lab.mistake("return two numbers, not a tensor that marks the images: add sum().item()")
+def _(first, second, labels):
+    right = first == labels, second == labels
+    return right[0] & ~right[1], right[1] & ~right[0]
 
 
-@lab.mistake("a layer may gain: let its loss be negative")
-def _(dense, *scan):
-    return dense - sum(max(0, dense - found) for found in _each_accuracy(dense, *scan))
+def planned_weights(sizes: Mapping[str, int], plan: Shares) -> int:
+    """The number of weights that stay under the plan."""
+    return sum(n - round(plan.get(name, 0.0) * n) for name, n in sizes.items())
 
 
-lab.mistake(
-    "a plan whose layers gain may end above the dense one: do not cut it off",
-    lambda dense, *scan: min(dense, predicted_accuracy(dense, *scan)),
-)
-lab.mistake(
-    "the sum may fall below zero; that is worth knowing, so do not cut it off",
-    lambda *case: max(0.0, predicted_accuracy(*case)),
-)
+@lab.exercise("3.3", points={"idea": 2, "any scan": 4})
+def choose_sparsities(
+    dense: float, accuracy: Scanned, sizes: Mapping[str, int], most: int
+) -> dict[str, float]:
+    return _planned(lambda step: step.lost / step.removed, dense, accuracy, sizes, most)
 
 
-SIZE = 0.25  # of the dense network's bytes
-MARGIN = 15.0  # points of accuracy on val above the uniform choice
+class _Step:
+    """One layer pruned one level further: points lost and weights removed by it."""
+
+    def __init__(self, dense, accuracy, sizes, plan, name, level) -> None:
+        now = accuracy[name].get(plan[name], dense)
+        self.name, self.level = name, level
+        self.lost = now - accuracy[name][level]
+        self.removed = (level - plan[name]) * sizes[name]
+        self.lost_in_all = dense - accuracy[name][level]
+        self.removed_in_all = level * sizes[name]
 
 
-@lab.exercise(
-    "3.4",
-    points={"fits": 2, "beats uniform": 4},
-    refused=("labcore.checks",),  # measuring and scanning are allowed
-)
-def choose_sparsities() -> dict[str, float]:
+def _planned(
+    price, dense, accuracy, sizes, most, too_many=lambda now, most: now > most
+):
+    """Take the step with the lowest price, as long as too many weights are left."""
+    plan = dict.fromkeys(sizes, 0.0)
+    while too_many(planned_weights(sizes, plan), most):
+        steps = []
+        for name in sizes:
+            higher = [level for level in accuracy[name] if level > plan[name]]
+            if higher:
+                case = dense, accuracy, sizes, plan, name, min(higher)
+                steps.append(_Step(*case))
+        best = min(steps, key=price)
+        plan[best.name] = best.level
+    return plan
+
+
+def _plan(answer, dense, accuracy, sizes, most):
+    """the plan"""
+    scanned = clone(accuracy)
+    plan = answer(dense, accuracy, sizes, most)
+    if not isinstance(plan, Mapping):
+        return plan
+    if not same(scanned, accuracy):
+        return {"accuracy": "changed by the call"}
+    return dict.fromkeys(sizes, 0.0) | dict(plan)
+
+
+def _scan_of(dense: float, **lost: dict[float, float]) -> dict[str, dict[float, float]]:
+    """The scan in which the layers lose so many points at these sparsities."""
     return {
-        "backbone.conv1": 0.2,
-        "backbone.conv2": 0.45,
-        "backbone.conv3": 0.6,
-        "backbone.conv4": 0.73,
-        "backbone.conv5": 0.78,
-        "backbone.conv6": 0.77,
-        "backbone.conv7": 0.82,
+        name: {level: dense - points for level, points in row.items()}
+        for name, row in lost.items()
     }
 
 
-def _sizes(model: nn.Module) -> dict[str, int]:
-    """The number of weights of each layer that can be pruned."""
-    return {name: layer.weight.numel() for name, layer in layers(model).items()}
-
-
-def _share(ask: Trial, name: str, share: object) -> float:
-    """The share of a layer, if it is one."""
-    if isinstance(share, Tensor) and share.dim() == 0:
-        share = share.item()
-    is_number = isinstance(share, int | float) and not isinstance(share, bool)
-    if not is_number or not 0 <= share <= 1:
-        percent = is_number and 1 < share <= 100
-        ask.wrong(
-            expected=f"a sparsity between 0 and 1 for {name}",
-            got=show(share),
-            likely=f"{share:g} % is {share / 100:g}" if percent else "",
-        )
-    return float(share)
-
-
-@lab.step("fits", "a share for each layer")
-def _chosen(ask: Trial) -> dict[str, float]:
-    """The dictionary, if it is one from layers to shares."""
-    chosen, names = ask.call(), list(layers(workbench().dense()))
-    if not isinstance(chosen, Mapping):
-        ask.wrong(
-            expected="a dictionary from layers to sparsities",
-            got=show(chosen),
-            likely=common_cause({}, chosen),
-        )
-    shares = {}
-    for name, share in chosen.items():
-        if name not in names:
-            full = next((n for n in names if n.split(".")[-1] == name), "")
-            ask.wrong(
-                expected=f"names of layers: {', '.join(names)}",
-                got=show(name),
-                likely=f"the full name is {full!r}" if full else "",
-            )
-        shares[name] = _share(ask, name, share)
-    return shares
-
-
-@lab.step("fits", "at most a quarter")
-def _(ask: Trial) -> None:
-    chosen, model = _chosen(ask), workbench().dense()
-    dense, left = planned_bytes(model, {}), planned_bytes(model, chosen)
-    if left <= SIZE * dense:
-        return
-    kept = {n: k - round(chosen.get(n, 0) * k) for n, k in _sizes(model).items()}
-    largest = max(kept, key=kept.get)
-    turned = {name: 1 - chosen.get(name, 0) for name in kept}
-    upside_down = chosen and planned_bytes(model, turned) <= SIZE * dense
-    ask.wrong(
-        expected=f"at most {SIZE:.0%} of the dense size",
-        got=f"{left / dense:.2%}, {left - SIZE * dense:,.0f} bytes too many; most of "
-        f"it in {largest}: {4 * kept[largest] / dense:.2%}",
-        likely="these look like the shares that stay; asked are those that go"
-        if upside_down
-        else "",
-    )
-
-
-def _accuracy(bench, shares: Shares) -> float:
-    model = bench.dense()
-    FineGrainedPruner(model, shares)
-    return bench.accuracy(model, "val")
-
-
-@cache
-def _uniform_accuracy(bench) -> float:
-    """With one share for all layers, so that just SIZE of the bytes stays."""
-    model = bench.dense()
-    sizes, whole = _sizes(model), planned_bytes(model, {}) / 4
-    weights = sum(sizes.values())
-    left = SIZE * whole - (whole - weights)
-    return _accuracy(bench, dict.fromkeys(sizes, 1 - left / weights))
-
-
-def _costly_layer(bench, chosen: Shares) -> str:
-    """The layer that loses most where it alone is pruned as chosen."""
-    model = bench.dense()
-    some = [tensor[:500] for tensor in bench.images("val")]
-    alone = {n: scan_layer(model, n, [s], *some)[s] for n, s in chosen.items()}
-    name = min(alone, key=alone.get)
-    lost = _percent_right(model, *some) - alone[name]
-    return (
-        f"{name} alone, {chosen[name]:.0%} of it gone, costs {lost:.0f} points: take "
-        "less there and a little more from large layers whose curves are flat"
-    )
-
-
-@lab.step("beats uniform", "better than uniform")
-def _(ask: Trial) -> None:
-    chosen, bench = _chosen(ask), workbench()
-    got, uniform = _accuracy(bench, chosen), _uniform_accuracy(bench)
-    if got < uniform + MARGIN:
-        ask.wrong(
-            expected=f"at least {MARGIN:g} points above the uniform choice, "
-            f"which reaches {uniform:.1f} %",
-            got=f"{got:.1f} % on val before fine-tuning",
-            likely=_costly_layer(bench, chosen),
-        )
-
-
-lab.help(
-    "the full name is",
-    "Layers inside `backbone` are called `backbone.conv0` and so on, as in `layers`.",
+# In every case each level costs more than the one before it, and the plan that fits is
+# the best of all plans: so whatever finds a good plan finds this one.
+SMALL_DEAR = _scan_of(
+    94.0,
+    conv0={0.25: 0.35, 0.5: 9.0, 0.75: 30.0},
+    conv1={0.25: 0.4, 0.5: 2.2, 0.75: 12.2},
+    conv2={0.25: 1.0, 0.5: 3.0, 0.75: 6.0},
 )
-lab.help(
-    "these look like the shares that stay",
-    "A sparsity is the share that goes: 0.9 keeps a tenth.",
+LARGE_DEAR = _scan_of(
+    94.0,
+    conv0={0.25: 0.1, 0.5: 0.3, 0.75: 1.1},
+    conv1={0.25: 3.0, 0.5: 9.0, 0.75: 20.0},
+    conv2={0.25: 7.0, 0.5: 17.0, 0.75: 41.0},
+)
+SIZES = {"conv0": 40, "conv1": 200, "conv2": 400}
+
+
+def _allowing(accuracy: Scanned, most: int) -> Callable:
+    """A step with this scan, where so many weights may stay."""
+    return lambda ask: ask.through(_plan, 94.0, accuracy, SIZES, most)
+
+
+lab.step("idea", "one step", _allowing(SMALL_DEAR, 600))
+lab.step("idea", "several steps", _allowing(SMALL_DEAR, 295))
+lab.step("idea", "a large layer that is sensitive", _allowing(LARGE_DEAR, 575))
+lab.step("any scan", "nothing to remove", _allowing(SMALL_DEAR, 640))
+lab.step("any scan", "a plan that just fits", _allowing(SMALL_DEAR, 390))
+lab.step(
+    "any scan",
+    "a layer that gains",
+    _allowing(SMALL_DEAR | {"conv1": {0.25: 95.2, 0.5: 94.6, 0.75: 80.0}}, 445),
 )
 
 
-@lab.exercise("3.5", points={"rounds": 2, "holds": 2})
+@lab.step("any scan", "nine layers")
+def _(ask: Trial) -> None:
+    for steps in (12, 30, 50):
+        ask.through(_plan, *_random_case(ask, steps))
+
+
+def _random_case(ask: Trial, steps: int) -> tuple:
+    """Nine layers whose levels cost more and more, and room after so many steps."""
+    names = ["classifier", *(f"backbone.conv{i}" for i in range(8))]
+    levels = [level / 10 for level in range(1, 10)]
+    sizes = 100 * torch.randint(1, 60, (len(names),), generator=ask.rng)
+    sizes = dict(zip(names, sizes.tolist(), strict=True))
+    # different prices for all steps of all layers, rising within each layer
+    prices = 1 + torch.randperm(len(names) * len(levels), generator=ask.rng).double()
+    lost = {}
+    for name, row in zip(names, prices.view(len(names), -1), strict=True):
+        each = row.sort().values ** 2 * sizes[name] / 1e6
+        lost[name] = dict(zip(levels, each.cumsum(0).tolist(), strict=True))
+    accuracy = _scan_of(94.0, **lost)
+    rows = zip(names, prices.view(len(names), -1).tolist(), strict=True)
+    by_price = sorted((price, name) for name, row in rows for price in row)
+    plan = dict.fromkeys(names, 0.0)
+    for _, name in itertools.islice(by_price, steps):
+        plan[name] = round(plan[name] + 0.1, 1)
+    # every step removes a multiple of 10 weights, so 5 more leave room for none of them
+    return 94.0, accuracy, sizes, planned_weights(sizes, plan) + 5
+
+
+def _priced(price: Callable[[_Step], float], **how) -> Callable:
+    """A planner that takes another step as the cheapest."""
+    return lambda *case: _planned(price, *case, **how)
+
+
+def _per_weight(step: _Step) -> float:
+    return step.lost / step.removed
+
+
+lab.mistake(
+    "you take the step that loses the fewest points; divide the points by the weights "
+    "that the step removes",
+    _priced(lambda step: step.lost),
+    help="A step in a small layer loses little because it removes little. What counts "
+    "is the price: points lost, divided by weights removed.",
+)
+lab.mistake(
+    "you take the step that removes the most weights; the scan has to decide: points "
+    "lost, divided by weights removed",
+    _priced(lambda step: -step.removed),
+)
+lab.mistake(
+    "you take the dearest step; take the one with the lowest price",
+    _priced(lambda step: -_per_weight(step)),
+)
+for price in (
+    lambda step: step.lost_in_all / step.removed_in_all,
+    lambda step: step.lost_in_all / step.removed,
+    lambda step: step.lost / step.removed_in_all,
+):
+    lab.mistake(
+        "you price a layer from dense on; price only the next step, from the layer's "
+        "current sparsity to the next one",
+        _priced(price),
+        help="Points lost are `now - accuracy[name][level]`, where `now` is the "
+        "accuracy at the layer's *current* sparsity. Weights removed are "
+        "`(level - plan[name]) * sizes[name]`.",
+    )
+lab.mistake(
+    "you go on although the plan fits; a plan with exactly `most` weights fits",
+    _priced(_per_weight, too_many=lambda now, most: now >= most),
+)
+
+
+@lab.mistake("your plan keeps too many weights: you stop one step too early")
+def _(dense, accuracy, sizes, most):
+    case = dense, accuracy, sizes
+    rooms = range(most + 1, sum(sizes.values()) + 1)
+    larger = (choose_sparsities(*case, room) for room in rooms)
+    return next(p for p in larger if planned_weights(sizes, p) > most)
+
+
+@lab.mistake("these are the shares that stay; return the shares that are removed")
+def _(*case):
+    return {name: 1 - share for name, share in choose_sparsities(*case).items()}
+
+
+@lab.mistake(
+    "you prune every layer to the same sparsity; the scan has to decide",
+)
+def _(dense, accuracy, sizes, most):
+    plan = dict.fromkeys(sizes, 0.0)
+    levels = list(next(iter(accuracy.values())))
+    while planned_weights(sizes, plan) > most:
+        plan = dict.fromkeys(sizes, levels.pop(0))
+    return plan
+
+
+@lab.mistake(
+    "you prune one layer to the end and then the next; before each step look at all"
+)
+def _(dense, accuracy, sizes, most):
+    plan = dict.fromkeys(sizes, 0.0)
+    for name in sizes:
+        for level in accuracy[name]:
+            if planned_weights(sizes, plan) > most:
+                plan[name] = level
+    return plan
+
+
+@lab.mistake("a level may gain accuracy: let its price be negative")
+def _(*case):
+    return _planned(lambda step: abs(_per_weight(step)), *case)
+
+
+@lab.mistake(
+    "you change the scan that you were given; keep the levels in your own plan"
+)
+def _(dense, accuracy, sizes, most):
+    plan = choose_sparsities(dense, accuracy, sizes, most)
+    for row in accuracy.values():
+        row.popitem()
+    return plan
+
+
+lab.help(
+    "KeyError: 0.0",
+    "A layer that is still dense has sparsity 0.0, which is not in the scan. Its "
+    "accuracy is `dense`.",
+)
+
+
+@lab.exercise("3.4", points={"idea": 2, "looks once": 2})
+def best_plan(plans: Mapping[str, Shares], gain: Callable) -> tuple[str, float]:
+    found = {name: gain(plan, "choose") for name, plan in plans.items()}
+    best = max(found, key=found.get)
+    return best, gain(plans[best], "report")
+
+
+class _Measured:
+    """Called as gain(plan, part), with results from a table; notes the calls."""
+
+    def __init__(self, plans, choose, report) -> None:
+        self.plans = plans
+        self.table = {"choose": choose, "report": report}
+        self.reported: list[str] = []
+
+    @handed
+    def __call__(self, plan: Shares, part: str) -> float:
+        if part not in self.table:
+            raise ValueError(f'part is {part!r}; it can be "choose" or "report"')
+        name = next(n for n, each in self.plans.items() if each == plan)
+        if part == "report":
+            self.reported.append(name)
+        return self.table[part][name]
+
+
+def _best(answer, plans, choose, report):
+    """the name and the gain"""
+    return answer(plans, _Measured(plans, choose, report))
+
+
+def _looks(answer, plans, choose, report):
+    """the plans that are measured on the images called report"""
+    measured = _Measured(plans, choose, report)
+    answer(plans, measured)
+    return measured.reported
+
+
+def _offered(scenario: Callable, choose: list[float], report: list[float]) -> Callable:
+    """A step with plans that gain so many points on either part."""
+    names = [f"plan {number}" for number in range(1, len(choose) + 1)]
+    plans = {name: {"fc1": (1 + at) / 10} for at, name in enumerate(names)}
+    tables = [dict(zip(names, row, strict=True)) for row in (choose, report)]
+
+    def run(ask: Trial) -> None:
+        ask.through(scenario, plans, *tables, names=("plans", "choose", "report"))
+
+    return run
+
+
+lab.step("idea", "three plans", _offered(_best, [1.0, 3.5, 2.0], [0.5, 1.2, 1.8]))
+lab.step(
+    "idea",
+    "the first is best",
+    _offered(_best, [4.1, 2.0, 3.0, 1.0], [2.1, 2.5, 0.3, 3.2]),
+)
+lab.step("idea", "no plan gains", _offered(_best, [-6.0, -1.5], [-2.0, -4.5]))
+lab.step(
+    "looks once",
+    "how often it looks",
+    _offered(_looks, [1.0, 3.5, 2.0], [0.5, 1.2, 1.8]),
+)
+
+
+def _reporting(chosen_by: str, reported: Callable) -> Callable:
+    """The best plan by one part, and what is said about it."""
+
+    def mistaken(plans, gain):
+        found = {name: gain(plan, chosen_by) for name, plan in plans.items()}
+        best = max(found, key=found.get)
+        return best, reported(plans, gain, best)
+
+    return mistaken
+
+
+lab.mistake(
+    "you report the gain on the images that chose the plan, and luck is part of it: "
+    "measure the best plan on the other images",
+    _reporting("choose", lambda plans, gain, best: gain(plans[best], "choose")),
+    help="The best of many plans is partly good and partly lucky on just these images. "
+    'On other images the luck is gone. Choose by `gain(plan, "choose")`, and return '
+    'what the best plan gains on `"report"`.',
+)
+lab.mistake(
+    "you choose on the images called report, so they are used up: choose on the others",
+    _reporting("report", lambda plans, gain, best: gain(plans[best], "report")),
+)
+lab.mistake(
+    "you choose on the images called report and report on those called choose: swap "
+    "the two",
+    _reporting("report", lambda plans, gain, best: gain(plans[best], "choose")),
+)
+
+
+@lab.mistake("you return the plan that gains least; return the best one")
+def _(plans, gain):
+    best = min(plans, key=lambda name: gain(plans[name], "choose"))
+    return best, gain(plans[best], "report")
+
+
+@lab.mistake(
+    "you report the highest gain of all plans; report that of the plan you chose"
+)
+def _(plans, gain):
+    best, _ = best_plan(plans, gain)
+    return best, max(gain(plan, "report") for plan in plans.values())
+
+
+@lab.mistake("you average over all images; those that chose the plan flatter it")
+def _(plans, gain):
+    best, there = best_plan(plans, gain)
+    return best, (gain(plans[best], "choose") + there) / 2
+
+
+@lab.mistake("return the plan's name, not the plan")
+def _(plans, gain):
+    best, there = best_plan(plans, gain)
+    return plans[best], there
+
+
+@lab.mistake("the gain comes second; return the name first")
+def _(plans, gain):
+    return best_plan(plans, gain)[::-1]
+
+
+@lab.mistake(
+    "a loop that starts at 0 finds no plan if none gains: start below every gain, or "
+    "take max()"
+)
+def _(plans, gain):
+    best, highest = None, 0.0
+    for name, plan in plans.items():
+        if gain(plan, "choose") > highest:
+            best, highest = name, gain(plan, "choose")
+    return best, gain(plans[best], "report") if best else highest
+
+
+@lab.mistake(
+    "you measure every plan on the images called report; measure only the best one"
+)
+def _(plans, gain):
+    for plan in plans.values():
+        gain(plan, "report")
+    return best_plan(plans, gain)
+
+
+@lab.exercise("3.5", points={"rounds": 0, "holds": 0})  # ungraded
 def prune_in_rounds(
     model: nn.Module, sparsity_dict: Shares, rounds: int, finetune: Finetune
 ) -> None:
@@ -614,23 +792,21 @@ def _growing(share: Callable[[float, int, int], float]) -> Callable:
 
 
 lab.mistake(
-    "you prune to the final share in every round",
+    "you prune to the final share in every round; use this round's share",
     _growing(lambda s, done, rounds: s),
 )
 lab.mistake(
-    "the share grows by the same amount each round; it is what stays that is "
-    "multiplied by the same factor",
+    "your share grows by the same amount each round; multiply what stays by the same "
+    "factor instead",
     _growing(lambda s, done, rounds: s * done / rounds),
-    help="`s * done / rounds` removes as many weights in the last round as in the "
-    "first, when few are left. Multiply what stays.",
 )
 
 
 @lab.mistake(
     "the first call of finetune gets the unpruned network: prune before it, and "
     "count the rounds from 1",
-    help="`range(rounds)` starts at 0, and $(1 - s)^0 = 1$: nothing is pruned. Or you "
-    "train before you prune.",
+    help="`range(rounds)` starts at 0, and $(1 - s)^0 = 1$, so nothing is pruned in "
+    "the first round. Or you call `finetune` before you prune.",
 )
 def _(model, plan, rounds, finetune):
     for done in range(rounds):
@@ -644,12 +820,12 @@ lab.mistake(
     _growing(lambda s, done, rounds: s / rounds),
 )
 lab.mistake(
-    "finetune is called once only, after the last round",
+    "you call finetune only once, after the last round; call it in every round",
     lambda model, plan, _, finetune: prune_in_rounds(model, plan, 1, finetune),
 )
 
 
-@lab.mistake("the zeros are not held: hand the pruner's apply to finetune")
+@lab.mistake("the zeros do not stay zero: hand the pruner's apply to finetune")
 def _(model, plan, rounds, finetune):
     def without_apply(model, after_step):
         finetune(model, lambda model: None)
@@ -658,6 +834,41 @@ def _(model, plan, rounds, finetune):
 
 
 lab.mistake(
-    "you work on a copy; the network that is handed over has to change",
+    "you prune a copy; change the network that you were given",
     lambda model, *case: prune_in_rounds(copy.deepcopy(model), *case),
 )
+
+
+@lab.mistake(
+    "after each step you rank the weights again; apply the mask that this round began "
+    "with",
+    help="`FineGrainedPruner(model, now)` ranks the weights whenever it is made. Make "
+    "one pruner a round, and hand over its method `apply`: that only puts the zeros "
+    "back.",
+)
+def _(model, plan, rounds, finetune):
+    for done in range(1, rounds + 1):
+        now = {name: 1 - (1 - s) ** (done / rounds) for name, s in plan.items()}
+        FineGrainedPruner(model, now)
+        finetune(model, lambda model, now=now: FineGrainedPruner(model, now))
+
+
+@lab.mistake("you keep the first round's mask; hand over the mask of the current round")
+def _(model, plan, rounds, finetune):
+    first = None
+    for done in range(1, rounds + 1):
+        now = {name: 1 - (1 - s) ** (done / rounds) for name, s in plan.items()}
+        pruner = FineGrainedPruner(model, now)
+        first = first or pruner
+        finetune(model, first.apply)
+
+
+@lab.mistake(
+    "you write this round's shares into sparsity_dict, and the next round starts from "
+    "them: make a new dictionary in each round"
+)
+def _(model, plan, rounds, finetune):
+    for done in range(1, rounds + 1):
+        for name in plan:
+            plan[name] = 1 - (1 - plan[name]) ** (done / rounds)
+        finetune(model, FineGrainedPruner(model, plan).apply)
