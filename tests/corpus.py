@@ -603,7 +603,7 @@ def cheat(
 
 
 FULL = ("passed", 3)  # forged: the remark tells the instructor
-WRITTEN = "something was written to the pipe"
+WRITTEN = "something else wrote into the channel"
 cheat(
     "prints verdicts",
     f"""\
