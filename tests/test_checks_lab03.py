@@ -221,29 +221,29 @@ def plan_without_zero(dense, accuracy, sizes, most):
     return {name: accuracy[name][level] for name, level in plan.items()}
 
 
-def best_by_sorting(plans, gain):
-    names = sorted(plans, key=lambda name: gain(plans[name], "choose"))
-    return [names[-1], gain(plans[names[-1]], part="report")]
+def best_by_sorting(moves, gain):
+    ranked = sorted(moves, key=lambda move: gain(move, "choose"))
+    return [ranked[-1], gain(ranked[-1], part="report")]
 
 
-def best_by_loop(plans, gain):
+def best_by_loop(moves, gain):
     best, highest = None, float("-inf")
-    for name, plan in plans.items():
-        found = gain(plan, "choose")
+    for move in moves:
+        found = gain(move, "choose")
         if found > highest:
-            best, highest = name, found
-    return best, gain(plans[best], "report")
+            best, highest = move, found
+    return best, gain(best, "report")
 
 
-def best_by_max(plans, gain):
-    choose = {gain(plan, "choose"): name for name, plan in plans.items()}
+def best_by_max(moves, gain):
+    choose = {gain(move, "choose"): move for move in moves}
     best = choose[max(choose)]
-    return best, torch.tensor(gain(plans[best], "report"), dtype=torch.double)
+    return best, torch.tensor(gain(best, "report"), dtype=torch.double)
 
 
-def best_at_first(plans, gain):
+def best_at_first(moves, gain):
     """As it stands in the lab."""
-    gains = {name: gain(plan, "choose") for name, plan in plans.items()}
+    gains = {move: gain(move, "choose") for move in moves}
     best = max(gains, key=gains.get)
     return best, gains[best]
 
@@ -308,7 +308,7 @@ RIGHT = {
         ("any higher level, as tensors", plan_that_jumps),
         ("all steps sorted once", plan_by_price_limit),
     ],
-    "best_plan": [
+    "best_move": [
         ("sorted", best_by_sorting),
         ("a loop", best_by_loop),
         ("by max", best_by_max),
@@ -354,11 +354,11 @@ WRONG = {
             "its arguments are (dense, accuracy, sizes, most)",
         ),
     ],
-    "best_plan": [
+    "best_move": [
         (
             "as it stands in the lab",
             best_at_first,
-            "three plans",
+            "three moves",
             "you report the gain",
         ),
     ],

@@ -42,7 +42,7 @@ def test_each_layer_has_its_curve_with_an_interval_and_its_share_of_the_weights(
         assert set(dense.get_ydata()) == {91.0}
         band = ax.collections[0].get_paths()[0].vertices[:, 1]
         assert (band.min(), band.max()) == (9, row[0.1] + 1)
-        assert ax.get_yscale() == "linear" and ax.get_ylim() == (6, 100)
+        assert ax.get_yscale() == "linear" and ax.get_ylim() == (0, 100)
     assert f"conv{layers - 1} 10.0" in figure.description
 
 

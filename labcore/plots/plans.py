@@ -60,7 +60,7 @@ def layer_curves(
         ax.annotate(f"{values[-1]:.1f}", last, (5, -9), textcoords="offset points")
         percent = two_digits(100 * shares[name])
         ax.set_title(f"{short_name(name)}: {percent} % of the weights", fontsize=9)
-        ax.set(xlim=(0, 1.12), ylim=(max(0, lowest - 3), 100))
+        ax.set(xlim=(0, 1.12), ylim=(max(0, lowest - 9), 100))
         ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
         ax.tick_params(labelsize=8)
     panels[0].annotate(

@@ -583,61 +583,58 @@ lab.help(
 
 
 @lab.exercise("3.4", points={"idea": 2, "looks once": 2})
-def best_plan(plans: Mapping[str, Shares], gain: Callable) -> tuple[str, float]:
-    found = {name: gain(plan, "choose") for name, plan in plans.items()}
+def best_move(moves: list[str], gain: Callable) -> tuple[str, float]:
+    found = {move: gain(move, "choose") for move in moves}
     best = max(found, key=found.get)
-    return best, gain(plans[best], "report")
+    return best, gain(best, "report")
 
 
 class _Measured:
-    """Called as gain(plan, part), with results from a table; notes the calls."""
+    """Called as gain(move, part), with results from a table; notes the calls."""
 
-    def __init__(self, plans, choose, report) -> None:
-        self.plans = plans
+    def __init__(self, choose: dict[str, float], report: dict[str, float]) -> None:
         self.table = {"choose": choose, "report": report}
         self.reported: list[str] = []
 
     @handed
-    def __call__(self, plan: Shares, part: str) -> float:
+    def __call__(self, move: str, part: str) -> float:
         if part not in self.table:
             raise ValueError(f'part is {part!r}; it can be "choose" or "report"')
-        name = next(n for n, each in self.plans.items() if each == plan)
         if part == "report":
-            self.reported.append(name)
-        return self.table[part][name]
+            self.reported.append(move)
+        return self.table[part][move]
 
 
-def _best(answer, plans, choose, report):
-    """the name and the gain"""
-    return answer(plans, _Measured(plans, choose, report))
+def _best(answer, choose, report):
+    """the move and its gain"""
+    return answer(list(choose), _Measured(choose, report))
 
 
-def _looks(answer, plans, choose, report):
-    """the plans that are measured on the images called report"""
-    measured = _Measured(plans, choose, report)
-    answer(plans, measured)
+def _looks(answer, choose, report):
+    """the moves that are measured on the images called report"""
+    measured = _Measured(choose, report)
+    answer(list(choose), measured)
     return measured.reported
 
 
 def _offered(scenario: Callable, choose: list[float], report: list[float]) -> Callable:
-    """A step with plans that gain so many points on either part."""
-    names = [f"plan {number}" for number in range(1, len(choose) + 1)]
-    plans = {name: {"fc1": (1 + at) / 10} for at, name in enumerate(names)}
+    """A step with moves that gain so many points on either part."""
+    names = [f"move {number}" for number in range(1, len(choose) + 1)]
     tables = [dict(zip(names, row, strict=True)) for row in (choose, report)]
 
     def run(ask: Trial) -> None:
-        ask.through(scenario, plans, *tables, names=("plans", "choose", "report"))
+        ask.through(scenario, *tables, names=("gain on choose", "gain on report"))
 
     return run
 
 
-lab.step("idea", "three plans", _offered(_best, [1.0, 3.5, 2.0], [0.5, 1.2, 1.8]))
+lab.step("idea", "three moves", _offered(_best, [1.0, 3.5, 2.0], [0.5, 1.2, 1.8]))
 lab.step(
     "idea",
     "the first is best",
     _offered(_best, [4.1, 2.0, 3.0, 1.0], [2.1, 2.5, 0.3, 3.2]),
 )
-lab.step("idea", "no plan gains", _offered(_best, [-6.0, -1.5], [-2.0, -4.5]))
+lab.step("idea", "no move gains", _offered(_best, [-6.0, -1.5], [-2.0, -4.5]))
 lab.step(
     "looks once",
     "how often it looks",
@@ -648,83 +645,83 @@ lab.step(
 def _reporting(chosen_by: str, reported: Callable) -> Callable:
     """The best plan by one part, and what is said about it."""
 
-    def mistaken(plans, gain):
-        found = {name: gain(plan, chosen_by) for name, plan in plans.items()}
+    def mistaken(moves, gain):
+        found = {move: gain(move, chosen_by) for move in moves}
         best = max(found, key=found.get)
-        return best, reported(plans, gain, best)
+        return best, reported(gain, best)
 
     return mistaken
 
 
 lab.mistake(
-    "you report the gain on the images that chose the plan, and luck is part of it: "
-    "measure the best plan on the other images",
-    _reporting("choose", lambda plans, gain, best: gain(plans[best], "choose")),
-    help="The best of many plans is partly good and partly lucky on just these images. "
-    'On other images the luck is gone. Choose by `gain(plan, "choose")`, and return '
-    'what the best plan gains on `"report"`.',
+    "you report the gain on the images that chose the move, and luck is part of it: "
+    "measure the best move on the other images",
+    _reporting("choose", lambda gain, best: gain(best, "choose")),
+    help="The best of many moves is partly good and partly lucky on just these images. "
+    'On other images the luck is gone. Choose by `gain(move, "choose")`, and return '
+    'what the best move gains on `"report"`.',
 )
 lab.mistake(
     "you choose on the images called report, so they are used up: choose on the others",
-    _reporting("report", lambda plans, gain, best: gain(plans[best], "report")),
+    _reporting("report", lambda gain, best: gain(best, "report")),
 )
 lab.mistake(
     "you choose on the images called report and report on those called choose: swap "
     "the two",
-    _reporting("report", lambda plans, gain, best: gain(plans[best], "choose")),
+    _reporting("report", lambda gain, best: gain(best, "choose")),
 )
 
 
-@lab.mistake("you return the plan that gains least; return the best one")
-def _(plans, gain):
-    best = min(plans, key=lambda name: gain(plans[name], "choose"))
-    return best, gain(plans[best], "report")
+@lab.mistake("you return the move that gains least; return the best one")
+def _(moves, gain):
+    best = min(moves, key=lambda move: gain(move, "choose"))
+    return best, gain(best, "report")
 
 
 @lab.mistake(
-    "you report the highest gain of all plans; report that of the plan you chose"
+    "you report the highest gain of all moves; report that of the move you chose"
 )
-def _(plans, gain):
-    best, _ = best_plan(plans, gain)
-    return best, max(gain(plan, "report") for plan in plans.values())
+def _(moves, gain):
+    best, _ = best_move(moves, gain)
+    return best, max(gain(move, "report") for move in moves)
 
 
-@lab.mistake("you average over all images; those that chose the plan flatter it")
-def _(plans, gain):
-    best, there = best_plan(plans, gain)
-    return best, (gain(plans[best], "choose") + there) / 2
+@lab.mistake("you average over all images; those that chose the move flatter it")
+def _(moves, gain):
+    best, there = best_move(moves, gain)
+    return best, (gain(best, "choose") + there) / 2
 
 
-@lab.mistake("return the plan's name, not the plan")
-def _(plans, gain):
-    best, there = best_plan(plans, gain)
-    return plans[best], there
+@lab.mistake("return the move's name, not its number in the list")
+def _(moves, gain):
+    best, there = best_move(moves, gain)
+    return moves.index(best), there
 
 
-@lab.mistake("the gain comes second; return the name first")
-def _(plans, gain):
-    return best_plan(plans, gain)[::-1]
+@lab.mistake("the gain comes second; return the move first")
+def _(moves, gain):
+    return best_move(moves, gain)[::-1]
 
 
 @lab.mistake(
-    "a loop that starts at 0 finds no plan if none gains: start below every gain, or "
+    "a loop that starts at 0 finds no move if none gains: start below every gain, or "
     "take max()"
 )
-def _(plans, gain):
+def _(moves, gain):
     best, highest = None, 0.0
-    for name, plan in plans.items():
-        if gain(plan, "choose") > highest:
-            best, highest = name, gain(plan, "choose")
-    return best, gain(plans[best], "report") if best else highest
+    for move in moves:
+        if gain(move, "choose") > highest:
+            best, highest = move, gain(move, "choose")
+    return best, gain(best, "report") if best else highest
 
 
 @lab.mistake(
-    "you measure every plan on the images called report; measure only the best one"
+    "you measure every move on the images called report; measure only the best one"
 )
-def _(plans, gain):
-    for plan in plans.values():
-        gain(plan, "report")
-    return best_plan(plans, gain)
+def _(moves, gain):
+    for move in moves:
+        gain(move, "report")
+    return best_move(moves, gain)
 
 
 @lab.exercise("3.5", points={"rounds": 0, "holds": 0})  # ungraded
