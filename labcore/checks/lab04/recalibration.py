@@ -74,10 +74,9 @@ def after_recalibration(read: Callable[[nn.Module], dict]) -> Callable:
 def _statistics(model):
     """the running statistics afterwards"""
     return {
-        f"{name}.{kind}": values.detach()
+        name: values.detach()
         for name, values in model.state_dict().items()
-        for kind in ("running_mean", "running_var")
-        if name.endswith(kind)
+        if name.endswith(("running_mean", "running_var"))
     }
 
 
@@ -205,7 +204,6 @@ lab.mistake(
 lab.mistake(
     "the old statistics are still in the average: call reset_running_stats() first",
     _recalibrating(reset=False),
-    help="The average runs over all batches since the last reset, training included.",
 )
 lab.mistake(
     "momentum is not None: only a tenth of each batch enters, and the start stays in",
@@ -272,6 +270,22 @@ lab.mistake(
     "only",
     _recalibrating(train=lambda model, norms: model.train()),
 )
+
+
+@lab.mistake(
+    "the BatchNorms measure one after the other: put all of them into training mode, "
+    "then let the batches pass once"
+)
+def _(model, batches):
+    for norm in _norms(model):
+        momentum, norm.momentum = norm.momentum, None
+        norm.reset_running_stats()
+        norm.train()
+        with torch.no_grad():
+            for batch in batches:
+                model(batch)
+        norm.eval()
+        norm.momentum = momentum
 
 
 @lab.mistake("you recalibrated a copy: work on the network you were given")

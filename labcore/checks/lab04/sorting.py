@@ -155,10 +155,6 @@ lab.mistake(
     "that is a norm over the outputs only: take one over the axes 0, 2 and 3 together",
     lambda weight: torch.linalg.vector_norm(weight.detach(), dim=0),
 )
-lab.help(
-    "norm() takes two axes at most",
-    "`torch.linalg.vector_norm` treats all numbers along the axes as one long vector.",
-)
 
 
 @lab.exercise("4.3", points={"idea": 3, "any network": 2})
@@ -261,18 +257,15 @@ def _sorting(
     return mistaken
 
 
-FROM_THE_ROUND_BEFORE = (
-    "Each round has to start from the network that the round before returned."
-)
 OWN_INPUTS = (
     "these are the importances of the convolution's own inputs: take the next "
     "convolution's weight"
 )
 lab.mistake(NO_RETURN, lambda model: None)
 lab.mistake(
-    "nothing is sorted: the order is the old one",
+    "nothing is sorted: each round of the loop has to go on with the network that "
+    "the round before returned",
     copy.deepcopy,
-    help=FROM_THE_ROUND_BEFORE,
 )
 lab.mistake(
     "the least important comes first: sort in descending order",
@@ -339,7 +332,6 @@ lab.mistake(
 lab.mistake(
     "only the last pair is sorted: go on with the sorted network in the loop",
     _sorting(pairs=slice(-1, None)),
-    help=FROM_THE_ROUND_BEFORE,
 )
 lab.mistake(LEARNED, _sorting(change=learned))
 lab.mistake(FROZEN, _sorting(change=frozen))
