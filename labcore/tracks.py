@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from labcore import assets, nets, raw, runtime, training
 from labcore.runtime import LabError
+from labcore.texts import TextBench
 
 __all__ = ["TRACKS", "Track", "Workbench", "workbench"]
 
@@ -203,14 +204,17 @@ class Workbench:
 
 
 @cache
-def _bench(name: str) -> Workbench:
-    return Workbench(TRACKS[name])
+def _bench(name: str) -> Workbench | TextBench:
+    return TextBench() if name == "tinylm" else Workbench(TRACKS[name])
 
 
-def workbench(track: str | None = None) -> Workbench:
-    """The bench of `track`, else LABCORE_TRACK, else "fashion"; cached per kernel."""
+def workbench(track: str | None = None) -> Workbench | TextBench:
+    """The bench of `track`, else LABCORE_TRACK, else "fashion"; cached per kernel.
+
+    "tinylm" gives a TextBench; it is there by argument only.
+    """
     name = track or runtime.track_name()
-    if name not in TRACKS:
+    if name not in TRACKS and track != "tinylm":
         raise LabError(
             f"There is no track {name!r}: choose 'fashion' (the default, nothing to "
             "download) or 'cifar10', by argument or by LABCORE_TRACK."

@@ -1,4 +1,4 @@
-"""The recipes behind what ships: `labcore train fashion`, `cifar10` and `tickets`."""
+"""The recipes behind what ships: `labcore train` with a track's name or `tickets`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from labcore import assets, nets, raw, runtime, training
+from labcore import assets, nets, raw, runtime, texts, training
 from labcore.files import write_bytes
 from labcore.runtime import LabError
-from labcore.staff import tickets
-from labcore.tracks import TRACKS, normalised
+from labcore.staff import stdlib, tickets, tinylm
+from labcore.tracks import TRACKS, normalised, workbench
 
 __all__ = ["train_track"]
 
@@ -28,7 +28,7 @@ TICKETS = "fashion-tickets.npz"
 
 
 def train_track(track: str, raw_folder: Path | None) -> None:
-    """Train what ships again, and print the accuracies on val and test, or val."""
+    """Train what ships again, and print how good it is on val and test, or val."""
     runtime.use_threads()
     if track == "fashion":
         _train_fashion(raw_folder or Path("/usr/share/datasets/fashion-mnist"))
@@ -37,9 +37,12 @@ def train_track(track: str, raw_folder: Path | None) -> None:
     elif track == "tickets":
         write_bytes(assets.SHIPPED / TICKETS, tickets.played())
         _enter(TICKETS, "MIT (trained by labcore train tickets)")
+    elif track == "tinylm":
+        _train_tinylm(raw_folder)
     else:
         raise LabError(
-            f"There is no track {track!r}: choose 'fashion', 'cifar10' or 'tickets'."
+            f"There is no track {track!r}: choose 'fashion', 'cifar10', 'tickets' or "
+            "'tinylm'."
         )
 
 
@@ -61,6 +64,20 @@ def _train_cifar10() -> None:
         splits = dict(arrays)
     net = _trained("cifar10-vgg64.pt", track.net, splits, "train", track, epochs=30)
     _save(net, runtime.cache_folder() / "cifar10-vgg64.pt")
+
+
+def _train_tinylm(library: Path | None) -> None:
+    """Pack the text again if a library is named, then train on its train split."""
+    if library is not None:
+        write_bytes(assets.SHIPPED / texts.TEXT, stdlib.packed(library))
+        _enter(
+            texts.TEXT, "PSF-2.0 (Python's standard library, see stdlib-LICENSE.txt)"
+        )
+    write_bytes(assets.SHIPPED / texts.WEIGHTS, tinylm.trained())
+    _enter(texts.WEIGHTS, "MIT (trained by labcore train tinylm)")
+    bench = workbench("tinylm")
+    found = {split: bench.bits(bench.dense(), split, None) for split in ("val", "test")}
+    print(f"bits a byte: val {found['val']:.3f}, test {found['test']:.3f}")
 
 
 def _trained(name, make, splits, train_split, track, epochs) -> nn.Module:
