@@ -32,9 +32,8 @@ MATRIX = torch.tensor(
     ]
 )
 LEAF = (
-    "PyTorch refuses a change in place that it should record. Make it under "
-    "`torch.no_grad()`: `with torch.no_grad():` in a function, `@torch.no_grad()` "
-    "above a method."
+    "Change weights under `with torch.no_grad():`, or write `@torch.no_grad()` above "
+    "the function."
 )
 
 
@@ -225,6 +224,10 @@ lab.mistake(
     lambda w, s: fine_grained_prune(w, s).long(),
 )
 lab.mistake(
+    "your mask is flat; give it the shape of the tensor",
+    lambda w, s: fine_grained_prune(w, s).flatten(),
+)
+lab.mistake(
     "the tensor itself is not changed: tensor.mul(mask) makes a new one, "
     "tensor.mul_(mask) does not",
     lambda w, s: fine_grained_prune(w.clone(), s),
@@ -311,12 +314,15 @@ def _by_threshold(keep: Callable[[Tensor, Tensor], Tensor]) -> Callable:
 lab.mistake(
     "a threshold cannot split equal magnitudes, so all of them go; rank them",
     _by_threshold(torch.gt),
-    help="Of three equal values a threshold removes all or none. Rank instead: "
-    "`argsort` puts them in some order.",
 )
 lab.mistake(
     "the weight at the threshold should go too: compare by > instead of >=",
     _by_threshold(torch.ge),
+)
+lab.help(
+    "view size is not compatible",
+    "`view` needs the values in the usual order in memory. `reshape` and `flatten` "
+    "take any order.",
 )
 lab.help(
     "selected number k out of range",
@@ -478,6 +484,12 @@ def _new_parameters(model: nn.Module, masks: Masks) -> None:
         layer.weight = nn.Parameter(layer.weight.detach() * mask)
 
 
+def _rank_again(model: nn.Module, masks: Masks) -> None:
+    for name, mask in masks.items():
+        share = (~mask).double().mean().item()
+        fine_grained_prune(model.get_submodule(name).weight, share)
+
+
 def _upside_down(model: nn.Module, masks: Masks) -> None:
     _put_zeros_back(model, {name: ~mask for name, mask in masks.items()})
 
@@ -578,11 +590,16 @@ lab.mistake(
     _loop("zero back step"),
     help="`weight = weight * mask` only gives the name `weight` a new meaning in your "
     "function; the layer keeps its old tensor. `weight[~mask] = 0` and "
-    "`weight.mul_(mask)` change the layer.",
+    "`weight.mul_(mask)` change the layer. And `named_parameters()` says `fc.weight`, "
+    "but `masks` says `fc`.",
 )
 lab.mistake(
     "you put the zeros back once, at the end; do it after every step()",
     _loop("zero back step", end=_put_zeros_back),
+)
+lab.mistake(
+    "you rank the weights again; the masks say which weights have to be zero",
+    _loop(RIGHT, hold=_rank_again),
 )
 lab.mistake(
     "a new nn.Parameter is unknown to the optimizer; change the old one in place",
@@ -721,9 +738,9 @@ def _(ask: Trial) -> None:
 
 
 NOTHING = (
-    "Two things leave a network as it is. `named_parameters()` says `fc1.weight`, but "
-    "the keys are names of layers, `fc1`: use `model.get_submodule(name).weight`. And "
-    "`weight * mask` makes a new tensor: write `weight[~mask] = 0`."
+    "`named_parameters()` says `fc1.weight`, but the keys are names of layers, `fc1`: "
+    "use `model.get_submodule(name).weight`. And `weight * mask` makes a new tensor: "
+    "write `weight[~mask] = 0`."
 )
 
 
@@ -734,6 +751,15 @@ NOTHING = (
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         self.masks = {}
+
+
+@lab.mistake("you prune in apply() only; prune and store the masks in __init__")
+class _(FineGrainedPruner):
+    def __init__(self, model, sparsity_dict):
+        self.sparsity_dict = sparsity_dict
+
+    def apply(self, model):
+        super().__init__(model, self.sparsity_dict)
 
 
 @lab.mistake("the weights are not pruned; prune them in __init__, in place")
@@ -791,8 +817,6 @@ class _(FineGrainedPruner):
 
 @lab.mistake(
     "apply() ranks the weights again; use the masks made at the start",
-    help="After training other weights are the smallest. `apply` must not call "
-    "`fine_grained_prune`; it uses the stored masks.",
 )
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
@@ -981,6 +1005,10 @@ def _(model, masks):
 lab.mistake(
     "that is the share that is left; how many times smaller is 1 divided by it",
     lambda model, masks: 1 / times_smaller(model, masks),
+)
+lab.mistake(
+    "// cuts off the digits after the point; divide with /",
+    lambda model, masks: int(times_smaller(model, masks)),
 )
 lab.mistake(
     "you average over the tensors; add up first and divide once",
