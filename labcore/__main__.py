@@ -191,7 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("numbers", nargs="*", metavar="NN", help="only these labs")
 
     made = command(train, "train again what ships: a track's networks, or the tickets")
-    made.add_argument("track", choices=["fashion", "cifar10", "tickets", "tinylm"])
+    made.add_argument(
+        "track", choices=["fashion", "cifar10", "tickets", "chip", "tinylm"]
+    )
     made.add_argument("--source", type=Path, help="folder of the raw files")
 
     made = command(grade, "submissions -> points and feedback, answers in a sandbox")

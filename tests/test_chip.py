@@ -7,11 +7,11 @@ from torch import nn
 pytest.importorskip("ziglang", reason="a part of its own: labcore setup chip")
 pytest.importorskip("unicorn", reason="a part of its own: labcore setup chip")
 
-from labcore.chip import build as builder  # noqa: E402
 from labcore.chip import cycles  # noqa: E402
+from labcore.chip import firmware as builder  # noqa: E402
 from labcore.chip.board import Emulator  # noqa: E402
-from labcore.chip.build import BOARD, IMAGINARY, Board, build, compiled  # noqa: E402
-from labcore.chip.export import STORAGES, export, mask_words  # noqa: E402
+from labcore.chip.firmware import BOARD, IMAGINARY, Board, build, compiled  # noqa: E402
+from labcore.chip.program import STORAGES, export, packed  # noqa: E402
 from labcore.nets import VGG, LeNet  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
 
@@ -96,7 +96,7 @@ def test_a_mask_that_takes_more_than_it_saves_is_not_stored():
 def test_the_bits_of_a_mask_start_with_a_new_word_for_each_output():
     weight = torch.zeros(2, 33)
     weight[0, 0] = weight[0, 32] = weight[1, 31] = 5
-    assert mask_words(weight) == [1, 1, 2**31, 0]
+    assert packed(weight)[0].tolist() == [[1, 1], [2**31, 0]]
 
 
 def test_another_image_takes_nearly_the_same_instructions():
@@ -113,12 +113,20 @@ def test_every_byte_of_the_memory_has_a_name():
     firmware = emulator.firmware
     parts = firmware.memory_map()
     assert sum(parts["flash"].values()) == len(firmware.flash)
-    assert sum(parts["ram"].values()) == firmware.ram
+    assert sum(parts["RAM"].values()) == firmware.ram
     assert {"code", "conv0", "conv7", "classifier"} <= set(parts["flash"])
     program = firmware.program
-    assert parts["ram"]["activations"] == 4 * program.arena
-    assert parts["ram"]["one channel"] == 4 * program.plane
+    assert parts["RAM"]["activations"] == 4 * program.arena
+    assert parts["RAM"]["one channel"] == 4 * program.plane
     assert 0 < emulator.stack_used() < builder.STACK
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_what_a_program_says_of_its_memory_is_what_the_linker_finds(storage):
+    program = export(network(sparsity=0.8), storage)
+    linked = build(program, IMAGINARY).memory_map()
+    for memory, parts in program.memory_map().items():
+        assert parts.items() <= linked[memory].items()
 
 
 def test_a_call_never_reads_where_it_writes():
@@ -152,7 +160,7 @@ def test_the_dense_network_of_the_course_does_not_fit_the_board():
     [
         (lambda: export(LeNet()), "Only a VGG"),
         (lambda: export(network(), "int8"), "There is no storage 'int8'"),
-        (lambda: compiled("int f(void) { return x; }"), "does not compile: answer.c:1"),
+        (lambda: compiled("int f(void) { return x; }"), "line 1: x has no type yet"),
     ],
 )
 def test_a_mistake_is_one_sentence(make, said):
@@ -190,7 +198,7 @@ def test_a_sparse_product_is_right_and_its_work_follows_the_kept_weights(kept):
     x = torch.randn(n, generator=generator)
     emulator = Emulator(compiled(""))
     mask, values = emulator.arena, emulator.arena + 1024
-    emulator.write(mask, torch.tensor(mask_words(weight)).to(torch.uint32))
+    emulator.write(mask, packed(weight)[0].to(torch.uint32))
     emulator.write(values, weight[weight != 0].half())
     emulator.write(values + 1024, x)
     work = emulator.call("sparse_dot", mask, values, values + 1024, n, count=True)

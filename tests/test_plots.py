@@ -64,6 +64,7 @@ EXAMPLES = {
     "mask_by_rank": (WEIGHT, MASK),
     "mask_grid": ({"rows": [MASK, ~MASK], "columns": [MASK], "both": [MASK]},),
     "memory_bars": ({"flash": {"dense": 2261, "pruned": 226}}, {"flash": 256}),
+    "memory_map": ({"flash": {"code": 7000, "conv0": 90000}}, {"flash": 65536}),
     "memory_steps": ({"conv0": (4, 64), "pool0": (64, 16), "fc": (0.5, 0.04)}, 64),
     "module_parts": ({"before": DENSE_LAYER, "after": PRUNED_LAYER},),
     "network_picture": (
@@ -108,6 +109,7 @@ EXAMPLES = {
         {"first": (-0.6, 0.4)},
         94.5,
     ),
+    "work_by_layer": ({"dense": {"conv0": 2.0, "conv1": 9.5}}, "million instructions"),
     "zero_curves": ({"mask held": [1, 1], "mask not held": [1, 0]},),
 }
 every_figure = pytest.mark.parametrize("name", EXAMPLES)

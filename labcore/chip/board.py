@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import struct
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from labcore.chip.build import FLASH, RAM, STACK, Firmware
 from labcore.chip.cycles import TAKEN, cost_of
+from labcore.chip.firmware import FLASH, RAM, STACK, Firmware
 from labcore.runtime import LabError
 
 __all__ = ["Emulator", "Work"]
@@ -171,14 +171,12 @@ class _Counter:
 
     def __init__(self, flash: bytes, limit: int) -> None:
         self._flash, self._limit = flash, limit or float("inf")
-        self._times: Counter[tuple[int, int]] = Counter()
-        self._taken = self._blocks = 0
-        self._end = 0
+        self._times: defaultdict[tuple[int, int, bool], int] = defaultdict(int)
+        self._blocks = self._end = 0
         self.stopped = False
 
     def see(self, uc, address: int, size: int, _data) -> None:
-        self._times[address, size] += 1
-        self._taken += address != self._end
+        self._times[address, size, address != self._end] += 1
         self._end = address + size
         self._blocks += 1
         if self._blocks > self._limit:
@@ -186,14 +184,15 @@ class _Counter:
             uc.emu_stop()
 
     def work(self, name: str) -> Work:
-        instructions = fewest = most = 0
-        for (address, size), times in self._times.items():
+        instructions = fewest = most = taken = 0
+        for (address, size, jumped), times in self._times.items():
+            taken += times * jumped
             cost = cost_of(self._flash[address - FLASH : address - FLASH + size])
             lines = -(-size // LINE)
             instructions += times * cost.instructions
             fewest += times * cost.fewest
             most += times * (cost.most + WAIT_STATES * lines)
-        low, high = (self._taken * (cycles - 1) for cycles in TAKEN)
+        low, high = (taken * (cycles - 1) for cycles in TAKEN)
         return Work(name, self._blocks, instructions, fewest + low, most + high)
 
 

@@ -7,6 +7,7 @@ from labcore.plots.channels import (
     soft_labels,
     what_did_it,
 )
+from labcore.plots.chip import memory_map, work_by_layer
 from labcore.plots.costs import (
     cost_bars,
     cost_shares,
@@ -66,6 +67,7 @@ __all__ = [
     "mask_by_rank",
     "mask_grid",
     "memory_bars",
+    "memory_map",
     "memory_steps",
     "module_parts",
     "network_picture",
@@ -90,5 +92,6 @@ __all__ = [
     "value_bars",
     "weight_histograms",
     "what_did_it",
+    "work_by_layer",
     "zero_curves",
 ]

@@ -14,7 +14,7 @@ from torch import nn
 from labcore import assets, nets, raw, runtime, texts, training
 from labcore.files import write_bytes
 from labcore.runtime import LabError
-from labcore.staff import stdlib, tickets, tinylm
+from labcore.staff import candidates, stdlib, tickets, tinylm
 from labcore.tracks import TRACKS, normalised, workbench
 
 __all__ = ["train_track"]
@@ -24,7 +24,10 @@ FASHION_NETS = {
     "fashion-resnet8.pt": lambda: nets.ResNet8(in_channels=1),
 }
 OURS = "MIT (trained by labcore train fashion)"
-TICKETS = "fashion-tickets.npz"
+MADE = {  # what is trained -> the file that ships, and the function that makes it
+    "tickets": ("fashion-tickets.npz", tickets.played),
+    "chip": ("fashion-chip.npz", candidates.trained),
+}
 
 
 def train_track(track: str, raw_folder: Path | None) -> None:
@@ -34,15 +37,16 @@ def train_track(track: str, raw_folder: Path | None) -> None:
         _train_fashion(raw_folder or Path("/usr/share/datasets/fashion-mnist"))
     elif track == "cifar10":
         _train_cifar10()
-    elif track == "tickets":
-        write_bytes(assets.SHIPPED / TICKETS, tickets.played())
-        _enter(TICKETS, "MIT (trained by labcore train tickets)")
+    elif track in MADE:
+        name, make = MADE[track]
+        write_bytes(assets.SHIPPED / name, make())
+        _enter(name, f"MIT (trained by labcore train {track})")
     elif track == "tinylm":
         _train_tinylm(raw_folder)
     else:
         raise LabError(
-            f"There is no track {track!r}: choose 'fashion', 'cifar10', 'tickets' or "
-            "'tinylm'."
+            f"There is no track {track!r}: choose 'fashion', 'cifar10', 'tickets', "
+            "'chip' or 'tinylm'."
         )
 
 

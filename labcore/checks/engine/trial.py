@@ -17,6 +17,7 @@ import labcore
 from labcore.checks.engine.compare import clone, common_cause, difference, same, show
 from labcore.checks.engine.picture import bars_picture, mask_picture
 from labcore.checks.engine.watch import Watched, watched
+from labcore.runtime import LabError
 
 if TYPE_CHECKING:
     from labcore.checks.engine.exercise import Exercise
@@ -114,7 +115,7 @@ class Trial:
         """
         expected = scenario(oracle or self.exercise.reference, *clone(args))
         before, given = clone(args), self._given(args, {}, names)
-        given = f"{scenario.__doc__}; {given}"
+        given = "; ".join(filter(None, (scenario.__doc__, given)))
 
         def played(answer: Callable):
             # a copy: the answer's changes to it must not reach later steps
@@ -165,7 +166,7 @@ class Trial:
             self.wrong(
                 given=given,
                 expected="a result",
-                got=" ".join(traceback.format_exception_only(failure)),
+                got=_told(failure),
                 likely=self._cause(failure),
             )
         return result
@@ -236,6 +237,12 @@ class Trial:
         named = dict(zip(names, args, strict=False)) | kwargs
         shown = {name: f"{name} = {show(value, 220)}" for name, value in named.items()}
         return ", ".join(sorted(shown.values(), key=len))  # the last may be cut
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, LabError):
+        return str(error)  # a sentence of ours
+    return " ".join(traceback.format_exception_only(error))
 
 
 def _in_place(before: object, changed: object) -> str:

@@ -85,7 +85,9 @@ void convolution(const Layer *layer, const float *in, float *out, float *plane) 
     }
 }
 
-/* The sum of weight * x over the kept weights of one row. */
+/* The sum of weight * x over the kept weights of one row. It is weak: a function of the
+   same name in another file takes its place. */
+__attribute__((weak))
 float sparse_dot(const uint32_t *mask, const half *values, const float *x, int n) {
     float sum = 0;
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from labcore import runtime
 from labcore.chip.elf import Elf, Symbol
-from labcore.chip.export import Program
+from labcore.chip.program import Program
 from labcore.runtime import LabError
 
 __all__ = ["BOARD", "IMAGINARY", "Board", "Firmware", "build", "compiled"]
@@ -25,8 +25,16 @@ STACK = 1024
 COMPILER = (
     *("cc", "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"),
     *("-O2", "-ffreestanding", "-fno-sanitize=all", "-nostdlib", "-g0", "-std=c11"),
+    "-fno-finite-loops",  # a loop without end has to run, and to be stopped
 )
 SECONDS = 120
+IN_PLAIN_WORDS = (
+    (r"use of undeclared identifier '(\w+)'", r"\1 has no type yet, as in: int \1"),
+    (r"expected ';'", "a semicolon is missing here, or in the line before"),
+    (r"expected '([]})])'", r"a closing \1 is missing"),
+    (r"call to undeclared .*function '(\w+)'", r"the board has no function \1"),
+    (r"conflicting types for '(\w+)'", r"\1 has other types than the exercise says"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,15 +67,15 @@ class Firmware:
     symbols: Mapping[str, Symbol]
 
     def memory_map(self) -> dict[str, dict[str, int]]:
-        """{"flash": {what: bytes}, "ram": {what: bytes}}; the rest of a sum is free."""
-        parts: dict[str, dict[str, int]] = {"flash": {}, "ram": {}}
+        """{"flash": {what: bytes}, "RAM": {what: bytes}}; the rest of a sum is free."""
+        parts: dict[str, dict[str, int]] = {"flash": {}, "RAM": {}}
         for symbol in self.symbols.values():
             if symbol.size:
-                where = parts["flash" if symbol.address < RAM else "ram"]
+                where = parts["flash" if symbol.address < RAM else "RAM"]
                 name = _what(symbol)
                 where[name] = where.get(name, 0) + symbol.size
-        parts["ram"]["stack"] = STACK
-        for where, total in (("flash", len(self.flash)), ("ram", self.ram)):
+        parts["RAM"]["stack"] = STACK
+        for where, total in (("flash", len(self.flash)), ("RAM", self.ram)):
             gaps = total - sum(parts[where].values())
             parts[where] |= {"gaps for alignment": gaps} if gaps else {}
         return parts
@@ -82,13 +90,16 @@ def _what(symbol: Symbol) -> str:
     return layer[1] if layer else names.get(symbol.name, "tables")
 
 
-def build(program: Program, board: Board = BOARD) -> Firmware:
-    """Compile and link a network; LabError if it does not fit the board."""
-    return _linked({"network.c": program.source()}, board, program)
+def build(program: Program, board: Board = BOARD, own: str = "") -> Firmware:
+    """Compile and link a network; LabError if it does not fit the board.
+
+    own   C of one's own: its sparse_dot takes the place of the course's
+    """
+    return _linked({"network.c": program.source()} | _answer(own), board, program)
 
 
 def compiled(source: str, board: Board = BOARD) -> Firmware:
-    """Compile a file of C beside the course's kernels, to try its functions."""
+    """Compile C of one's own beside the course's kernels, to try its functions."""
     start = (
         "void entry(void) { for (;;); }\n"
         "extern char stack_top[];\n"
@@ -96,7 +107,12 @@ def compiled(source: str, board: Board = BOARD) -> Firmware:
         "const void *const vectors[] = {stack_top, (void *)entry};\n"
         "float arena[8192] __attribute__((used));\n"
     )
-    return _linked({"answer.c": source, "start.c": start}, board, None)
+    return _linked({"start.c": start} | _answer(source), board, None)
+
+
+def _answer(source: str) -> dict[str, str]:
+    """C of one's own as a file, in which the compiler counts lines as its author."""
+    return {"answer.c": f'#include "kernels.h"\n#line 1\n{source}\n'} if source else {}
 
 
 def _linked(files: Mapping[str, str], board: Board, program: Program | None):
@@ -142,14 +158,14 @@ def _zig(arguments: list[str], folder: Path) -> str:
         "ZIG_GLOBAL_CACHE_DIR": str(cache),
         "ZIG_LOCAL_CACHE_DIR": str(cache),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "ziglang", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    command = [sys.executable, "-m", "ziglang", *arguments]
+    options = {"cwd": folder, "env": environment, "capture_output": True, "text": True}
+    try:
+        done = subprocess.run(command, **options, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise LabError(
+            f"The compiler was not done after {SECONDS} seconds: the C is too large."
+        ) from None
     return done.stderr if done.returncode else ""
 
 
@@ -164,5 +180,20 @@ def _explained(said: str, board: Board) -> str:
             for where, bytes_ in over.items()
         ]
         return f"The program does not fit {board.name}: it takes {' and '.join(parts)}."
-    errors = re.findall(r"^(.*error: .*)$", said, re.MULTILINE)
-    return "The C does not compile: " + "; ".join(errors[:3] or said.splitlines()[-1:])
+    errors = re.findall(r"\.c:(\d+):\d+: error: (.*)", said)
+    missing = re.findall(r"undefined symbol: (\w+)", said)
+    parts = [f"line {line}: {_plain(words)}" for line, words in errors]
+    if any(name.startswith(("__aeabi_d", "__aeabi_f2d")) for name in missing):
+        parts.append("the processor computes in float only, so do not use double")
+    else:
+        parts += [f"there is no function {name} on the board" for name in missing]
+    told = list(dict.fromkeys(parts))[:3] or said.splitlines()[-1:]
+    return "The C does not compile: " + "; ".join(told)
+
+
+def _plain(words: str) -> str:
+    """What the compiler says about a mistake, for beginners."""
+    for pattern, plain in IN_PLAIN_WORDS:
+        if found := re.match(pattern, words):
+            return found.expand(plain)
+    return words

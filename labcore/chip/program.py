@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from labcore.nets import VGG
 from labcore.runtime import LabError
 
-__all__ = ["STORAGES", "Layer", "Program", "export"]
+__all__ = ["STORAGES", "Layer", "Program", "export", "packed"]
 
 STORAGES = ("float32", "float16", "sparse")
 TAPS = 9  # weights of a 3x3 kernel
@@ -58,6 +58,15 @@ class Layer:
         return self.out_channels * (self.size // (2 if self.pool else 1)) ** 2
 
     @property
+    def flash(self) -> int:
+        """Bytes of its constants: bias, weights, and mask if it has one."""
+        of_bias = 4 * self.out_channels
+        if self.stored == "sparse":
+            mask = WORD // 8 * self.out_channels * _words(self.weight)
+            return of_bias + 2 * int(self.weight.count_nonzero()) + mask
+        return of_bias + self.weight.numel() * (4 if self.stored == "float32" else 2)
+
+    @property
     def macs(self) -> int:
         """Multiply-adds of all weights; a convolution's at the border included."""
         return self.weight.numel() * self.size**2
@@ -84,6 +93,12 @@ class Program:
     def plane(self) -> int:
         """Floats in which one channel is summed up."""
         return max(layer.size**2 for layer in self.layers)
+
+    def memory_map(self) -> dict[str, dict[str, int]]:
+        """Bytes by what takes them, as Firmware's, but without code and stack."""
+        flash = {layer.name: layer.flash for layer in self.layers}
+        ram = {"activations": 4 * self.arena, "one channel": 4 * self.plane}
+        return {"flash": flash, "RAM": ram}
 
     def buffers(self) -> list[tuple[int, int]]:
         """(first float, floats) of the image, of what each call leaves, and the scores.
@@ -227,20 +242,25 @@ def _constants(layer: Layer) -> Iterator[str]:
         yield _array("half", f"{name}_weights", layer.weight)
         pointers["halves"] = f"{name}_weights"
     else:
-        yield _array("half", f"{name}_weights", layer.weight[layer.weight != 0])
-        words = ", ".join(map(hex, mask_words(layer.weight)))
-        yield f"static const uint32_t {name}_mask[] = {{{words}}};"
+        words, values = packed(layer.weight)
+        yield _array("half", f"{name}_weights", values)
+        listed = ", ".join(map(hex, words.flatten().tolist()))
+        yield f"static const uint32_t {name}_mask[] = {{{listed}}};"
         pointers |= {"halves": f"{name}_weights", "mask": f"{name}_mask"}
     parts = [layer.in_channels, layer.out_channels, layer.size, int(layer.pool)]
     listed = ", ".join(map(str, [*parts, f"{name}_bias", *pointers.values()]))
     yield f"static const Layer {name} = {{{listed}}};\n"
 
 
-def mask_words(weight: Tensor) -> list[int]:
-    """A bit a weight, 1 = kept, the lowest bit first; each output starts a new word."""
+def packed(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The bitmask of a weight (out, in) as words, a row an output; and its values.
+
+    A bit is 1 where a weight was kept, the lowest bit is the first; the values are the
+    kept weights in float16.
+    """
     rows = F.pad(weight != 0, (0, _words(weight) * WORD - weight.shape[1]))
-    powers = 2 ** torch.arange(WORD)
-    return (rows.view(-1, WORD) * powers).sum(dim=1).tolist()
+    bits = rows.view(len(weight), -1, WORD)
+    return (bits * 2 ** torch.arange(WORD)).sum(dim=2), weight[weight != 0].half()
 
 
 def _array(kind: str, name: str, values: Tensor) -> str:

@@ -1,0 +1,428 @@
+"""Checks of Lab 11: a sparse layer unpacked, a loop in C, three budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.trial import Trial
+from labcore.checks.lab11 import machine
+from labcore.chip.program import packed
+
+__all__ = ["EXERCISES", "lend"]
+
+lab = Lab(__name__)
+EXERCISES, lend = lab.exercises, lab.lend
+
+
+@lab.exercise("11.1", points={"idea": 4, "any layer": 3})
+def unpack(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    weight = torch.zeros(len(words), fan_in)
+    following = iter(values.tolist())
+    for row, its_words in enumerate(words.tolist()):
+        for place in range(fan_in):
+            if its_words[place // 32] >> (place % 32) & 1:
+                weight[row, place] = next(following)
+    return weight
+
+
+def _packed(weight: Tensor) -> tuple[Tensor, Tensor, int]:
+    """The three arguments that hold this weight."""
+    return *packed(weight), weight.shape[1]
+
+
+def _weight(rows: int, fan_in: int, kept: Mapping[tuple[int, int], float]) -> Tensor:
+    weight = torch.zeros(rows, fan_in)
+    for place, value in kept.items():
+        weight[place] = value
+    return weight
+
+
+def _random_weight(ask: Trial, rows: int, fan_in: int, density: float) -> Tensor:
+    kept = torch.rand(rows, fan_in, generator=ask.rng) < density
+    values = torch.randint(-40, 40, (rows, fan_in), generator=ask.rng) / 8
+    return torch.where(kept & (values != 0), values, 0.0)
+
+
+def _unpacks(group: str, title: str, weight: Tensor) -> None:
+    lab.step(group, title, lambda ask: ask(*_packed(weight)))
+
+
+_unpacks("idea", "one weight", _weight(1, 4, {(0, 0): 1.5}))
+_unpacks("idea", "a weight further on", _weight(1, 4, {(0, 2): 1.5}))
+_unpacks("idea", "two weights", _weight(1, 5, {(0, 1): 2.0, (0, 4): -0.5}))
+_unpacks("idea", "two rows", _weight(2, 5, {(0, 3): 1.0, (1, 0): 2.0, (1, 3): 3.0}))
+_unpacks("any layer", "more than one word", _weight(1, 40, {(0, 1): 1.0, (0, 35): 2.0}))
+_unpacks("any layer", "the highest bit", _weight(1, 40, {(0, 31): 1.0, (0, 32): 2.0}))
+_unpacks("any layer", "an empty row", _weight(3, 9, {(0, 0): 1.0, (2, 8): 2.0}))
+_unpacks("any layer", "nothing kept", torch.zeros(2, 9))
+
+
+@lab.step("any layer", "a small convolution")
+def _(ask: Trial) -> None:
+    for density in (0.1, 0.5, 1):
+        ask(*_packed(_random_weight(ask, 4, 45, density)))
+
+
+@lab.step("any layer", "full words")
+def _(ask: Trial) -> None:
+    ask(*_packed(_random_weight(ask, 3, 64, 0.4)))
+
+
+def _bits(words: Tensor) -> Tensor:
+    return (words[:, :, None] >> torch.arange(32) & 1).flatten(1)
+
+
+def _placed(mask: Tensor, values: Tensor) -> Tensor:
+    weight = torch.zeros(mask.shape)
+    weight[mask.bool()] = values.float()
+    return weight
+
+
+lab.mistake(
+    "return float32; values holds float16, and adding up needs more digits",
+    lambda words, values, fan_in: unpack(words, values, fan_in).half(),
+)
+lab.mistake(
+    "return the weights, not the mask: put the next value wherever a bit is 1",
+    lambda words, values, fan_in: _bits(words)[:, :fan_in].float(),
+)
+lab.mistake(
+    "you read the bits from the highest down; place 0 is the lowest bit of a word",
+    lambda words, values, fan_in: _placed(
+        _bits(words).view(*words.shape, 32).flip(2).flatten(1)[:, :fan_in], values
+    ),
+    help="`word & 1` is the lowest bit; `word >> 5 & 1` is the bit of place 5.",
+)
+
+
+@lab.mistake(
+    "every row starts with a new word; bits that a row leaves over mean nothing",
+    help=(
+        "With 40 places a row has two words, and 24 bits of the second are left over. "
+        "Turn `words` into bits of shape (rows, 32 * words of a row), and cut each row "
+        "off after `fan_in` places."
+    ),
+)
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    mask = _bits(words).flatten()[: len(words) * fan_in].view(-1, fan_in)
+    weight = torch.zeros(mask.shape)
+    weight[mask.bool()] = values[: int(mask.sum())].float()
+    return weight
+
+
+lab.mistake(
+    "cut each row off after fan_in places; the last word of a row has bits left over",
+    lambda words, values, fan_in: _placed(_bits(words), values),
+)
+
+
+@lab.mistake("the values continue from row to row; do not start again with the first")
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    mask = _bits(words)[:, :fan_in].bool()
+    weight = torch.zeros(mask.shape)
+    for row, kept in zip(weight, mask, strict=True):
+        row[kept] = values[: int(kept.sum())].float()
+    return weight
+
+
+@lab.mistake("take the next value wherever a bit is 1; zeros have no value in the list")
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    mask = _bits(words)[:, :fan_in].bool()
+    padded = torch.zeros(mask.numel())
+    padded[: len(values)] = values[: mask.numel()].float()
+    return padded.view(mask.shape) * mask
+
+
+@lab.exercise("11.2", points={"idea": 4, "any row": 2, "work": 2})
+def sparse_dot() -> str:
+    return _c(
+        """
+        for (int start = 0; start < n; start += 32)
+            for (uint32_t bits = *mask++; bits; bits &= bits - 1)
+                sum += *values++ * x[start + __builtin_ctz(bits)];
+        """
+    )
+
+
+def _c(body: str, kind: str = "float", last: str = "return sum;") -> str:
+    """The C function with this body."""
+    head = "float sparse_dot(const uint32_t *mask, const half *values, const float *x,"
+    return f"{head} int n) {{\n{kind} sum = 0;\n{body}\n{last}\n}}"
+
+
+@lab.step("idea", "C that compiles")
+def _(ask: Trial) -> None:
+    ask.through(machine.compiles)
+
+
+def _dot(group: str, title: str, kept: Mapping[int, float], n: int) -> None:
+    lab.step(
+        group, title, lambda ask: ask.through(machine.product, kept, n, names=KEPT)
+    )
+
+
+KEPT = ("kept", "n")
+_dot("idea", "one weight", {0: 1.5}, 32)
+_dot("idea", "a weight further on", {2: 1.5}, 32)
+_dot("idea", "two weights", {1: 1.5, 4: -2.5}, 32)
+_dot("idea", "a full word", {k: k / 2 + 1 for k in range(32)}, 32)
+_dot("any row", "a second word", {3: 1.5, 40: 2.5}, 64)
+_dot("any row", "the highest bit", {31: 1.5, 63: 2.5}, 64)
+_dot("any row", "an odd tail", {2: 1.5, 33: 2.5, 44: 0.5}, 45)
+_dot("any row", "nothing kept", {}, 70)
+_dot("any row", "an empty word", {5: 1.5, 70: 2.5}, 96)
+_dot("any row", "one input", {0: 2.5}, 1)
+
+
+@lab.step("any row", "random rows")
+def _(ask: Trial) -> None:
+    for n in (7, 33, 200):
+        places = (torch.rand(n, generator=ask.rng) < 0.4).nonzero().flatten().tolist()
+        draws = torch.randint(1, 9, (n,), generator=ask.rng).tolist()
+        kept = {place: draws[place] / 2 for place in places}
+        ask.through(machine.product, kept, n, names=KEPT)
+
+
+@lab.step("work", "work follows the kept weights")
+def _(ask: Trial) -> None:
+    ask.through(machine.few_instructions)
+
+
+def _wrong_c(sentence: str, body: str, help: str = "", **options: str) -> None:
+    lab.mistake(sentence, lambda: _c(body, **options), help=help)
+
+
+WORDS = "for (int start = 0; start < n; start += 32)"
+SET_BITS = "for (uint32_t bits = *mask++; bits; bits &= bits - 1)"
+
+_wrong_c(
+    "values holds the kept weights only; take the next one for each bit that is set",
+    f"""{WORDS} {SET_BITS} {{
+        int k = start + __builtin_ctz(bits);
+        sum += values[k] * x[k];
+    }}""",
+    help=(
+        "The first set bit belongs to `values[0]`, the second to `values[1]`, wherever "
+        "they stand in the row: `*values++` reads one and steps on to the next."
+    ),
+)
+_wrong_c(
+    "you use the first value for every bit; step on to the next one: *values++",
+    f"{WORDS} {SET_BITS} sum += *values * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "the second word of the mask speaks of x[32] to x[63]; add where the word starts",
+    f"{WORDS} {SET_BITS} sum += *values++ * x[__builtin_ctz(bits)];",
+)
+_wrong_c(
+    "__builtin_clz counts from the highest bit; the lowest one is place 0",
+    f"""{WORDS} {{
+        uint32_t bits = *mask++;
+        while (bits) {{
+            int k = __builtin_clz(bits);
+            sum += *values++ * x[start + k];
+            bits &= ~(0x80000000u >> k);
+        }}
+    }}""",
+)
+_wrong_c(
+    "x is read in order, as if no weight were missing; the mask says which x belongs "
+    "to a value",
+    f"int k = 0; {WORDS} {SET_BITS} sum += *values++ * x[k++];",
+)
+_wrong_c(
+    "the last word is missing; a row of 45 weights has two words, not 45 / 32 = 1",
+    f"for (int start = 0; start + 32 <= n; start += 32) {SET_BITS} "
+    "sum += *values++ * x[start + __builtin_ctz(bits)];",
+    help="Let the loop over the words run while `start < n`.",
+)
+_wrong_c(
+    "the sum is a whole number; declare it as float",
+    f"{WORDS} {SET_BITS} sum += *values++ * x[start + __builtin_ctz(bits)];",
+    kind="int",
+)
+_wrong_c(
+    "you stop at the first empty word; weights may follow after it",
+    "for (int start = 0; start < n && *mask; start += 32) "
+    f"{SET_BITS} sum += *values++ * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "only the first word is read; step on with *mask++",
+    "for (uint32_t bits = *mask; bits; bits &= bits - 1) "
+    "sum += *values++ * x[__builtin_ctz(bits)];",
+)
+_wrong_c(
+    "you look at every bit; jump to the next set bit with __builtin_ctz(bits)",
+    """for (int k = 0; k < n; k++)
+        if (mask[k / 32] >> (k % 32) & 1) sum += *values++ * x[k];""",
+    help=(
+        "The results are right, but a loop over all 32 bits takes as long for an empty "
+        "word as for a full one. `__builtin_ctz(bits)` is the place of the lowest set "
+        "bit, and `bits &= bits - 1` clears this bit."
+    ),
+)
+lab.mistake(
+    "the function only returns 0; add each kept weight times its x",
+    lambda: _c(""),
+)
+lab.help(
+    "still running",
+    "The board runs a call for at most 20,000 basic blocks (pieces of code without a "
+    "jump). Does the loop over the bits end? It does if each round clears one bit: "
+    "`bits &= bits - 1`.",
+)
+lab.help(
+    "no memory",
+    "A pointer left the arrays. `x` may be read at 0 to n - 1, `mask` has one word for "
+    "every 32 weights, and `values` one number for every set bit.",
+)
+lab.help(
+    "does not compile",
+    "The line numbers are those of your text; its first line is line 1, even if it is "
+    "empty. Each variable needs a type, each statement a semicolon.",
+)
+
+
+@lab.exercise("11.3", points={"idea": 3, "few trials": 2})
+def best_that_fits(accuracies, measure, limits) -> str | None:
+    ranked = sorted(accuracies, key=lambda name: accuracies[name], reverse=True)
+    for name in ranked:
+        needed = measure(name)
+        if all(needed[what] <= limits[what] for what in limits):
+            return name
+    return None
+
+
+LIMITS = {"flash": 256, "RAM": 64, "instructions": 50}
+FITS = {"flash": 100, "RAM": 50, "instructions": 40}
+
+
+def _choices(group: str, title: str, accuracies: dict, needs: dict) -> None:
+    names = ("accuracies", "what measure says", "limits")
+    lab.step(
+        group,
+        title,
+        lambda ask: ask.through(machine.chosen, accuracies, needs, LIMITS, names=names),
+    )
+
+
+_choices("idea", "one that fits", {"a": 90.0}, {"a": FITS})
+_choices(
+    "idea",
+    "the more accurate one",
+    {"a": 90.0, "c": 89.0, "b": 91.0},
+    {"a": FITS, "b": FITS, "c": FITS},
+)
+TOO_LARGE = {what: limit + 1 for what, limit in LIMITS.items()}
+_choices(
+    "idea",
+    "too much flash or RAM",
+    {"a": 90.0, "b": 91.0, "c": 92.0, "d": 93.0},
+    {"a": FITS, "b": FITS | {"flash": 257}, "c": FITS | {"RAM": 65}, "d": TOO_LARGE},
+)
+_choices(
+    "idea",
+    "too many instructions",
+    {"a": 90.0, "b": 91.0, "d": 93.0},
+    {"a": FITS, "b": FITS | {"instructions": 51}, "d": TOO_LARGE},
+)
+_choices(
+    "idea", "exactly at the limits", {"a": 90.0, "b": 91.0}, {"a": FITS, "b": LIMITS}
+)
+_choices("idea", "nothing fits", {"a": 90.0}, {"a": FITS | {"RAM": 65}})
+
+
+@lab.step("few trials", "no more trials than needed")
+def _(ask: Trial) -> None:
+    accuracies = {"a": 88.0, "b": 93.0, "c": 91.0, "d": 92.0}
+    needs = {"a": FITS, "b": FITS | {"flash": 300}, "c": FITS, "d": FITS}
+    names = ("accuracies", "what measure says", "limits")
+    ask.through(machine.measured, accuracies, needs, LIMITS, names=names)
+
+
+@lab.step("few trials", "random candidates")
+def _(ask: Trial) -> None:
+    def some(low: int, high: int) -> int:
+        return torch.randint(low, high, (), generator=ask.rng).item()
+
+    names = ("accuracies", "what measure says", "limits")
+    for _ in range(4):
+        places = torch.randperm(5, generator=ask.rng).tolist()
+        accuracies = {f"net {k}": 80.0 + place for k, place in enumerate(places)}
+        needs = {
+            name: {
+                what: some(limit // 2, limit * 5 // 4) for what, limit in LIMITS.items()
+            }
+            for name in accuracies
+        }
+        for scenario in (machine.chosen, machine.measured):
+            ask.through(scenario, accuracies, needs, LIMITS, names=names)
+
+
+def _within(needed: Mapping, limits: Mapping, *which: str) -> bool:
+    return all(needed[what] <= limits[what] for what in which or limits)
+
+
+def _best(accuracies: Mapping, fits: Callable[[str], bool]) -> str | None:
+    fitting = [name for name in accuracies if fits(name)]
+    return max(fitting, key=accuracies.get, default=None)
+
+
+lab.mistake(
+    "you returned the most accurate network, whether it fits or not",
+    lambda accuracies, measure, limits: max(accuracies, key=accuracies.get),
+)
+for left_out in LIMITS:
+    lab.mistake(
+        f"the {left_out} limit is not looked at; all three have to hold",
+        lambda accuracies, measure, limits, left_out=left_out: _best(
+            accuracies,
+            lambda name: _within(measure(name), limits, *(set(limits) - {left_out})),
+        ),
+    )
+lab.mistake(
+    "a value equal to the limit still fits; compare with <=",
+    lambda accuracies, measure, limits: _best(
+        accuracies, lambda name: all(n < limits[w] for w, n in measure(name).items())
+    ),
+)
+
+
+@lab.mistake("you returned the first that fits, not the most accurate that fits")
+def _(accuracies, measure, limits):
+    return next((name for name in accuracies if _within(measure(name), limits)), None)
+
+
+@lab.mistake("you returned the accuracy; return the name")
+def _(accuracies, measure, limits):
+    name = best_that_fits(accuracies, measure, limits)
+    return accuracies.get(name)
+
+
+@lab.mistake("you returned the least accurate network that fits")
+def _(accuracies, measure, limits):
+    fitting = [name for name in accuracies if _within(measure(name), limits)]
+    return min(fitting, key=accuracies.get, default=None)
+
+
+@lab.mistake(
+    "you measured every network; try the most accurate first, and stop when one fits",
+    help=(
+        "Measuring takes seconds for each network. Sort the names by accuracy, highest "
+        "first; the first one that fits is the answer, and the others need no trial."
+    ),
+)
+def _(accuracies, measure, limits):
+    return _best(accuracies, lambda name: _within(measure(name), limits))
+
+
+@lab.mistake("you measured a network more than once; keep what measure(name) returns")
+def _(accuracies, measure, limits):
+    for name in sorted(accuracies, key=accuracies.get, reverse=True):
+        if all(measure(name)[what] <= limits[what] for what in limits):
+            return name
+    return None

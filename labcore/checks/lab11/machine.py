@@ -1,0 +1,143 @@
+"""A student's C on the emulated board."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+
+import torch
+from torch.nn import functional as F
+
+from labcore.checks.engine.watch import handed
+from labcore.chip.board import Emulator
+from labcore.chip.firmware import compiled
+from labcore.chip.program import packed
+from labcore.runtime import LabError
+
+__all__ = [
+    "chosen",
+    "compiles",
+    "few_instructions",
+    "measured",
+    "product",
+    "refused",
+]
+
+LONGEST = 4000  # characters; the answer needs about 300
+BLOCKS = 20_000  # that a call may run
+ROOM = 8192  # bytes for the mask, the values and x, each
+GAP = torch.tensor([7777.0])  # stands behind the last value, so that reading on shows
+# what could read other files, or make a compiler work without end
+NOT_NEEDED = (
+    (r"#|%:|\?\?=", "a line that begins with #"),
+    (r"\\", "a backslash"),
+    (r"\b(?:asm|__asm|__asm__|_Pragma|__pragma)\b", "assembler or a pragma"),
+)
+
+
+def source_of(answer: Callable) -> str:
+    """The text that the answer returns; LabError if it may not be compiled."""
+    source = answer()
+    if not isinstance(source, str):
+        kind = type(source).__name__
+        raise LabError(f"The function returned {kind}: return C as text, a str.")
+    if problem := refused(source):
+        raise LabError(problem)
+    return source
+
+
+def refused(source: str) -> str:
+    """Why a text is not compiled; empty if it is."""
+    if len(source) > LONGEST:
+        return (
+            f"The C has {len(source):,} characters, and at most {LONGEST:,} are "
+            "compiled. The answer needs about 300."
+        )
+    for pattern, what in NOT_NEEDED:
+        if re.search(pattern, _without_comments(source)):
+            return f"The C contains {what}, which is not compiled here. Leave it out."
+    return ""
+
+
+def _without_comments(source: str) -> str:
+    return re.sub(r"/\*.*?\*/|//[^\n\\]*", " ", source, flags=re.DOTALL)
+
+
+@functools.lru_cache(maxsize=64)
+def _board(source: str) -> Emulator:
+    """A board with this sparse_dot in place of the course's."""
+    return Emulator(compiled(source))
+
+
+def _call(answer: Callable, kept: Mapping[int, float], n: int, count: bool = False):
+    """What sparse_dot returns for x = 1, 2, ..., n, and what the board did."""
+    board = _board(source_of(answer))
+    weights, x = torch.zeros(n), torch.arange(1.0, n + 1)
+    weights[list(kept)] = torch.tensor(list(kept.values()))
+    words, values = packed(weights[None])
+    words = F.pad(words[0], (0, 1), value=2**32 - 1)  # one too many, to show reading on
+    parts = {
+        0: words.to(torch.uint32),
+        1: torch.cat([values, GAP.half()]),
+        2: torch.cat([x, GAP]),
+    }
+    at = [board.arena + ROOM * place for place in parts]
+    board.write(board.arena, torch.zeros(ROOM * len(parts) // 4))
+    for place, content in parts.items():
+        board.write(at[place], content)
+    work = board.call("sparse_dot", *at, n, count=count, blocks=BLOCKS)
+    if not torch.equal(board.read(at[2], n), x):
+        raise LabError("sparse_dot has changed x: only read what the pointers show.")
+    return board.returned()[1], work
+
+
+def product(answer: Callable, kept: Mapping[int, float], n: int) -> float:
+    """the board calls sparse_dot with these kept weights and with x = 1, 2, ..., n"""
+    return round(_call(answer, kept, n)[0], 2)
+
+
+def compiles(answer: Callable) -> bool:
+    """the C is compiled for the board"""
+    return "sparse_dot" in _board(source_of(answer)).firmware.symbols
+
+
+LONG = 32 * 40
+SOME = {int(place): 1.0 for place in torch.linspace(0, LONG - 1, 200)}
+FOR_A_WORD, FOR_A_WEIGHT = 16, 24  # instructions; the reference needs about half
+
+
+def few_instructions(answer: Callable) -> dict[str, bool]:
+    """the board counts instructions for 40 words, all empty at first, then 200 kept"""
+    empty, some = (
+        _call(answer, kept, LONG, count=True)[1].instructions for kept in ({}, SOME)
+    )
+    for_a_word, for_a_weight = 32 * empty / LONG, (some - empty) / len(SOME)
+    return {
+        f"at most {FOR_A_WORD} for an empty word": for_a_word <= FOR_A_WORD,
+        f"at most {FOR_A_WEIGHT} for a kept weight": for_a_weight <= FOR_A_WEIGHT,
+    }
+
+
+def chosen(answer: Callable, accuracies: dict, needs: dict, limits: dict):
+    """the function is called with a measure that looks numbers up"""
+    return answer(accuracies, _Measure(needs), limits)
+
+
+def measured(answer: Callable, accuracies: dict, needs: dict, limits: dict):
+    """measure notes the names that it is called with, in their order"""
+    measure = _Measure(needs)
+    answer(accuracies, measure, limits)
+    return measure.names
+
+
+class _Measure:
+    """Looks up what a network needs, and notes its name."""
+
+    def __init__(self, needs: dict[str, dict[str, int]]) -> None:
+        self.needs, self.names = needs, []
+
+    @handed
+    def __call__(self, name: str) -> dict[str, int]:
+        self.names.append(name)
+        return dict(self.needs[name])
