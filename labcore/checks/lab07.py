@@ -204,6 +204,10 @@ def _reading(axis_of: Callable[[nn.Module, str], int]) -> Callable:
 
 lab.mistake(NO_RETURN, lambda model, names: None)
 lab.mistake(
+    "you link names: a member is a pair, (name, axis)",
+    lambda model, names: [*pairwise(names)],
+)
+lab.mistake(
     "a BatchNorm has no columns: use axis 0 for its entries",
     _reading(lambda model, name: 1),
 )
@@ -211,6 +215,14 @@ lab.mistake(
     "convolutions and linear layers read with their columns: use axis 1 for the second",
     _reading(lambda model, name: 0),
 )
+
+
+@lab.mistake("a BatchNorm has axis 0 in both of its links: it has no columns")
+def _(model, names):
+    return [
+        ((name, int(_is_norm(model, name))), other)
+        for (name, _), other in chain_links(model, names)
+    ]
 
 
 @lab.mistake("the axes are the wrong way round: axis 0 puts out, axis 1 reads")
@@ -332,8 +344,8 @@ lab.mistake(NO_RETURN, lambda model, block, before: None)
 lab.mistake(
     "the link of the addition is missing: both sides of + need the same channels",
     lambda model, block, before: block_links(model, block, before)[:-1],
-    help="Link the last layer of the main way with that of the shortcut, axis 0 with "
-    "axis 0. If the shortcut has no layers, take `before`.",
+    help="Link the last layers of the two ways, axis 0 with axis 0. If the shortcut "
+    "has no layers, take `before`.",
 )
 
 
@@ -360,6 +372,19 @@ def _(model, block, before):
     if _is_plain(model, block):
         return block_links(model, block, before)
     return _main_road(model, block, before)
+
+
+@lab.mistake(
+    "if the shortcut has layers, + does not add what entered the block: a link too many"
+)
+def _(model, block, before):
+    return [*block_links(model, block, before), ((f"{block}.bn2", 0), (before, 0))]
+
+
+@lab.mistake("you return lists inside a list: join the lists of links with +")
+def _(model, block, before):
+    *others, added = block_links(model, block, before)
+    return [others[:4], others[4:], added]
 
 
 @lab.mistake("+ adds what both ways put out: use axis 0 on both sides")
@@ -539,6 +564,12 @@ def _(links):
     for one, other in links:
         found.setdefault(one, {one}).add(other)
     return [*found.values()]
+
+
+lab.mistake(
+    "a group holds members, (name, axis): yours holds names",
+    lambda links: [{name for name, axis in group} for group in groups_of(links)],
+)
 
 
 @lab.mistake("(c, 0) and (c, 1) are two members: join them only if links do")
