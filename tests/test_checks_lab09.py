@@ -1,7 +1,6 @@
 """Lab 09's checks, held against right and wrong answers."""
 
 import copy
-import math
 
 import pytest
 import torch
@@ -9,10 +8,8 @@ from answers import LabTests
 from torch import nn
 from torch.nn import functional as F
 
-from labcore import measure
 from labcore.checks import lab09
-from labcore.checks.lab09 import budgets
-from labcore.nets import MLP, VGG
+from labcore.nets import MLP
 
 
 def lamp(weight):
@@ -225,170 +222,6 @@ def cubic_in_three_parts(step, start, end, initial, final):
     return final + (initial - final) * (1 - (step - start) / (end - start)) ** 3
 
 
-def layers_of(model):
-    kinds = (nn.Conv2d, nn.Linear)
-    return [m for m in model.modules() if isinstance(m, kinds)]
-
-
-@torch.no_grad()
-def magnitudes(model, limit, bit=True, rest=True, largest=True):
-    """As large a share of each layer as fits into so many bytes."""
-    model = copy.deepcopy(model)
-    total = sum(p.numel() for p in model.parameters())
-    weights = [layer.weight for layer in layers_of(model)]
-    others = total - sum(w.numel() for w in weights)
-    room = (limit - bit * math.ceil(total / 8)) / 4 - rest * others
-    share = room / (total - others)
-    for weight in weights:
-        flat = weight.view(-1)
-        order = flat.abs().argsort(descending=not largest)
-        flat[order[: math.ceil((1 - share) * len(flat))]] = 0
-    return model
-
-
-@torch.no_grad()
-def narrower(model, share, best=True):
-    """Every convolution but the last keeps its best channels, or its first."""
-    convs = layers_of(model)[:-1]
-    kept = []
-    for following in convs[1:]:
-        norms = following.weight.square().sum((0, 2, 3))
-        order = norms.argsort(descending=True) if best else torch.arange(len(norms))
-        kept.append(order[: max(1, round(share * len(norms)))])
-    kept.append(torch.arange(convs[-1].out_channels))
-    small = VGG(in_channels=1, channels=[len(index) for index in kept])
-    old, inputs = model.state_dict(), torch.arange(1)
-    for i, index in enumerate(kept):
-        names = [f"backbone.bn{i}.{n}" for n in ("weight", "bias")]
-        names += [f"backbone.bn{i}.{n}" for n in ("running_mean", "running_var")]
-        for name in names:
-            small.state_dict()[name].copy_(old[name][index])
-        name = f"backbone.conv{i}.weight"
-        small.state_dict()[name].copy_(old[name][index][:, inputs])
-        inputs = index
-    for name in ("classifier.weight", "classifier.bias"):
-        small.state_dict()[name].copy_(old[name])
-    return small.eval()
-
-
-def macs(model):
-    """Each convolution's positions halve at a pool: those of a VGG for 32x32 images."""
-    sizes = (32, 32, 16, 16, 8, 8, 4, 4, 1)
-    layers = zip(layers_of(model), sizes, strict=True)
-    return sum(layer.weight.numel() * size * size for layer, size in layers)
-
-
-def met(model, card):
-    if card["budget"] == "bytes":
-        return magnitudes(model, card["limit"])
-    return met_by_channels(model, card)
-
-
-def met_by_channels(model, card, best=True):
-    for share in range(50, 0, -1):
-        small = narrower(model, share / 50, best)
-        total = sum(p.numel() for p in small.parameters())
-        needed = {"bytes": 4 * total + math.ceil(total / 8), "MACs": macs(small)}
-        if needed[card["budget"]] <= card["limit"]:
-            return small
-
-
-def met_by_halving(model, card):
-    """As many weights of all layers together as fit; else fewer channels."""
-    if card["budget"] != "bytes":
-        return met_by_channels(model, card)
-    best, low = None, 0
-    high = sum(layer.weight.numel() for layer in layers_of(model))
-    while high - low > 1:
-        kept = (low + high) // 2
-        found = copy.deepcopy(model)
-        weights = [layer.weight.data for layer in layers_of(found)]
-        least = torch.cat([w.abs().flatten() for w in weights]).topk(kept).values[-1]
-        for weight in weights:
-            weight[weight.abs() < least] = 0
-        size = 4 * sum(p.count_nonzero().item() for p in found.parameters())
-        if size + sum(p.numel() for p in model.parameters()) / 8 <= card["limit"]:
-            best, low = found, kept
-        else:
-            high = kept
-    return best
-
-
-def only_macs(otherwise):
-    """Right for the bytes."""
-
-    def answer(model, card):
-        return met(model, card) if card["budget"] == "bytes" else otherwise(model, card)
-
-    return answer
-
-
-def all_zero(model, card):
-    model = copy.deepcopy(model)
-    for layer in layers_of(model):
-        layer.weight.data.zero_()
-    return model
-
-
-def in_place(model, card):
-    for layer in layers_of(model):
-        layer.weight.data[layer.weight.abs() < 0.1] = 0
-    return model
-
-
-def a_new_one(model, card):
-    for width in range(4, 0, -1):
-        small = VGG(width=width, in_channels=1).eval()
-        if 4.2 * sum(p.numel() for p in small.parameters()) <= card["limit"]:
-            return small
-
-
-def dense(model, card):
-    return copy.deepcopy(model)
-
-
-def without_bitmask(model, card):
-    return magnitudes(model, card["limit"], bit=False)
-
-
-def weights_alone(model, card):
-    return magnitudes(model, card["limit"], bit=False, rest=False)
-
-
-def the_smallest(model, card):
-    return magnitudes(model, card["limit"], largest=False)
-
-
-def zeros(model, card):
-    return magnitudes(model, 50_000)
-
-
-def zeros_in_a_loop(model, card):
-    for share in range(9, 0, -1):
-        found = magnitudes(model, share * 10_000)
-        if macs(found) <= card["limit"]:
-            return found
-
-
-def the_first_channels(model, card):
-    return met_by_channels(model, card, best=False)
-
-
-def a_tenth_narrower(model, card):
-    return narrower(model, 0.9)
-
-
-def broken(model, card):
-    return nn.Sequential(nn.Flatten(), nn.Linear(3, 10))
-
-
-def no_channels(model, card):
-    model = copy.deepcopy(model)
-    layer = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
-    layer.weight = nn.Parameter(layer.weight[:0])
-    return model
-
-
 RIGHT = {
     "lamp_scores": [
         ("sorted", lamp),
@@ -414,11 +247,6 @@ RIGHT = {
         ("held", cubic),
         ("three parts", cubic_in_three_parts),
         ("from below", cubic_from_below),
-    ],
-    "meet": [
-        ("two ways", met),
-        ("channels for all", met_by_channels),
-        ("halving", met_by_halving),
     ],
 }
 
@@ -455,33 +283,6 @@ WRONG = {
     "synflow_scores": [
         ("in place", synflow_in_place, "one layer", "an operation in place"),
     ],
-    "meet": [
-        (
-            "nothing",
-            lambda model, card: None,
-            "bytes",
-            "the function ends without return",
-        ),
-        ("a number", lambda model, card: 0.5, "bytes", None),
-        ("no channels", no_channels, "bytes", "a layer has no channels left"),
-        ("dense", dense, "bytes", "nothing is removed"),
-        ("in place", in_place, "bytes", "work on a copy"),
-        ("no bitmask", without_bitmask, "bytes", "the bitmask counts too"),
-        ("weights alone", weights_alone, "bytes", "the bitmask counts too, and so do"),
-        ("the smallest", the_smallest, "bytes", "you keep the smallest magnitudes"),
-        ("all zero", all_zero, "bytes", "you remove more than the card"),
-        ("another network", a_new_one, "bytes", "train it later"),
-        ("zeros", only_macs(zeros), "MACs", "zeros are multiplied too"),
-        ("zeros in a loop", only_macs(zeros_in_a_loop), "MACs", "if your loop ran"),
-        (
-            "the first channels",
-            only_macs(the_first_channels),
-            "MACs",
-            "these are the first channels",
-        ),
-        ("one fixed ratio", only_macs(a_tenth_narrower), "MACs", None),
-        ("broken", only_macs(broken), "MACs", None),
-    ],
 }
 
 
@@ -491,7 +292,7 @@ class TestLab09(LabTests):
 
 def test_the_core_makes_twenty_points_and_the_rest_none():
     points = {e.id: e.points for e in lab09.EXERCISES.values()}
-    assert points == {"9.1": 7, "9.2": 6, "9.3": 7, "9.4": 0, "9.5": 0, "9.6": 0}
+    assert points == {"9.1": 7, "9.2": 6, "9.3": 7, "9.4": 0, "9.5": 0}
 
 
 def test_magnitude_in_lamps_allocation_is_lamp():
@@ -513,16 +314,3 @@ def test_what_synflow_scores_add_up_to_is_the_same_in_every_layer():
     weights = {n: m.weight for n, m in net.named_children()}
     sums = [score.sum().item() for score in lab09.synflow_scores(weights).values()]
     assert sums == pytest.approx([sums[0]] * 3)
-
-
-def test_the_cards_leave_room_for_a_pruned_network_and_none_for_the_dense_one():
-    dense = VGG(width=16, in_channels=1).eval()
-    for card in lab09.CARDS.values():
-        assert budgets.needs(dense, card) > card["limit"]
-        assert budgets.needs(met(dense, card), card) <= card["limit"]
-
-
-def test_networks_need_the_macs_that_torch_counts():
-    for model in (VGG(width=4, in_channels=1).eval(), narrower(VGG(4, 1), 0.6)):
-        counted = measure.macs(model, torch.zeros(1, 1, 32, 32))
-        assert budgets.needs(model, lab09.CARDS["B"]) == counted == macs(model)

@@ -1,4 +1,4 @@
-"""Checks of Lab 09, a zoo of criteria: scores, allocations, budgets."""
+"""Checks of Lab 09, a zoo of criteria: scores, allocations, schedules."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from torch.nn import functional as F
 from labcore.checks.engine.exercise import Lab
 from labcore.checks.engine.scenarios import distinct
 from labcore.checks.engine.trial import Trial
-from labcore.checks.lab09.budgets import CARDS, hold_to_cards, meet
 from labcore.nets import MLP, VGG, LeNet, layers
 
-__all__ = ["CARDS", "EXERCISES", "lend"]
+__all__ = ["EXERCISES", "lend"]
 
 lab = Lab(__name__)
 EXERCISES, lend = lab.exercises, lab.lend
@@ -99,6 +98,11 @@ lab.mistake(
     "you divide by the squares of the whole layer; count only those that are at "
     "least as large as the weight's",
     _divided(lambda powers, one: powers.sum()),
+)
+lab.mistake(
+    "these are shares of all magnitudes; square them, and divide only by the squares "
+    "that are at least as large",
+    _divided(lambda powers, one: powers.sum(), power=1),
 )
 lab.mistake(
     "you divide by the squares that are at most as large; take those that are at "
@@ -352,6 +356,11 @@ lab.mistake(
     lambda scores, masks: {
         name: scores[name] * mask for name, mask in in_allocation(scores, masks).items()
     },
+)
+lab.mistake(
+    "these are scores in the places of the masks you were given; return new bool "
+    "masks, True at the largest scores",
+    lambda scores, masks: {name: scores[name] * masks[name] for name in scores},
 )
 lab.mistake(
     "these are positions; return masks, True at these positions",
@@ -612,6 +621,15 @@ lab.mistake(
     "you add the squares of all batches; divide by the number of batches",
     _taylor(merge=lambda found: torch.stack(list(found)).sum(0)),
 )
+
+
+@lab.mistake("you divide by the number of images; divide by the number of batches")
+def _(model, batches):
+    summed = _taylor(merge=lambda found: torch.stack(list(found)).sum(0))
+    scores = summed(model, batches)
+    return {name: score / len(batches[0][1]) for name, score in scores.items()}
+
+
 lab.mistake(
     "this is the last batch only; add each batch's squares to what is there",
     _taylor(merge=lambda found: found[-1]),
@@ -926,21 +944,3 @@ def _(step, start, end, initial, final):
 def _(step, start, end, initial, final):
     left = 1 - (max(step, start) - start) / (end - start)
     return final + (initial - final) * left**3
-
-
-lab.exercise(
-    "9.6",
-    points={"one budget": 0, "both": 0},
-    refused=("labcore.scan", "labcore.checks"),
-)(meet)
-
-lab.step("one budget", "bytes", lambda ask: hold_to_cards(ask, ("bytes", 0.1)))
-lab.step("both", "MACs", lambda ask: hold_to_cards(ask, ("MACs", 0.25)))
-
-
-@lab.step("both", "other limits")
-def _(ask: Trial) -> None:
-    draws = torch.rand(2, generator=ask.rng).tolist()
-    bounds = {"bytes": (0.08, 0.5), "MACs": (0.2, 0.8)}
-    for (budget, (low, high)), draw in zip(bounds.items(), draws, strict=True):
-        hold_to_cards(ask, (budget, low + draw * (high - low)))
