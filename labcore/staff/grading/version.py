@@ -28,7 +28,10 @@ def version_of(checks: str) -> str:
 
 
 def in_reach(module: str) -> dict[str, Path]:
-    """The module and all of labcore that it imports, even indirectly, by name."""
+    """The module and all of labcore that it imports, even indirectly, by name.
+
+    The C beside a module is among them.
+    """
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -36,6 +39,7 @@ def in_reach(module: str) -> dict[str, Path]:
         file = _file(name)
         if file and name not in found:
             found[name] = file
+            found |= {f"{name}/{c.name}": c for c in file.parent.glob("c/*")}
             waiting += [name.rpartition(".")[0], *_imports(name, file)]
     return found
 
