@@ -157,10 +157,10 @@ def _mapped(change: Callable[[float], float]) -> Callable:
 @lab.mistake(
     "each sparsity has to start from the dense weight, but yours starts from a pruned "
     "one: put a real copy back inside the loop",
-    help="Two causes are common. Either you put the dense weight back only *after* the "
-    "loop. Or what you saved is no copy: `weight.detach()`, `weight.data` and "
-    "`model.state_dict()` share their memory with the weight, so they are pruned "
-    "together with it. `weight.detach().clone()` is a copy.",
+    help="Either you put the dense weight back only *after* the loop. Or what you "
+    "saved is no copy: `weight.detach()`, `weight.data` and `model.state_dict()` share "
+    "their memory with the weight, and are pruned with it. `weight.detach().clone()` "
+    "is a copy.",
 )
 def _(model, name, sparsities, images, labels):
     model, found = copy.deepcopy(model), {}
@@ -220,8 +220,7 @@ def _largest_first(model, name, sparsity):
 lab.help(
     "an operation in place",
     "The accuracies are right, but the network that you were given stays pruned. Put "
-    "the dense weight back after the last sparsity too, from a real copy, made by "
-    "`weight.detach().clone()`.",
+    "the dense weight back after the last sparsity too.",
 )
 
 
@@ -289,9 +288,6 @@ lab.mistake(
     "you count images that both networks get wrong, in different ways; to_wrong needs "
     "the first network to be right",
     _counted(lambda f, s, t: (f != s) & (s != t), lambda f, s, t: (f != t) & (s == t)),
-    help="`(first != second) & (second != labels)` is also true where the first "
-    "network says 1, the second 2, and the label is 3. Compare each network with the "
-    "labels first: `first == labels` and `second == labels`.",
 )
 lab.mistake(
     "you count images that both networks get wrong, in different ways; to_right needs "
@@ -442,9 +438,9 @@ def _allowing(accuracy: Scanned, most: int) -> Callable:
 
 lab.step("idea", "one step", _allowing(SMALL_DEAR, 600))
 lab.step("idea", "several steps", _allowing(SMALL_DEAR, 295))
-lab.step("idea", "a large layer that is sensitive", _allowing(LARGE_DEAR, 575))
+lab.step("idea", "a sensitive large layer", _allowing(LARGE_DEAR, 575))
 lab.step("any scan", "nothing to remove", _allowing(SMALL_DEAR, 640))
-lab.step("any scan", "a plan that just fits", _allowing(SMALL_DEAR, 390))
+lab.step("any scan", "an exact fit", _allowing(SMALL_DEAR, 390))
 lab.step(
     "any scan",
     "a layer that gains",
@@ -493,8 +489,6 @@ lab.mistake(
     "you take the step that loses the fewest points; divide the points by the weights "
     "that the step removes",
     _priced(lambda step: step.lost),
-    help="A step in a small layer loses little because it removes little. What counts "
-    "is the price: points lost, divided by weights removed.",
 )
 lab.mistake(
     "you take the step that removes the most weights; the scan has to decide: points "
@@ -511,12 +505,9 @@ for price in (
     lambda step: step.lost / step.removed_in_all,
 ):
     lab.mistake(
-        "you price a layer from dense on; price only the next step, from the layer's "
-        "current sparsity to the next one",
+        "the points or the weights are not those of the next step alone: both go from "
+        "the layer's current sparsity to the next one",
         _priced(price),
-        help="Points lost are `now - accuracy[name][level]`, where `now` is the "
-        "accuracy at the layer's *current* sparsity. Weights removed are "
-        "`(level - plan[name]) * sizes[name]`.",
     )
 lab.mistake(
     "you go on although the plan fits; a plan with exactly `most` weights fits",
@@ -614,7 +605,7 @@ def _looks(answer, choose, report):
     """the moves that are measured on the images called report"""
     measured = _Measured(choose, report)
     answer(list(choose), measured)
-    return measured.reported
+    return list(dict.fromkeys(measured.reported))  # the same move twice does no harm
 
 
 def _offered(scenario: Callable, choose: list[float], report: list[float]) -> Callable:
@@ -637,7 +628,7 @@ lab.step(
 lab.step("idea", "no move gains", _offered(_best, [-6.0, -1.5], [-2.0, -4.5]))
 lab.step(
     "looks once",
-    "how often it looks",
+    "the moves it looks at",
     _offered(_looks, [1.0, 3.5, 2.0], [0.5, 1.2, 1.8]),
 )
 
@@ -657,9 +648,6 @@ lab.mistake(
     "you report the gain on the images that chose the move, and luck is part of it: "
     "measure the best move on the other images",
     _reporting("choose", lambda gain, best: gain(best, "choose")),
-    help="The best of many moves is partly good and partly lucky on just these images. "
-    'On other images the luck is gone. Choose by `gain(move, "choose")`, and return '
-    'what the best move gains on `"report"`.',
 )
 lab.mistake(
     "you choose on the images called report, so they are used up: choose on the others",
@@ -812,6 +800,10 @@ def _(model, plan, rounds, finetune):
     FineGrainedPruner(model, plan)
 
 
+lab.mistake(
+    "this is the share that stays after the round; prune to 1 minus this share",
+    _growing(lambda s, done, rounds: (1 - s) ** (done / rounds)),
+)
 lab.mistake(
     "you divide the share by the number of rounds, so it never grows",
     _growing(lambda s, done, rounds: s / rounds),
