@@ -14,6 +14,7 @@ __all__ = ["BYTES", "CONTEXT", "TinyLM", "generate", "to_bytes"]
 
 BYTES, CONTEXT = 256, 256  # the tokens, and how many of them the model looks back
 
+Turns = tuple[Tensor, Tensor]
 Cache = dict[str, Tensor]  # the keys and values of the bytes that were read
 
 
@@ -29,12 +30,13 @@ class Attention(nn.Module):
         self.v = nn.Linear(width, width, bias=False)
         self.o = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, start: int = 0, cache: Cache | None = None) -> Tensor:
+    def forward(self, x: Tensor, turns: Turns, cache: Cache | None = None) -> Tensor:
         q, k, v = (self._heads(layer(x)) for layer in (self.q, self.k, self.v))
-        q, k = rotated(q, start), rotated(k, start)
+        q, k = _turned(q, turns), _turned(k, turns)
         if cache is not None:
             k, v = _remembered(cache, k=k, v=v)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=start == 0)
+        several = q.shape[2] > 1  # a single new byte may look at all that came before
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=several)
         return self.o(mixed.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:
@@ -42,16 +44,21 @@ class Attention(nn.Module):
         return x.unflatten(2, (-1, self.head)).transpose(1, 2)
 
 
-def rotated(x: Tensor, start: int) -> Tensor:
-    """Each pair of values turned by an angle that grows with its position: the product
-    of a query and a key then depends only on how far apart they are."""
-    half = x.shape[-1] // 2
-    speeds = 10_000.0 ** (-torch.arange(half, device=x.device) / half)
-    times = torch.arange(start, start + x.shape[-2], device=x.device)
-    angles = times[:, None] * speeds
+def _turns(times: Tensor, head: int) -> Turns:
+    """Angles that grow with time, the first ones fast: (time, head) cosines and sines.
+
+    Once a query and a key are turned, their product depends on how far apart they are.
+    """
+    half = torch.arange(head // 2, device=times.device)
+    angles = times[:, None] * 10_000.0 ** (-2 * half / head)
     cos, sin = angles.cos(), angles.sin()
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    return torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1)
+
+
+def _turned(x: Tensor, turns: Turns) -> Tensor:
+    """Values i and i + head / 2 are the coordinates of a point, which is turned."""
+    cos, sin = turns
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
 
 
 def _remembered(cache: Cache, **new: Tensor) -> list[Tensor]:
@@ -85,8 +92,8 @@ class Block(nn.Module):
         self.norm2 = nn.RMSNorm(width, eps=1e-5)
         self.glu = GLU(width, hidden)
 
-    def forward(self, x: Tensor, start: int = 0, cache: Cache | None = None) -> Tensor:
-        x = x + self.attention(self.norm1(x), start, cache)
+    def forward(self, x: Tensor, turns: Turns, cache: Cache | None = None) -> Tensor:
+        x = x + self.attention(self.norm1(x), turns, cache)
         return x + self.glu(self.norm2(x))
 
 
@@ -99,6 +106,7 @@ class TinyLM(nn.Module):
         self, width: int = 128, blocks: int = 6, head: int = 32, hidden: int = 352
     ) -> None:
         super().__init__()
+        self.head = head
         self.embedding = nn.Embedding(BYTES, width)
         self.blocks = nn.ModuleList(Block(width, head, hidden) for _ in range(blocks))
         self.norm = nn.RMSNorm(width, eps=1e-5)
@@ -110,9 +118,10 @@ class TinyLM(nn.Module):
     def forward(
         self, read: Tensor, start: int = 0, caches: list[Cache] | None = None
     ) -> Tensor:
-        x = self.embedding(read)
+        times = torch.arange(start, start + read.shape[1], device=read.device)
+        x, turns = self.embedding(read), _turns(times, self.head)
         for i, block in enumerate(self.blocks):
-            x = block(x, start, caches[i] if caches else None)
+            x = block(x, turns, caches[i] if caches else None)
         return F.linear(self.norm(x), self.embedding.weight)
 
 

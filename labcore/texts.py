@@ -27,7 +27,7 @@ __all__ = ["TEXT", "WEIGHTS", "TextBench", "bits", "draw", "files", "train"]
 
 TEXT, WEIGHTS = "stdlib.tar.xz", "tinylm.pt"
 SPLITS = ("train", "val", "test")
-WARMUP, FALL = 100, 0.25  # steps; the share of all steps in which the rate falls
+FALL = 0.25  # the share of all steps in which the learning rate falls
 BETWEEN_SAVES = 120  # seconds
 
 Loss = Callable[[nn.Module, Tensor], Tensor]  # (model, windows) -> loss
@@ -115,8 +115,9 @@ def bits(model: nn.Module, windows: Tensor, batch: int = 16) -> Tensor:
 
 def _losses(model: nn.Module, windows: Tensor) -> Tensor:
     """(count, 256): the cross-entropy of each byte but the first, in nats."""
-    scores = model(windows[:, :-1])
-    return F.cross_entropy(scores.transpose(1, 2), windows[:, 1:], reduction="none")
+    scores, following = model(windows[:, :-1]).flatten(0, 1), windows[:, 1:]
+    losses = F.cross_entropy(scores, following.flatten(), reduction="none")
+    return losses.view(following.shape)
 
 
 def cross_entropy(model: nn.Module, windows: Tensor) -> Tensor:
@@ -138,8 +139,8 @@ def train(
 ) -> list[float]:
     """Train in place by AdamW on random windows; -> the loss of each step.
 
-    The learning rate rises to `lr` in 100 steps, stays there, and falls to zero during
-    the last quarter of all steps.
+    The learning rate rises to `lr` in 100 steps or a tenth of all, stays there, and
+    falls to zero during the last quarter.
     after_step   called with the model after every update, for example to apply a mask
     checkpoint   a file to continue from if it exists, and to save to every two minutes
     """
@@ -174,7 +175,8 @@ def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
 
 def _rise_and_fall(step: int, steps: int) -> float:
     """Factor for the learning rate in this step, counted from 1."""
-    return min(1.0, step / WARMUP, (1 - (step - 1) / steps) / FALL)
+    rise = min(100, steps / 10)
+    return min(1.0, step / rise, (1 - (step - 1) / steps) / FALL)
 
 
 class _Run:
