@@ -62,7 +62,7 @@ def _turned(x: Tensor, turns: Turns) -> Tensor:
 
 
 def _remembered(cache: Cache, **new: Tensor) -> list[Tensor]:
-    """What the cache holds and the new, at most CONTEXT bytes of it."""
+    """The keys and values so far with the new ones: the last CONTEXT of them."""
     for name, values in new.items():
         old = [cache[name]] if name in cache else []
         cache[name] = torch.cat([*old, values], dim=2)[:, :, -CONTEXT:]
@@ -155,7 +155,6 @@ def _drawn(
     return torch.multinomial((scores / temperature).softmax(0), 1, generator=generator)
 
 
-def to_bytes(text: str | bytes) -> Tensor:
+def to_bytes(text: str) -> Tensor:
     """The text as bytes, in the type that an embedding takes."""
-    content = text.encode() if isinstance(text, str) else text
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8).long()
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long()

@@ -91,6 +91,7 @@ class TextBench:
 
 
 def draw(text: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """(count, 257): windows that begin anywhere in the text."""
     starts = torch.randint(len(text) - CONTEXT, (count,), generator=generator)
     return _cut(text, starts)
 
@@ -102,8 +103,8 @@ def _cut(text: Tensor, starts: Tensor) -> Tensor:
 @runtime.reused_memory()
 @torch.no_grad()
 def bits(model: nn.Module, windows: Tensor, batch: int = 16) -> Tensor:
-    """(count,): the bits that each window needs for a byte of its second half, so each
-    byte is predicted from 128 to 255 bytes before it."""
+    """(count,): the bits that each window needs for a byte of its second half, so that
+    each byte is predicted from 129 to 256 bytes before it."""
     runtime.use_threads()
     device = next(model.parameters()).device
     found = []
@@ -153,8 +154,8 @@ def train(
         for step in range(len(run.losses), steps):
             for group in run.optimizer.param_groups:
                 group["lr"] = lr * _rise_and_fall(step + 1, steps)
-            order = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            run.update(loss, draw(text, batch, order).to(device))
+            drawing = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            run.update(loss, draw(text, batch, drawing).to(device))
             if after_step is not None:
                 after_step(model)
             run.save_now_and_then()
