@@ -10,10 +10,14 @@ pytest.importorskip("unicorn", reason="a part of its own: labcore setup chip")
 from labcore.chip import cycles  # noqa: E402
 from labcore.chip import firmware as builder  # noqa: E402
 from labcore.chip.board import Emulator  # noqa: E402
+from labcore.chip.box import candidates  # noqa: E402
 from labcore.chip.firmware import BOARD, IMAGINARY, Board, build, compiled  # noqa: E402
 from labcore.chip.program import STORAGES, export, packed  # noqa: E402
+from labcore.measure import paired  # noqa: E402
 from labcore.nets import VGG, LeNet  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
+from labcore.tracks import workbench  # noqa: E402
+from labcore.training import predict  # noqa: E402
 
 SMALL = (3, 4, 1, 5, 6, 2, 7, 3)
 
@@ -238,3 +242,54 @@ def test_a_wild_pointer_stops_the_board_and_nothing_else():
 def test_instructions_cost_what_arms_table_says(code, cost):
     found = cycles.cost_of(code)
     assert (found.instructions, found.fewest, found.most) == cost
+
+
+# the networks of Lab 11
+
+
+def fifty_and_the_hardest_fifty(program) -> torch.Tensor:
+    """Fifty random images of val, and those with the smallest margins."""
+    images = workbench("fashion").images("val")[0]
+    best = torch.cat([program.scores(part) for part in images.split(250)]).topk(2)
+    hardest = (best.values[:, 0] - best.values[:, 1]).argsort()[:50]
+    drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images[torch.cat([drawn[:50], hardest])]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "narrow",
+        pytest.param("compact", marks=pytest.mark.long),
+        pytest.param("compact, 80 % zeros", marks=pytest.mark.long),
+    ],
+)
+def test_the_board_gives_pytorchs_labels_on_a_hundred_images(name):
+    program = export(candidates()[name], "sparse")
+    board, images = (
+        Emulator(build(program, BOARD)),
+        fifty_and_the_hardest_fifty(program),
+    )
+    got = torch.stack([board.scores(picture) for picture in images])
+    expected = program.scores(images)
+    assert torch.equal(got.argmax(dim=1), expected.argmax(dim=1))
+    assert torch.allclose(got, expected, atol=1e-4)
+    assert 0 < board.stack_used() < builder.STACK
+
+
+@pytest.mark.parametrize("name", ["narrow", "compact", "compact, 80 % zeros"])
+def test_the_networks_fit_the_board_and_are_near_the_dense_one(name):
+    bench, network = workbench("fashion"), candidates()[name]
+    build(export(network, "sparse"), BOARD)
+    labels = bench.images("val")[1]
+    dense, small = (
+        predict(model, bench.images("val")[0]).argmax(dim=1)
+        for model in (bench.dense(), network)
+    )
+    assert paired(dense, small, labels).difference > -1
+
+
+def test_a_network_with_the_dense_shape_overflows_the_ram_and_nothing_else():
+    with pytest.raises(LabError) as refused:
+        build(export(candidates()["90 % zeros"], "sparse"), BOARD)
+    assert "RAM" in str(refused.value) and "flash" not in str(refused.value)

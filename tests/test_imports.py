@@ -29,8 +29,8 @@ ALLOWED = {
     "measure": {"nets", "runtime"},
     "scan": {"runtime"},
     "plots": set(),
-    "chip": {"nets", "runtime"},
-    "checks": {"measure", "nets", "runtime", "tracks"},
+    "chip": {"assets", "nets", "runtime"},
+    "checks": {"chip", "measure", "nets", "runtime", "tracks"},
     "student": {"assets", "checks", "files", "machine", "runtime"},
     "staff": {
         *("assets", "checks", "files", "lm", "machine", "nets", "plots", "raw"),

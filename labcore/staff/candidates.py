@@ -49,7 +49,7 @@ def trained() -> bytes:
     def report(name: str, model: nn.Module) -> None:
         print(f"{name}: {bench.accuracy(model):.2f} % on val", flush=True)
         values = model.state_dict().items()
-        arrays.update({f"{name}/{key}": value.numpy() for key, value in values})
+        arrays.update({f"{name}/{key}": value.numpy().copy() for key, value in values})
 
     arrays: dict[str, np.ndarray] = {}
     compact = towards(narrowed(bench.dense(), COMPACT))
