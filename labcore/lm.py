@@ -32,7 +32,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, turns: Turns, cache: Cache | None = None) -> Tensor:
         q, k, v = (self._heads(layer(x)) for layer in (self.q, self.k, self.v))
-        q, k = _turned(q, turns), _turned(k, turns)
+        q, k = _turned(torch.stack([q, k]), turns)
         if cache is not None:
             k, v = _remembered(cache, k=k, v=v)
         several = q.shape[2] > 1  # a single new byte may look at all that came before
@@ -58,7 +58,8 @@ def _turns(times: Tensor, head: int) -> Turns:
 def _turned(x: Tensor, turns: Turns) -> Tensor:
     """Values i and i + head / 2 are the coordinates of a point, which is turned."""
     cos, sin = turns
-    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([second, first], dim=-1) * sin
 
 
 def _remembered(cache: Cache, **new: Tensor) -> list[Tensor]:
@@ -125,7 +126,7 @@ class TinyLM(nn.Module):
         return F.linear(self.norm(x), self.embedding.weight)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(
     model: TinyLM,
     prompt: str,
