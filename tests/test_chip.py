@@ -1,5 +1,7 @@
 """Networks on the emulated board, against PyTorch."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -165,6 +167,11 @@ def test_the_dense_network_of_the_course_does_not_fit_the_board():
         (lambda: export(LeNet()), "Only a VGG"),
         (lambda: export(network(), "int8"), "There is no storage 'int8'"),
         (lambda: compiled("int f(void) { return x; }"), "line 1: x has no type yet"),
+        (
+            lambda: compiled("void entry(void) {}"),
+            "entry is there already, so rename yours",
+        ),
+        (lambda: compiled("int g(int); int f(void) { return g(3); }"), "no function g"),
     ],
 )
 def test_a_mistake_is_one_sentence(make, said):
@@ -215,6 +222,15 @@ def test_a_loop_without_end_is_stopped_after_a_number_of_blocks():
     source = "int f(void) { volatile int on = 1; while (on); return 0; }"
     with pytest.raises(LabError, match="still running after 5,000 basic blocks"):
         Emulator(compiled(source)).call("f", blocks=5_000)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such limits")
+@pytest.mark.parametrize(
+    "size", ["[200000000] = {1}", "[100000000] = {[99999999] = 1}"]
+)
+def test_c_that_asks_for_much_memory_is_refused(size):
+    with pytest.raises(LabError, match="too large"):
+        compiled(f"static const int much{size}; int f(int n) {{ return much[n]; }}")
 
 
 def test_a_wild_pointer_stops_the_board_and_nothing_else():

@@ -28,6 +28,18 @@ COMPILER = (
     "-fno-finite-loops",  # a loop without end has to run, and to be stopped
 )
 SECONDS = 120
+# C may ask for any amount of memory: the compiler gets 1 GiB, and files of 32 MiB
+LIMITED = """
+import runpy, sys
+try:
+    import resource
+    for kind, most in (resource.RLIMIT_AS, 1 << 30), (resource.RLIMIT_FSIZE, 1 << 25):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (most if hard < 0 else min(most, hard), hard))
+except ImportError:  # Windows has no such limits
+    pass
+runpy.run_module("ziglang", run_name="__main__")
+"""
 IN_PLAIN_WORDS = (
     (r"use of undeclared identifier '(\w+)'", r"\1 has no type yet, as in: int \1"),
     (r"expected ';'", "a semicolon is missing here, or in the line before"),
@@ -158,7 +170,7 @@ def _zig(arguments: list[str], folder: Path) -> str:
         "ZIG_GLOBAL_CACHE_DIR": str(cache),
         "ZIG_LOCAL_CACHE_DIR": str(cache),
     }
-    command = [sys.executable, "-m", "ziglang", *arguments]
+    command = [sys.executable, "-c", LIMITED, *arguments]
     options = {"cwd": folder, "env": environment, "capture_output": True, "text": True}
     try:
         done = subprocess.run(command, **options, timeout=SECONDS)
@@ -187,7 +199,9 @@ def _explained(said: str, board: Board) -> str:
         parts.append("the processor computes in float only, so do not use double")
     else:
         parts += [f"there is no function {name} on the board" for name in missing]
-    told = list(dict.fromkeys(parts))[:3] or said.splitlines()[-1:]
+    twice = re.findall(r"duplicate symbol: (\w+)", said)
+    parts += [f"{name} is there already, so rename yours" for name in twice]
+    told = list(dict.fromkeys(parts))[:3] or ["it is too large, or the compiler failed"]
     return "The C does not compile: " + "; ".join(told)
 
 
