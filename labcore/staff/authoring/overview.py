@@ -94,8 +94,9 @@ def _map(ax: Axes, labs: Mapping[str, Header]) -> None:
     """Required labs in the left column, each elective beside the last lab it needs."""
     places: dict[str, tuple[float, float]] = {}
     taken: set[float] = set()
+    required = [number for number, lab in labs.items() if not lab.elective]
     for number, lab in labs.items():
-        row = len(places) if not lab.elective else _row(lab, places, taken)
+        row = _row(lab, places, taken) if lab.elective else required.index(number)
         taken |= {row} if lab.elective else set()
         places[number] = (1.35 if lab.elective else 0, -row)
     for number, lab in labs.items():
