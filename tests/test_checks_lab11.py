@@ -141,6 +141,22 @@ WRONG = {
     ],
     "sparse_dot": [
         ("not text", lambda: 3, "C that compiles", None),
+        ("no text", str, "C that compiles", None),
+        ("only a declaration", lambda: f"{HEAD};", "C that compiles", None),
+        ("another name", c("return 0;", "float dot(int n)"), "C that compiles", None),
+        (
+            "no first value",
+            c("float s; while (n--) s += *values++ * *x++; return s;"),
+            "C that compiles",
+            None,
+        ),
+        ("no return", c("float s = 0; s += n;"), "C that compiles", None),
+        (
+            "one less instead of one bit less",
+            c(f"{LOOP.replace('b &= b - 1', 'b--')} s += *values++ * x[i]; return s;"),
+            "a weight further on",
+            None,
+        ),
         ("an include", lambda: '#include "kernels.h"\n', "C that compiles", None),
         (
             "double",
@@ -192,6 +208,11 @@ class TestLab11(LabTests):
         ("void f(void) { as\\\nm(); }", "a backslash"),
         ('_Pragma("GCC poison x")', "assembler or a pragma"),
         ("__asm(0);", "assembler or a pragma"),
+        ('char *a = "/*"; __asm__(0); char *b = "*/";', "assembler or a pragma"),
+        ('char *a = "//"; __asm__(0);', "assembler or a pragma"),
+        ("// a comment ends here\r __asm__(0);", "assembler or a pragma"),
+        ("void f(void) { __as??/\nm__(0); }", "two question marks"),
+        ("/* *??/\n/ __asm__(0); /* */", "two question marks"),
         ("int a;" * 1000, "6,000 characters"),
     ],
 )
@@ -206,6 +227,26 @@ def test_an_endless_loop_and_a_wild_pointer_are_told_and_the_next_answer_runs():
     wild = exercise.run(c("return x[100000000];")).message
     assert "no memory" in wild and likely(wild) == "", wild
     assert exercise.run(RIGHT["sparse_dot"][0][1]).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sum = 0;", "sum has no type yet"),
+        ("float sum; return sum;", "give sum its first value"),
+        ("if (n) return 0;", "put it after the loops"),
+        ("for i in range(n): pass", "after for, C wants round brackets"),
+        ("while (True) n--; return 0;", "True is Python"),
+        ("uint32_t bits = mask; return 0;", "a pointer is no number"),
+        ("return 2 * values;", "a pointer is no number"),
+        ("*mask &= *mask - 1; return 0;", "this may only be read"),
+        ("return 2 ** n;", "C has no power"),
+        ("float b = 1; return b & 1;", "want whole numbers"),
+    ],
+)
+def test_the_compiler_speaks_to_beginners(body, said):
+    message = lab11.EXERCISES["sparse_dot"].run(c(body)).message
+    assert said in " ".join(message.split()), message
 
 
 def test_the_reference_in_c_is_the_courses_own():

@@ -9,18 +9,22 @@ from dataclasses import dataclass
 __all__ = ["Elf", "Symbol"]
 
 SECTION, SYMBOL = struct.Struct("<10I"), struct.Struct("<3I2BH")
-SYMBOLS, NO_BITS, ALLOCATED = 2, 8, 2
+SYMBOLS, NO_BITS, ALLOCATED, WEAK = 2, 8, 2, 2
 FUNCTION, OBJECT = 2, 1
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A function or an object, or (without a size) a place that the linker names."""
+    """A function or an object, or (without a size) a place that the linker names.
+
+    weak   another file's symbol of this name would have taken its place
+    """
 
     name: str
     address: int
     size: int
     section: str
+    weak: bool = False
 
 
 class Elf:
@@ -69,4 +73,5 @@ class Elf:
             if 0 < section < len(self.names) and named and not named.startswith("$"):
                 kind = info & 15
                 odd = 1 if kind == FUNCTION else 0  # set in addresses of Thumb code
-                yield Symbol(named, address - odd, size, self.names[section])
+                place = address - odd, size, self.names[section]
+                yield Symbol(named, *place, weak=info >> 4 == WEAK)

@@ -26,6 +26,9 @@ COMPILER = (
     *("cc", "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"),
     *("-O2", "-ffreestanding", "-fno-sanitize=all", "-nostdlib", "-g0", "-std=c11"),
     "-fno-finite-loops",  # a loop without end has to run, and to be stopped
+    # what would compile and return a number that nobody wrote
+    *("-Werror=uninitialized", "-Werror=sometimes-uninitialized"),
+    "-Werror=return-type",
 )
 SECONDS = 120
 # C may ask for any amount of memory: the compiler gets 1 GiB, and files of 32 MiB
@@ -41,8 +44,48 @@ except ImportError:  # Windows has no such limits
 runpy.run_module("ziglang", run_name="__main__")
 """
 IN_PLAIN_WORDS = (
-    (r"use of undeclared identifier '(\w+)'", r"\1 has no type yet, as in: int \1"),
+    (
+        r"use of undeclared identifier '(True|False|None|and|or|not)'",
+        r"\1 is Python; C has 1, 0, &&, || and !",
+    ),
+    (
+        r"use of undeclared identifier '(\w+)'",
+        r"\1 has no type yet: write the type first, as in int i or float sum",
+    ),
+    (r"variable '(\w+)' is .*uninitialized", r"give \1 its first value, as in \1 = 0"),
+    (
+        r"non-void function does not return",
+        "the function can end without a return: put it after the loops",
+    ),
+    (r"expected '\(' after '(\w+)'", r"after \1, C wants round brackets: \1 (...)"),
+    (
+        r"expected ';' in 'for'",
+        "a for loop has three parts with ; between them, and `and` is && in C",
+    ),
     (r"expected ';'", "a semicolon is missing here, or in the line before"),
+    (
+        r"unknown type name '(def|sum|bits|for|return)'",
+        r"\1 cannot stand here: C begins with a type, as in float sum = 0",
+    ),
+    (
+        r"expected identifier or '\('",
+        "this stands outside of a function: is its first line missing, or did a } come "
+        "too early?",
+    ),
+    (
+        r"invalid operands to binary expression \(.*\*|incompatible pointer to ",
+        "a pointer is no number: *p is what it points to",
+    ),
+    (
+        r"invalid operands to binary expression \(.*float",
+        "&, | and shifts want whole numbers (uint32_t), not float",
+    ),
+    (r"indirection requires pointer", "* reads from a pointer; C has no power **"),
+    (
+        r"read-only variable is not assignable",
+        "this may only be read: copy it into a variable of your own and change that",
+    ),
+    (r"type specifier missing", "a type is missing in front of the name"),
     (r"expected '([]})])'", r"a closing \1 is missing"),
     (r"call to undeclared .*function '(\w+)'", r"the board has no function \1"),
     (r"conflicting types for '(\w+)'", r"\1 has other types than the exercise says"),

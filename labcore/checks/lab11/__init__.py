@@ -51,8 +51,8 @@ def _unpacks(group: str, title: str, weight: Tensor) -> None:
     lab.step(group, title, lambda ask: ask(*_packed(weight)))
 
 
-_unpacks("idea", "one weight", _weight(1, 4, {(0, 0): 1.5}))
-_unpacks("idea", "a weight further on", _weight(1, 4, {(0, 2): 1.5}))
+_unpacks("idea", "one weight", _weight(1, 32, {(0, 0): 1.5}))
+_unpacks("idea", "a weight further on", _weight(1, 32, {(0, 2): 1.5}))
 _unpacks("idea", "two weights", _weight(1, 5, {(0, 1): 2.0, (0, 4): -0.5}))
 _unpacks("idea", "two rows", _weight(2, 5, {(0, 3): 1.0, (1, 0): 2.0, (1, 3): 3.0}))
 _unpacks("any layer", "more than one word", _weight(1, 40, {(0, 1): 1.0, (0, 35): 2.0}))
@@ -78,7 +78,7 @@ def _bits(words: Tensor) -> Tensor:
 
 def _placed(mask: Tensor, values: Tensor) -> Tensor:
     weight = torch.zeros(mask.shape)
-    weight[mask.bool()] = values.float()
+    weight[mask.bool()] = values[: int(mask.count_nonzero())].float()
     return weight
 
 
@@ -109,9 +109,7 @@ lab.mistake(
 )
 def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
     mask = _bits(words).flatten()[: len(words) * fan_in].view(-1, fan_in)
-    weight = torch.zeros(mask.shape)
-    weight[mask.bool()] = values[: int(mask.sum())].float()
-    return weight
+    return _placed(mask, values)
 
 
 lab.mistake(
@@ -129,12 +127,38 @@ def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
     return weight
 
 
-@lab.mistake("take the next value wherever a bit is 1; zeros have no value in the list")
+@lab.mistake("words & 2**k gives 2**k, not 1; compare with != 0, or shift first")
 def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
-    mask = _bits(words)[:, :fan_in].bool()
-    padded = torch.zeros(mask.numel())
-    padded[: len(values)] = values[: mask.numel()].float()
-    return padded.view(mask.shape) * mask
+    mask = (words[:, :, None] & 2 ** torch.arange(32)) == 1
+    return _placed(mask.flatten(1)[:, :fan_in], values)
+
+
+@lab.mistake("the last word of a row is missing; it counts even if it is not full")
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    mask = _bits(words)[:, :fan_in]
+    mask[:, fan_in // 32 * 32 :] = 0
+    return _placed(mask, values)
+
+
+@lab.mistake("only the first word of a row is read; place 32 is bit 0 of the second")
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    mask = _bits(words)[:, :fan_in]
+    mask[:, 32:] = 0
+    return _placed(mask, values)
+
+
+@lab.mistake("bit k of the second word belongs to place 32 + k, not to place k")
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    weight = torch.zeros(len(words), fan_in)
+    rows, places = _bits(words)[:, :fan_in].nonzero().T
+    for row, place, value in zip(rows, places % 32, values, strict=True):
+        weight[row, place] = value
+    return weight
+
+
+@lab.mistake("the values are stored row by row; you take them column by column")
+def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
+    return _placed(_bits(words)[:, :fan_in].T, values).T
 
 
 @lab.exercise("11.2", points={"idea": 4, "any row": 2, "work": 2})
@@ -241,7 +265,81 @@ _wrong_c(
     help="Let the loop over the words run while `start < n`.",
 )
 _wrong_c(
-    "the sum is a whole number; declare it as float",
+    "one word too many is read; the loop over the words runs while start < n",
+    f"for (int start = 0; start <= n; start += 32) {SET_BITS} "
+    "sum += *values++ * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "a word holds 32 places; the loop over the words steps on by start += 32",
+    f"for (int start = 0; start < n; start++) {SET_BITS} "
+    "sum += *values++ * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "w counts words; the first place of word w is 32 * w",
+    f"""int w = 0; {WORDS} {{
+        {SET_BITS} sum += *values++ * x[w + __builtin_ctz(bits)];
+        w++;
+    }}""",
+)
+_wrong_c(
+    "you use a value for each place; only places whose bit is 1 have one",
+    "for (int k = 0; k < n; k++) sum += values[k] * x[k];",
+)
+_wrong_c(
+    "you clear the bit before you use its place; call __builtin_ctz(bits) first",
+    f"""{WORDS} for (uint32_t bits = *mask++; bits;) {{
+        bits &= bits - 1;
+        sum += *values++ * x[start + __builtin_ctz(bits)];
+    }}""",
+)
+_wrong_c(
+    "the values belong to the bits from the lowest up; you begin with the highest",
+    f"""{WORDS} for (uint32_t bits = *mask++; bits;) {{
+        int k = 31 - __builtin_clz(bits);
+        sum += *values++ * x[start + k];
+        bits &= ~(1u << k);
+    }}""",
+)
+_wrong_c(
+    "clear the bit that you have used, and no other: bits &= bits - 1",
+    f"{WORDS} for (uint32_t bits = *mask++; bits; bits >>= 1) "
+    "sum += *values++ * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "*++values leaves out the first value; *values++ reads a value, then steps on",
+    f"{WORDS} {SET_BITS} sum += *++values * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "each product replaces the sum; add it with +=",
+    f"{WORDS} {SET_BITS} sum = *values++ * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "you take one bit of each word; while (bits) goes on until none is left",
+    f"""{WORDS} {{
+        uint32_t bits = *mask++;
+        if (bits) sum += *values++ * x[start + __builtin_ctz(bits)];
+    }}""",
+)
+_wrong_c(
+    "every round reads the first word again; step on with *mask++",
+    f"{WORDS} for (uint32_t bits = *mask; bits; bits &= bits - 1) "
+    "sum += *values++ * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "the values continue from word to word; do not start again with the first",
+    f"""{WORDS} {{
+        int next = 0;
+        {SET_BITS} sum += values[next++] * x[start + __builtin_ctz(bits)];
+    }}""",
+)
+_wrong_c(
+    "the sum is a half, which rounds large sums; declare it as float",
+    f"{WORDS} {SET_BITS} sum += *values++ * x[start + __builtin_ctz(bits)];",
+    kind="half",
+)
+_wrong_c(
+    "a whole number is no place for 1.5; declare the sum, and a copy of a value, as "
+    "float",
     f"{WORDS} {SET_BITS} sum += *values++ * x[start + __builtin_ctz(bits)];",
     kind="int",
 )
@@ -251,7 +349,8 @@ _wrong_c(
     f"{SET_BITS} sum += *values++ * x[start + __builtin_ctz(bits)];",
 )
 _wrong_c(
-    "only the first word is read; step on with *mask++",
+    "only the first word counts; step on with *mask++ and start += 32, and return "
+    "after the loop",
     "for (uint32_t bits = *mask; bits; bits &= bits - 1) "
     "sum += *values++ * x[__builtin_ctz(bits)];",
 )
@@ -265,6 +364,15 @@ _wrong_c(
         "bit, and `bits &= bits - 1` clears this bit."
     ),
 )
+_wrong_c(
+    "you walk over the zeros between two set bits; jump to the next with "
+    "__builtin_ctz(bits)",
+    f"""{WORDS} {{
+        int k = start;
+        for (uint32_t bits = *mask++; bits; bits >>= 1, k++)
+            if (bits & 1) sum += *values++ * x[k];
+    }}""",
+)
 lab.mistake(
     "the function only returns 0; add each kept weight times its x",
     lambda: _c(""),
@@ -272,8 +380,9 @@ lab.mistake(
 lab.help(
     "still running",
     "The board runs a call for at most 20,000 basic blocks (pieces of code without a "
-    "jump). Does the loop over the bits end? It does if each round clears one bit: "
-    "`bits &= bits - 1`.",
+    "jump). Each round of the inner loop has to clear one bit: `bits &= bits - 1`. "
+    "Without braces only the next statement belongs to a loop, and `while (bits);` "
+    "repeats nothing at all.",
 )
 lab.help(
     "no memory",
@@ -313,16 +422,22 @@ def _choices(group: str, title: str, accuracies: dict, needs: dict) -> None:
 _choices("idea", "one that fits", {"a": 90.0}, {"a": FITS})
 _choices(
     "idea",
-    "the more accurate one",
-    {"a": 90.0, "c": 89.0, "b": 91.0},
-    {"a": FITS, "b": FITS, "c": FITS},
+    "the most accurate one",
+    {"c": 90.0, "e": 90.2, "d": 91.0, "b": 89.0, "a": 90.5},
+    dict.fromkeys("abcde", FITS),
 )
 TOO_LARGE = {what: limit + 1 for what, limit in LIMITS.items()}
 _choices(
     "idea",
     "too much flash or RAM",
-    {"a": 90.0, "b": 91.0, "c": 92.0, "d": 93.0},
-    {"a": FITS, "b": FITS | {"flash": 257}, "c": FITS | {"RAM": 65}, "d": TOO_LARGE},
+    {"a": 90.0, "b": 91.0, "c": 92.0, "d": 93.0, "e": 92.5},
+    {
+        "a": FITS,
+        "b": FITS | {"flash": 257},
+        "c": FITS | {"RAM": 65},
+        "d": TOO_LARGE,
+        "e": {"flash": 300, "RAM": 70, "instructions": 40},
+    },
 )
 _choices(
     "idea",
@@ -401,6 +516,26 @@ def _(accuracies, measure, limits):
 def _(accuracies, measure, limits):
     name = best_that_fits(accuracies, measure, limits)
     return accuracies.get(name)
+
+
+lab.mistake(
+    "you accept a network that keeps one limit; all three have to hold",
+    lambda accuracies, measure, limits: _best(
+        accuracies, lambda name: any(n <= limits[w] for w, n in measure(name).items())
+    ),
+)
+
+
+@lab.mistake("you give up after the first try; return None only after the loop")
+def _(accuracies, measure, limits):
+    name = max(accuracies, key=accuracies.get)
+    return name if _within(measure(name), limits) else None
+
+
+@lab.mistake("you sorted by name; sort by accuracy, with key=lambda name: ...")
+def _(accuracies, measure, limits):
+    names = sorted(accuracies, reverse=True)
+    return next((name for name in names if _within(measure(name), limits)), None)
 
 
 @lab.mistake("you returned the least accurate network that fits")

@@ -27,12 +27,20 @@ __all__ = [
 LONGEST = 4000  # characters; the answer needs about 300
 BLOCKS = 20_000  # that a call may run
 ROOM = 8192  # bytes for the mask, the values and x, each
-GAP = torch.tensor([7777.0])  # stands behind the last value, so that reading on shows
+GAP = torch.tensor([7777.0, 7777.0])  # behind the last value: reading on shows
+ONE_TOO_MANY = 2**32 - 3  # a word behind the last one, with nearly all its bits set
 # what could read other files, or make a compiler work without end
-NOT_NEEDED = (
-    (r"#|%:|\?\?=", "a line that begins with #"),
+ANYWHERE = (
     (r"\\", "a backslash"),
+    (r"\?\?[/'()!<>-]", "a trigraph, two question marks and a sign"),
+)
+OUTSIDE_COMMENTS = (
+    (r"#|%:|\?\?=", "a line that begins with # (a comment begins with //)"),
     (r"\b(?:asm|__asm|__asm__|_Pragma|__pragma)\b", "assembler or a pragma"),
+)
+# text between quotes, in which no comment begins; or a comment
+QUOTED_OR_COMMENT = re.compile(
+    r""""[^"\n\r]*"|'[^'\n\r]*'|(/\*.*?\*/|//[^\n\r]*)""", re.DOTALL
 )
 
 
@@ -54,20 +62,28 @@ def refused(source: str) -> str:
             f"The C has {len(source):,} characters, and at most {LONGEST:,} are "
             "compiled. The answer needs about 300."
         )
-    for pattern, what in NOT_NEEDED:
-        if re.search(pattern, _without_comments(source)):
-            return f"The C contains {what}, which is not compiled here. Leave it out."
+    bare = _without_comments(source)
+    for text, patterns in ((source, ANYWHERE), (bare, OUTSIDE_COMMENTS)):
+        for pattern, what in patterns:
+            if re.search(pattern, text):
+                return f"The C contains {what}; it is not compiled here. Leave it out."
     return ""
 
 
 def _without_comments(source: str) -> str:
-    return re.sub(r"/\*.*?\*/|//[^\n\\]*", " ", source, flags=re.DOTALL)
+    return QUOTED_OR_COMMENT.sub(lambda part: " " if part[1] else part[0], source)
 
 
 @functools.lru_cache(maxsize=64)
 def _board(source: str) -> Emulator:
     """A board with this sparse_dot in place of the course's."""
-    return Emulator(compiled(source))
+    firmware = compiled(source)
+    if firmware.symbols["sparse_dot"].weak:
+        raise LabError(
+            "The C has no function sparse_dot: return the whole function, with the "
+            "first line that stands above the exercise."
+        )
+    return Emulator(firmware)
 
 
 def _call(answer: Callable, kept: Mapping[int, float], n: int, count: bool = False):
@@ -76,7 +92,7 @@ def _call(answer: Callable, kept: Mapping[int, float], n: int, count: bool = Fal
     weights, x = torch.zeros(n), torch.arange(1.0, n + 1)
     weights[list(kept)] = torch.tensor(list(kept.values()))
     words, values = packed(weights[None])
-    words = F.pad(words[0], (0, 1), value=2**32 - 1)  # one too many, to show reading on
+    words = F.pad(words[0], (0, 1), value=ONE_TOO_MANY)
     parts = {
         0: words.to(torch.uint32),
         1: torch.cat([values, GAP.half()]),
