@@ -103,8 +103,7 @@ lab.mistake(
     "every row starts with a new word; bits that a row leaves over mean nothing",
     help=(
         "With 40 places a row has two words, and 24 bits of the second are left over. "
-        "Turn `words` into bits of shape (rows, 32 * words of a row), and cut each row "
-        "off after `fan_in` places."
+        "So cut each row of bits off after `fan_in` places."
     ),
 )
 def _(words: Tensor, values: Tensor, fan_in: int) -> Tensor:
@@ -379,10 +378,9 @@ lab.mistake(
 )
 lab.help(
     "still running",
-    "The board runs a call for at most 20,000 basic blocks (pieces of code without a "
-    "jump). Each round of the inner loop has to clear one bit: `bits &= bits - 1`. "
-    "Without braces only the next statement belongs to a loop, and `while (bits);` "
-    "repeats nothing at all.",
+    "Each round of the inner loop has to clear one bit: `bits &= bits - 1`. Without "
+    "braces only the next statement belongs to a loop, and `while (bits);` repeats "
+    "nothing. (A basic block is a piece of code without a jump.)",
 )
 lab.help(
     "no memory",
@@ -422,7 +420,7 @@ def _choices(group: str, title: str, accuracies: dict, needs: dict) -> None:
 _choices("idea", "one that fits", {"a": 90.0}, {"a": FITS})
 _choices(
     "idea",
-    "the most accurate one",
+    "the more accurate one",
     {"c": 90.0, "e": 90.2, "d": 91.0, "b": 89.0, "a": 90.5},
     dict.fromkeys("abcde", FITS),
 )
@@ -546,10 +544,6 @@ def _(accuracies, measure, limits):
 
 @lab.mistake(
     "you measured every network; try the most accurate first, and stop when one fits",
-    help=(
-        "Measuring takes seconds for each network. Sort the names by accuracy, highest "
-        "first; the first one that fits is the answer, and the others need no trial."
-    ),
 )
 def _(accuracies, measure, limits):
     return _best(accuracies, lambda name: _within(measure(name), limits))
