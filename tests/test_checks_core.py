@@ -341,7 +341,7 @@ ARGUMENTS = "its arguments are (tensor, twice), in this order"
         (raising(SystemExit(1)), "SystemExit: 1", "raise error"),
         (raising(ValueError("a\nb\x1b[31m" + "c" * 500)), "ValueError: a b", "raise"),
         (raising(BrokenText()), "BrokenText: <exception str() failed>", "raise error"),
-        (raising(LabError("one sentence")), "LabError: one sentence", "raise error"),
+        (raising(LabError("one sentence")), "one sentence", "raise error"),
         (raising(NotImplementedError("for Bool")), "NotImplementedError: for", "raise"),
         (lambda tensor, twice=False: tensor[9], "IndexError: index 9", "tensor[9]"),
         (torch.cat, "TypeError", None),

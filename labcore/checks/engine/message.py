@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 __all__ = ["message"]
 
 WIDTH, LINES = 88, 10
-ROW_LINES, LABEL_WIDTH, INDENT = 3, 9, 12
+HEAD_LINES, ROW_LINES, LABEL_WIDTH, INDENT = 2, 3, 9, 12
 IMPORTANT = ("likely", "read", "got", "expected", "given")  # the first are cut last
 
 
@@ -23,7 +23,7 @@ def message(
     Where not all rows fit when folded, the less important ones are cut.
     """
     head, tail = title.split("] ", 1)
-    head = _folded(f"{head}] ", tail)[:2]
+    head = _folded(f"{head}] ", tail, HEAD_LINES)
     rows = {
         label: _folded(f"  {label:<{LABEL_WIDTH}} ", text)
         for label, text in (labelled or {}).items()
@@ -41,14 +41,14 @@ def message(
     )
 
 
-def _folded(label: str, text: str) -> list[str]:
-    """`label` and `text` on a few lines, aligned with the text of the first."""
+def _folded(label: str, text: str, most: int = ROW_LINES) -> list[str]:
+    """`label` and `text` on at most so many lines, aligned with the first text."""
     return textwrap.wrap(
         "".join(c if c.isprintable() else " " for c in text),
         WIDTH,
         initial_indent=label,
         subsequent_indent=" " * min(len(label), INDENT),
-        max_lines=ROW_LINES,
+        max_lines=most,
         placeholder=" ...",
         break_on_hyphens=False,
     )

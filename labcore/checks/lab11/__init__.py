@@ -216,7 +216,9 @@ def _(ask: Trial) -> None:
 
 
 def _wrong_c(sentence: str, body: str, help: str = "", **options: str) -> None:
-    lab.mistake(sentence, lambda: _c(body, **options), help=help)
+    source = _c(body, **options)
+    machine.known.append(source)
+    lab.mistake(sentence, lambda: source, help=help)
 
 
 WORDS = "for (int start = 0; start < n; start += 32)"
