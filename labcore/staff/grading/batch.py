@@ -49,7 +49,6 @@ def grade_class(options: Options) -> None:
             works = _left(works, done, assignment)
             left = len(works)
         store.log("grade", version=graded_by(assignment), submissions=left)
-        changes: list[str] = []
         try:
             found_so_far = results(
                 works, assignment.tasks, assignment, terms, options.jobs, options.dask
@@ -57,7 +56,8 @@ def grade_class(options: Options) -> None:
             with closing(found_so_far):
                 for count, result in enumerate(found_so_far, 1):
                     old = done.get(result["student"])
-                    changes += _changes(old, result) if old else ()
+                    for change in _changes(old, result) if old else ():
+                        print(change, flush=True)  # before anything is written
                     _keep(store, result, old)
                     # printed only after saving: a printed result is never lost
                     print(f"[{count} of {left}] {_line(result)}", flush=True)
@@ -65,7 +65,6 @@ def grade_class(options: Options) -> None:
             raise KeyboardInterrupt("Stopped. Add --resume to continue.") from None
         finally:
             if store.run():
-                print(*changes, sep="\n", end="\n" if changes else "")
                 _finish(store, assignment)
 
 
@@ -138,7 +137,7 @@ def _keep(store: Store, result: dict, old: Mapping | None) -> None:
 
 
 def _changes(old: Mapping, new: Mapping) -> Iterator[str]:
-    """Who gains or loses by what was graded again: said before tables are written."""
+    """Who gains or loses by what was graded again."""
     for row in new["rows"]:
         before = row_of(old["rows"], row["exercise"])
         if before and before["points"] != row["points"]:
