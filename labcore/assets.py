@@ -55,7 +55,12 @@ def manifest() -> dict[str, Asset]:
 
 def path(name: str) -> Path:
     """The asset's verified local path; downloads the file if it is not there yet."""
-    asset = manifest()[name]
+    asset = manifest().get(name)
+    if asset is None:
+        raise LabError(
+            f"{name} does not ship with this release: `python -m labcore train` makes "
+            "such files."
+        )
     if not asset.urls or asset.local.exists():
         _verify(asset)
     else:

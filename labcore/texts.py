@@ -57,11 +57,6 @@ class TextBench:
     def dense(self) -> TinyLM:
         """A fresh copy of the trained model, in eval mode."""
         if self._dense is None:
-            if WEIGHTS not in assets.manifest():
-                raise LabError(
-                    f"{WEIGHTS} does not ship yet: `python -m labcore train tinylm` "
-                    "trains the model, in about an hour."
-                )
             self._dense = TinyLM()
             weights = torch.load(assets.path(WEIGHTS), weights_only=True)
             self._dense.load_state_dict(weights)  # stored in float16, used in float32

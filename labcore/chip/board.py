@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
 from collections import defaultdict
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from labcore.chip.cycles import TAKEN, cost_of
-from labcore.chip.firmware import FLASH, RAM, STACK, Firmware
+from labcore.chip.firmware import FLASH, RAM, STACK, Firmware, need
 from labcore.runtime import LabError
 
 __all__ = ["Emulator", "Work"]
@@ -47,11 +46,7 @@ class Emulator:
     """
 
     def __init__(self, firmware: Firmware) -> None:
-        if not importlib.util.find_spec("unicorn"):
-            raise LabError(
-                "The chip labs need a C compiler and an emulator: run "
-                "`python -m labcore setup chip`, then start again."
-            )
+        need("unicorn")
         import unicorn
         from unicorn import arm_const as arm
 

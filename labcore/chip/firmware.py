@@ -17,7 +17,7 @@ from labcore.chip.elf import Elf, Symbol
 from labcore.chip.program import Program
 from labcore.runtime import LabError
 
-__all__ = ["BOARD", "IMAGINARY", "Board", "Firmware", "build", "compiled"]
+__all__ = ["BOARD", "IMAGINARY", "Board", "Firmware", "build", "compiled", "need"]
 
 C = Path(__file__).parent / "c"
 FLASH, RAM = 0x08000000, 0x20000000
@@ -26,7 +26,7 @@ COMPILER = (
     *("cc", "-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp"),
     *("-O2", "-ffreestanding", "-fno-sanitize=all", "-nostdlib", "-g0", "-std=c11"),
     "-fno-finite-loops",  # a loop without end has to run, and to be stopped
-    # what would compile and return a number that nobody wrote
+    # a value that was never set would be another one at each run
     *("-Werror=uninitialized", "-Werror=sometimes-uninitialized"),
     "-Werror=return-type",
 )
@@ -201,13 +201,18 @@ def _linked(files: Mapping[str, str], board: Board, program: Program | None):
     return Firmware(board, program, elf.flash(FLASH), max(taken), symbols)
 
 
-def _zig(arguments: list[str], folder: Path) -> str:
-    """Run the compiler; returns what it says."""
-    if not importlib.util.find_spec("ziglang"):
+def need(package: str) -> None:
+    """LabError if a package of the extra `chip` is missing."""
+    if not importlib.util.find_spec(package):
         raise LabError(
-            "The chip labs need a C compiler and an emulator: run "
+            "Lab 11 needs a C compiler and an emulator: run "
             "`python -m labcore setup chip`, then start again."
         )
+
+
+def _zig(arguments: list[str], folder: Path) -> str:
+    """Run the compiler; returns what it says."""
+    need("ziglang")
     cache = runtime.cache_folder() / "zig"
     environment = os.environ | {
         "ZIG_GLOBAL_CACHE_DIR": str(cache),
