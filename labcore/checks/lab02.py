@@ -389,7 +389,7 @@ class Setting:
 
 
 def _setting(ask: Trial, *, norm: bool = False, removed: int = 0, batches: int = 1):
-    """A layer of six weights (and BatchNorm before it), handed over in eval mode."""
+    """A layer of six weights (and BatchNorm before it), passed in eval mode."""
     parts = [("bn", nn.BatchNorm1d(3))] if norm else []
     fc = nn.Linear(3, 2, bias=False)
     fc.weight.detach().copy_(distinct(ask.rng, 2, 3, unit=0.1))

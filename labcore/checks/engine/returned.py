@@ -36,7 +36,7 @@ def numbers(made):
 
 
 def input_afterwards(answer, model, *args):
-    """the network handed over, after the new one's parameters were set to 0"""
+    """the network passed in, after the new one's parameters were set to 0"""
     made = answer(model, *args)
     if isinstance(made, nn.Module):
         for parameter in made.parameters():

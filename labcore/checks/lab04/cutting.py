@@ -76,7 +76,7 @@ def _(ask: Trial) -> None:
 
 @lab.step("any channels", "all channels, backwards")
 def _(ask: Trial) -> None:
-    """Nothing is removed, so the outputs are those of the network handed over."""
+    """Nothing is removed, so the outputs are those of the network passed in."""
     backwards = torch.tensor([3, 2, 1, 0])
     ask.through(scores, net(ask, 4, 3), 0, backwards, oracle=_as_before)
 

@@ -103,7 +103,7 @@ def all_channels(model: nn.Module) -> list[Tensor]:
 
 
 def put_back(answer: Callable) -> Callable:
-    """Changes the network handed over itself."""
+    """Changes the network that was passed in."""
 
     def in_place(model: nn.Module, *args) -> nn.Module:
         made = answer(model, *args)

@@ -167,6 +167,7 @@ def _(ask: Trial) -> None:
 
 
 def _recalibrating(
+    norms: Callable = _norms,
     reset: bool = True,
     momentum: Callable = lambda old: None,
     train: Callable = lambda model, norms: [norm.train() for norm in norms],
@@ -178,19 +179,19 @@ def _recalibrating(
     """Recalibration in which one part is another one."""
 
     def mistaken(model: nn.Module, given: list[Tensor]) -> None:
-        norms = _norms(model)
-        momenta = [norm.momentum for norm in norms]
+        found = norms(model)
+        momenta = [norm.momentum for norm in found]
         model.eval()
-        for norm in norms:
+        for norm in found:
             if reset:
                 norm.reset_running_stats()
             norm.momentum = momentum(norm.momentum)
-        train(model, norms)
+        train(model, found)
         with torch.set_grad_enabled(grad):
             for batch in batches(given):
                 model(batch)
         if restore:
-            for norm, old in zip(norms, momenta, strict=True):
+            for norm, old in zip(found, momenta, strict=True):
                 norm.momentum = old
         end(model)
 
@@ -295,23 +296,11 @@ def _(model, batches):
     return model
 
 
-@lab.mistake("only the BatchNorms right below model are found: use model.modules()")
-def _(model, batches):
-    nested = [m for m in _norms(model) if m not in list(model.children())]
-    kept = [copy.deepcopy(m.state_dict()) for m in nested]
-    for norm in nested:
-        norm.eval()
-    direct = [m for m in model.children() if isinstance(m, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in direct]
-    for norm in direct:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    with torch.no_grad():
-        for batch in batches:
-            model(batch)
-    for norm, momentum in zip(direct, momenta, strict=True):
-        norm.momentum = momentum
-    for norm, state in zip(nested, kept, strict=True):
-        norm.load_state_dict(state)
-    model.eval()
+lab.mistake(
+    "only the BatchNorms right below model are found: use model.modules()",
+    _recalibrating(
+        norms=lambda model: [
+            m for m in model.children() if isinstance(m, nn.BatchNorm2d)
+        ]
+    ),
+)

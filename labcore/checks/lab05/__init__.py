@@ -527,7 +527,7 @@ lab.mistake(
     _once_a_round(each_ends=False),
 )
 lab.mistake(
-    "the clock starts once a round; start it anew before each call",
+    "the clock starts once a round; start it again before each call",
     _once_a_round(each_ends=True),
 )
 lab.mistake(
