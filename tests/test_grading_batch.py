@@ -166,6 +166,20 @@ def test_resumed_it_grades_only_what_was_handed_in_again(options, capsys):
     assert change["version"].startswith("labcore ")
 
 
+def test_resumed_it_says_who_gains_before_it_stores(options, monkeypatch, capsys):
+    change(options, "bob", "90.1", points=1)
+    save(handed_in(why="e"), options.submissions / "bob")
+    said = []
+
+    def saving(store, result, save=Store.save):
+        said.append(capsys.readouterr().out)
+        save(store, result)
+
+    monkeypatch.setattr(Store, "save", saving)
+    batch.grade_class(replaced(options, resume=True))
+    assert "gains  bob, 90.1: 1 to 3" in said[0]
+
+
 def test_resumed_after_a_check_changed_it_lowers_nobody(
     options, monkeypatch, capsys, quick
 ):
