@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from labcore.staff.grading.pages import document
+
 __all__ = ["SENTENCES", "page"]
 
 SENTENCES = {
@@ -20,12 +22,6 @@ SENTENCES = {
     "lent": "The reference was used instead: you can go on, but it earns no points.",
     "review": "Your instructor will read it.",
 }
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-STYLE = """
-body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif }
-pre { background: #f4f4f4; padding: .7rem; overflow-x: auto; white-space: pre-wrap }
-table { border-collapse: collapse } td, th { padding: .2rem 1rem 0 0; text-align: left }
-"""
 
 
 def page(lab: str, rows: Sequence[dict], notes: Sequence[str]) -> str:
@@ -38,13 +34,11 @@ def page(lab: str, rows: Sequence[dict], notes: Sequence[str]) -> str:
     )
     remarks = "".join(f"<p>{escape(note)}.</p>\n" for note in notes)
     parts = "".join(map(_part, rows))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f"<title>Lab {escape(lab)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+    return document(
+        f"Lab {lab}",
         f"<h1>Lab {escape(lab)}: {points:g} of {of:g} points</h1>\n{remarks}"
         f"<table>\n<tr><th>exercise</th><th>points</th><th>status</th></tr>\n{overview}"
-        f"</table>\n{parts}</body>\n</html>\n"
+        f"</table>\n{parts}",
     )
 
 
