@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-__all__ = ["message"]
+__all__ = ["message", "parts"]
 
 WIDTH, LINES = 88, 10
 HEAD_LINES, ROW_LINES, LABEL_WIDTH, INDENT = 2, 3, 9, 12
@@ -39,6 +39,25 @@ def message(
     return "\n".join(
         [*head, *(line for row in rows.values() for line in row), *picture]
     )
+
+
+def parts(text: str) -> tuple[str, dict[str, str]]:
+    """The title and the labelled rows of a message, unfolded again.
+
+    What `message` cut stays cut, and the picture is left out.
+    """
+    title, rows, into = [], {}, None
+    for line in text.split("\n"):
+        label = line[2:INDENT].strip()
+        if line.startswith(" " * INDENT):
+            (rows[into] if into else title).append(line.strip())
+        elif label in IMPORTANT and line.startswith(f"  {label} "):
+            rows[into := label] = [line[INDENT:].strip()]
+        elif rows:
+            break
+        else:
+            title.append(line.strip())
+    return " ".join(title), {label: " ".join(lines) for label, lines in rows.items()}
 
 
 def _folded(label: str, text: str, most: int = ROW_LINES) -> list[str]:

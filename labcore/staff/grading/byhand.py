@@ -7,13 +7,21 @@ from collections.abc import Sequence
 
 from labcore.staff.grading.store import Store
 
-__all__ = ["earned", "overrides_in", "reviewed", "reviews_in", "row_of"]
+__all__ = [
+    "earned",
+    "fingerprint",
+    "number_in",
+    "overrides_in",
+    "reviewed",
+    "reviews_in",
+    "row_of",
+]
 
 FILLED = ("student", "question", "answer", "points", "comment")
 OVERRIDES = ("student", "exercise", "points", "reason")
 
 
-def _number(text: str, most: float | None = None) -> float | None:
+def number_in(text: str, most: float | None = None) -> float | None:
     """The points in a spreadsheet cell; None if it is empty or not a number."""
     try:
         value = float(text.strip().replace(",", "."))
@@ -31,7 +39,7 @@ def earned(points: float, of: float) -> str:
     return "passed" if points >= of else "partial" if points else "failed"
 
 
-def _words(text: str) -> str:
+def fingerprint(text: str) -> str:
     """A fingerprint of the words only: spreadsheets change spaces and line breaks."""
     words = " ".join(text.split()).encode("utf-8", errors="backslashreplace")
     return hashlib.sha256(words).hexdigest()[:12]
@@ -81,7 +89,7 @@ def _remembered(store: Store, reviews) -> dict[tuple, list]:
         given = [row["points"].strip(), row["comment"].strip()]
         old = applied.get(key)
         same = old is not None and old[:2] == given
-        told[key] = old if same else [*given, _words(row["answer"])]
+        told[key] = old if same else [*given, fingerprint(row["answer"])]
     for key in sorted(applied.keys() | told.keys()):
         before, now = applied.get(key), told.get(key)
         if before != now:
@@ -104,12 +112,12 @@ def reviewed(student: str, text: dict, reviews, said: list[str]) -> dict:
     given = filled.get("points", "").strip()
     if not given or row["status"] != "review":
         return row
-    points = _number(given, text["of"])
+    points = number_in(given, text["of"])
     where = f"review.csv, {student}, {text['exercise']}"
     if points is None:
         said.append(f"{where}: {given!r} is no number from 0 to {text['of']:g}")
         return row
-    if filled["read"] != _words(text["source"]):
+    if filled["read"] != fingerprint(text["source"]):
         row["changed"] = "the answer changed after its review"
         said.append(
             f"{where}: {row['changed']}; read it, then change points or comment"
@@ -127,7 +135,7 @@ def overrides_in(store: Store, results, said: list[str]) -> dict:
         student, exercise = row["student"], row["exercise"].strip()
         known = results.get(student, {"rows": (), "texts": ()})
         asked = row_of((*known["rows"], *known["texts"]), exercise)
-        points = _number(row["points"])
+        points = number_in(row["points"])
         where = f"overrides.csv, line {line}"
         if asked is None:
             said.append(f"{where}: no {exercise!r} of {student!r}")
