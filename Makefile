@@ -1,5 +1,5 @@
 # Parts that tests and authors need beside the labs themselves.
-EXTRAS := vision test instructor cluster toolbox chip
+EXTRAS := vision test instructor cluster toolbox chip site
 
 # The first Python 3.11 to 3.13 that really runs (a shim may be there and not run).
 CANDIDATES := python3 python3.13 python3.12 python3.11 python .venv/bin/python
@@ -13,7 +13,7 @@ $(error No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYT
 endif
 LABCORE := $(PYTHON) -m labcore
 
-.PHONY: lab submit test test-all solutions release picture bench lint setup
+.PHONY: lab submit test test-all solutions release picture site bench lint setup
 
 lab:
 	@$(LABCORE) lab
@@ -41,6 +41,11 @@ release: setup
 # the README's picture and its alt text
 picture: setup
 	@$(LABCORE) run labcore.staff.authoring.overview
+
+# the course as pages in docs/_build/html; SITE_REPOSITORY=address links to solutions
+site:
+	@$(LABCORE) setup site
+	@$(LABCORE) run labcore.staff.authoring.site
 
 bench: setup
 	@$(LABCORE) run tests.bench

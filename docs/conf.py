@@ -1,0 +1,74 @@
+"""How Sphinx makes the site: `make site` calls it on the pages that `stage` wrote.
+
+No page asks another host for anything: formulas become MathML here, the theme brings
+its own fonts and scripts, and sliders are left to JupyterLab.
+"""
+
+import re
+
+from docutils import nodes
+from docutils.utils.math import MathError
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.errors import ExtensionError
+
+project = "Pruning Lab"
+copyright = "the course's authors"
+language = "en"
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+exclude_patterns = ["README.md"]
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 4
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}
+nb_merge_streams = True
+
+autodoc_member_order = "groupwise"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+default_role = "code"
+
+html_theme = "sphinx_book_theme"
+html_title = "Pruning Lab"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_math_renderer = "mathml"
+html_theme_options = {
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+}
+
+# Commands that docutils does not know, and what says the same.
+PLAINER = {r"\\texttt\b": r"\\text", r"\\[bB]igg?[lr]?(?![a-zA-Z])": ""}
+# Our docstrings say "name   what it is": two spaces or more.
+ARGUMENT = re.compile(r"^(\w+)  +(\S.*)$")
+
+
+def mathml(translator, node: nodes.Node, block: bool) -> None:
+    formula = node.astext()
+    for command, plain in PLAINER.items():
+        formula = re.sub(command, plain, formula)
+    try:
+        translator.body.append(tex2mathml(formula, as_block=block))
+    except MathError as error:
+        raise ExtensionError(f"{node.astext()!r}: {error}") from error
+    raise nodes.SkipNode
+
+
+def list_arguments(app, what, name, obj, options, lines: list[str]) -> None:
+    """Make a list of the arguments that a docstring of ours explains in columns."""
+    lines[:] = [ARGUMENT.sub(r":\1: \2", line) for line in lines]
+
+
+def setup(app) -> None:
+    app.add_html_math_renderer(
+        "mathml",
+        (lambda self, node: mathml(self, node, block=False), None),
+        (lambda self, node: mathml(self, node, block=True), None),
+    )
+    app.connect("autodoc-process-docstring", list_arguments)

@@ -1,0 +1,221 @@
+"""`make site`: the course as pages that can be read before anything is installed.
+
+`stage` copies what becomes a page into one folder: guides, and labs with their outputs.
+Sphinx turns that folder into HTML, as `docs/conf.py` says.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from ...files import write_bytes
+from ...runtime import LabError
+from ...student.notebooks import (
+    NUMBERED,
+    grading,
+    notebook_text,
+    read_notebook,
+    tags,
+)
+
+__all__ = ["build", "lab_page", "stage"]
+
+ROOT = Path(__file__).parents[3]
+GUIDES = {
+    "labs/README.md": "students.md",
+    "solutions/README.md": "instructors.md",
+    "CONTRIBUTING.md": "developers.md",
+    "CHANGELOG.md": "changes.md",
+    "labcore/data/README.md": "data.md",
+    "README.md": "README.md",  # no page: others include its parts
+}
+RESULT = ("03_sensitivity_scan.ipynb", "fronts")  # the figure on the first page
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^(?=#+ )", re.MULTILINE)
+PREDICT = re.compile(r"\*\*Predict\b")
+GUESS = re.compile(r"^(guess\w*) = None\b", re.MULTILINE)
+NOTE = """\
+:::{{note}}
+You can read this page without installing anything. To write answers and to move sliders, [start the course](../index.md#start)
+and open `work/{name}`. The results below come from our own run. Times are left out, because they differ on your machine.
+:::"""
+
+
+def build(root: Path, folder: Path, repository: str = "", strict: bool = False) -> Path:
+    """Build the site in `folder`/html; returns its first page.
+
+    repository   address of the course on a code host, for links to what is no page
+    strict       fail on any warning
+    """
+    try:
+        from sphinx.cmd.build import main
+    except ImportError:
+        raise LabError(
+            "Building the site needs Sphinx, which is not installed here: add it with "
+            "`python -m labcore setup site`."
+        ) from None
+    source, html = folder / "source", folder / "html"
+    shutil.rmtree(source, ignore_errors=True)
+    stage(root, source, repository)
+    options = ["-q", "-E", "-j", "auto", *(["-W", "--keep-going"] if strict else [])]
+    shutil.rmtree(html, ignore_errors=True)
+    state = ["-d", str(folder / "doctrees"), "-c", str(root / "docs")]
+    if main([*options, *state, str(source), str(html)]):
+        raise LabError("The site was not built: mend what Sphinx reports above.")
+    return html / "index.html"
+
+
+def stage(root: Path, folder: Path, repository: str = "") -> None:
+    """Write the source of every page into an empty folder."""
+    links = _Links(root, repository)
+    for path, page in links.pages.items():
+        if path.endswith(".ipynb"):
+            lab = lab_page(
+                read_notebook(root / path),
+                read_notebook(root / "solutions" / Path(path).name),
+            )
+            lab.cells.insert(1, _note(Path(path).name))
+            for cell in _prose(lab):
+                cell.source = links.moved(cell.source, path)
+            text = notebook_text(lab)
+        else:
+            text = links.moved((root / path).read_text(encoding="utf-8"), path)
+        write_bytes(folder / page, text.encode())
+    for path in links.pictures:
+        write_bytes(folder / path, (root / path).read_bytes())
+    write_bytes(folder / "result.html", _result(root / "solutions").encode())
+
+
+def lab_page(lab: NotebookNode, solution: NotebookNode) -> NotebookNode:
+    """A lab with the outputs of its solution, but none that gives something away.
+
+    Answers and checks show no output. What follows a prediction is folded: up to the
+    cell that draws the guess, or to the next text if no number is typed.
+    """
+    page = copy.deepcopy(lab)
+    solved = {cell.id: cell for cell in solution.cells}
+    predicted, guesses = False, set()
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            predicted = bool(PREDICT.search(cell.source))
+            continue
+        guesses |= set(GUESS.findall(cell.source))
+        if not grading(cell):
+            cell.outputs = solved[cell.id].outputs
+            if cell.outputs and (predicted or guesses):
+                _fold(cell, "output", "Show the result, after you have guessed")
+        if "given" in tags(cell):
+            _fold(cell, "input", "Show the code, given from earlier labs")
+        guesses -= _read(cell.source)
+    _lower_headings(page)
+    return page
+
+
+def _read(source: str) -> set[str]:
+    """The names that a cell reads."""
+    nodes = ast.walk(ast.parse(source))
+    names = (node for node in nodes if isinstance(node, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Load)}
+
+
+def _fold(cell: NotebookNode, part: str, words: str) -> None:
+    """Let the page show the cell's input or output only when the reader asks."""
+    cell.metadata["tags"] = [*tags(cell), f"hide-{part}"]
+    cell.metadata["mystnb"] = {"code_prompt_show": words, "code_prompt_hide": "Hide"}
+
+
+def _lower_headings(page: NotebookNode) -> None:
+    """A page has one title: what follows a later one becomes part of it."""
+    later = False
+    for cell in list(_prose(page))[1:]:
+        later = later or cell.source.startswith("# ")
+        if later:
+            cell.source = HEADING.sub("#", cell.source)
+
+
+def _prose(nb: NotebookNode) -> Iterator[NotebookNode]:
+    return (cell for cell in nb.cells if cell.cell_type == "markdown")
+
+
+def _note(name: str) -> NotebookNode:
+    return new_markdown_cell(NOTE.format(name=name), id="about-this-page")
+
+
+def _result(solutions: Path) -> str:
+    """The first page's figure, as the HTML that its cell put out."""
+    name, cell_id = RESULT
+    for cell in read_notebook(solutions / name).cells:
+        if cell.id == cell_id:
+            return "".join(o.data["text/html"] for o in cell.outputs if "data" in o)
+    raise LabError(
+        f"{name} has no cell {cell_id!r}: say in {Path(__file__).name} which figure "
+        "the site's first page shows."
+    )
+
+
+class _Links:
+    """Where each page stands, and what becomes of the links between them."""
+
+    def __init__(self, root: Path, repository: str) -> None:
+        self.root, self.repository = root, repository
+        self.pages = {
+            path: page for path, page in GUIDES.items() if (root / path).is_file()
+        }
+        self.pages |= {f"docs/{p.name}": p.name for p in (root / "docs").glob("*.md")}
+        self.pages |= {
+            f"labs/{p.name}": f"labs/{p.name}" for p in (root / "labs").glob(NUMBERED)
+        }
+        self.pictures: set[str] = set()
+
+    def moved(self, text: str, path: str) -> str:
+        """A page's text with links for the place where the page stands."""
+        return LINK.sub(lambda link: self._moved(link, path), text)
+
+    def _moved(self, link: re.Match, path: str) -> str:
+        words, (target, mark, fragment) = link[1], link[2].partition("#")
+        found = os.path.normpath(PurePosixPath(path).parent / target).replace(
+            os.sep, "/"
+        )
+        if not target or not (self.root / found).exists():
+            return link[0]  # a part of this page, another site, or no link at all
+        if found.endswith(".png"):
+            self.pictures.add(found)
+            return self._link(words, found, path)
+        if found == "README.md":
+            return self._link(words, "index.md", path)
+        if found not in self.pages:
+            return self._elsewhere(words, found)
+        if fragment.startswith("cell-id="):  # JupyterLab's own kind
+            mark = fragment = ""
+        return self._link(words, self.pages[found] + mark + fragment, path)
+
+    def _link(self, words: str, page: str, path: str) -> str:
+        return f"[{words}]({os.path.relpath(page, PurePosixPath(self.pages[path]).parent)})"
+
+    def _elsewhere(self, words: str, found: str) -> str:
+        """A file that is no page: at the code host, or in the reader's own copy."""
+        if self.repository:
+            return f"[{words}]({self.repository.rstrip('/')}/blob/main/{found})"
+        return f"`{found}`" if words == found else f"{words} (`{found}`)"
+
+
+def main() -> None:
+    page = build(ROOT, ROOT / "docs" / "_build", os.environ.get("SITE_REPOSITORY", ""))
+    print(f"The site is in {page.parent}: open {page.name} there.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as mistake:
+        sys.exit(str(mistake))
