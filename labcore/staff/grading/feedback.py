@@ -24,9 +24,15 @@ SENTENCES = {
 }
 
 
-def page(lab: str, rows: Sequence[dict], notes: Sequence[str]) -> str:
-    """The HTML page of one student; whatever people wrote appears as plain text."""
-    points, of = sum(row["points"] or 0 for row in rows), sum(row["of"] for row in rows)
+def page(
+    lab: str, rows: Sequence[dict], notes: Sequence[str], off: float = 0
+) -> str:
+    """The HTML page of one student; whatever people wrote appears as plain text.
+
+    off   points taken off for being late
+    """
+    points = max(0, sum(row["points"] or 0 for row in rows) - off)
+    of = sum(row["of"] for row in rows)
     overview = "".join(
         f"<tr><td>{escape(row['exercise'])} {escape(row['title'])}</td>"
         f"<td>{escape(_points(row))}</td><td>{escape(row['status'])}</td></tr>\n"

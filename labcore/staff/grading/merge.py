@@ -5,17 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 
-from labcore.staff.grading.byhand import (
-    earned,
-    overrides_in,
-    reviewed,
-    reviews_in,
-    row_of,
-)
 from labcore.staff.grading.feedback import SENTENCES, page
+from labcore.staff.grading.standings import Gathered, Standing, gathered
 from labcore.staff.grading.store import Store
 
-__all__ = ["merge"]
+__all__ = ["merge", "merged"]
 
 REVIEW = (
     *("student", "question", "title", "answer", "rubric", "model answer"),
@@ -29,33 +23,23 @@ def merge(store: Store, lab: str, questions: Mapping[str, object]) -> list[str]:
 
     questions   the lab's Questions by id, whose rubrics go into review.csv
     """
-    results, said = store.results(), []
-    reviews, all_taken = reviews_in(store, results, said)
-    overrides = overrides_in(store, results, said)
-    students = {
-        student: [
-            *map(dict, result["rows"]),
-            *(reviewed(student, text, reviews, said) for text in result["texts"]),
-        ]
-        for student, result in results.items()
-    }
-    for (student, exercise), (points, reason) in overrides.items():
-        row = row_of(students[student], exercise)
-        above = f" (more than the {row['of']:g} there are)"
-        by_hand = f"Changed by hand{above if points > row['of'] else ''}: {reason}"
-        row["message"] = _joined(row["message"], by_hand)
-        row["points"] = points
-        if row["status"] == "review":
-            row["status"] = earned(points, row["of"])
-    _write_grades(store, lab, students)
-    _write_summary(store, lab, students, results)
-    if all_taken:
-        _write_review(store, results, reviews, questions, said)
-    _write_pages(store, lab, students, results)
-    if remarks := list(_remarks(results)):
-        said.append(f"remarks.csv: {len(remarks)} on answers that tamper, or seem to")
+    return merged(store, lab, questions).said
+
+
+def merged(store: Store, lab: str, questions: Mapping[str, object]) -> Gathered:
+    """The same, and returns everything that the tables were made of."""
+    found = gathered(store)
+    _write_grades(store, lab, found.students)
+    _write_summary(store, lab, found)
+    if found.all_taken:
+        _write_review(store, found.results, found.reviews, questions, found.said)
+    _write_pages(store, lab, found.students)
+    if remarks := list(_remarks(found.results)):
+        found.said.append(
+            f"remarks.csv: {len(remarks)} on answers that tamper, or seem to"
+        )
     store.write_table("remarks.csv", ("student", "exercise", "remark"), remarks)
-    return said
+    return found
 
 
 def _remarks(results: Mapping) -> Iterator[tuple[str, str, str]]:
@@ -66,11 +50,7 @@ def _remarks(results: Mapping) -> Iterator[tuple[str, str, str]]:
                 yield student, row["exercise"], remark
 
 
-def _joined(*parts: str) -> str:
-    return "\n".join(part for part in parts if part)
-
-
-def _write_grades(store: Store, lab: str, students) -> None:
+def _write_grades(store: Store, lab: str, students: Mapping[str, Standing]) -> None:
     store.write_table(
         "grades.csv",
         ("student", "lab", "exercise", "points", "of", "status", "message"),
@@ -79,8 +59,8 @@ def _write_grades(store: Store, lab: str, students) -> None:
                 *(student, lab, row["exercise"], _shown(row["points"]), row["of"]),
                 *(row["status"], _sentence(row)),
             )
-            for student, rows in students.items()
-            for row in rows
+            for student, standing in students.items()
+            for row in standing.rows
         ],
     )
 
@@ -93,30 +73,38 @@ def _shown(points: float | None) -> float | str:
     return "" if points is None else points
 
 
-def _write_summary(store: Store, lab: str, students, results) -> None:
-    exercises = list(dict.fromkeys(r["exercise"] for v in students.values() for r in v))
-    owners: dict[str, list[str]] = {}
-    for student, result in results.items():
-        owners.setdefault(result["digest"], []).append(student)
+def _write_summary(store: Store, lab: str, found: Gathered) -> None:
+    exercises = list(
+        dict.fromkeys(r["exercise"] for s in found.students.values() for r in s.rows)
+    )
     lines = []
-    for student, rows in students.items():
-        points = {row["exercise"]: row["points"] for row in rows}
-        notes = list(results[student]["notes"])
-        digest = results[student]["digest"]
-        if digest and (others := [s for s in owners[digest] if s != student]):
-            notes.append(f"the same file as {', '.join(others)}")
-        notes += [f"{r['exercise']}: {r['changed']}" for r in rows if "changed" in r]
+    for student, standing in found.students.items():
+        points = {row["exercise"]: row["points"] for row in standing.rows}
         lines.append(
             (
-                *(student, lab, sum(p or 0 for p in points.values())),
-                sum(row["of"] for row in rows),
-                sum(row["points"] is None for row in rows),
-                "; ".join(notes),
+                *(student, lab, standing.points, standing.of),
+                -standing.off if standing.off else "",
+                standing.waiting,
+                "; ".join(_notes(student, found)),
                 *(_shown(points.get(exercise)) for exercise in exercises),
             )
         )
-    head = ("student", "lab", "points", "of", "to review", "notes", *exercises)
+    head = ("student", "lab", "points", "of", "late", "to review", "notes", *exercises)
     store.write_table("summary.csv", head, lines)
+
+
+def _notes(student: str, found: Gathered) -> list[str]:
+    standing = found.students[student]
+    notes = list(standing.notes)
+    if found.roster and not standing.entry:
+        notes.append("not on the roster")
+    if others := [s for s in found.same_file(student) if s != student]:
+        notes.append(f"the same file as {', '.join(others)}")
+    return notes + [
+        f"{row['exercise']}: {row['changed']}"
+        for row in standing.rows
+        if "changed" in row
+    ]
 
 
 def _write_review(store: Store, results, reviews, questions, said: list[str]) -> None:
@@ -145,10 +133,11 @@ def _write_review(store: Store, results, reviews, questions, said: list[str]) ->
     store.write_table("review.csv", REVIEW, lines)
 
 
-def _write_pages(store: Store, lab: str, students, results) -> None:
+def _write_pages(store: Store, lab: str, students: Mapping[str, Standing]) -> None:
     pages = {row["student"]: row["page"] for row in store.table("keys.csv", *KEYS)}
     for student in students:
         pages.setdefault(student, f"{secrets.token_urlsafe(16)}.html")
     store.write_table("keys.csv", KEYS, sorted(pages.items()))
-    for student, rows in students.items():
-        store.write_page(pages[student], page(lab, rows, results[student]["notes"]))
+    for student, standing in students.items():
+        text = page(lab, standing.rows, standing.notes, standing.off)
+        store.write_page(pages[student], text)

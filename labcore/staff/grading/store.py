@@ -65,6 +65,22 @@ class Store:
     def begin(self, run: dict) -> None:
         self._write("run.json", json.dumps(run, indent=1))
 
+    def late(self) -> dict:
+        """The settings of the late policy; empty if there is none."""
+        path = self.folder / "late.json"
+        return _read(path, "due", "give --due again") if path.exists() else {}
+
+    def set_late(self, settings: dict) -> None:
+        self._write("late.json", json.dumps(settings, indent=1))
+
+    def roster(self) -> bytes | None:
+        """The list of the class, byte for byte as it was given."""
+        path = self.folder / "roster.csv"
+        return path.read_bytes() if path.exists() else None
+
+    def set_roster(self, data: bytes) -> None:
+        write_bytes(self.folder / "roster.csv", data, MEND)
+
     def results(self) -> dict[str, dict]:
         """Every stored result, by student."""
         found = {}
