@@ -1,15 +1,15 @@
 # Parts that tests and authors need beside the labs themselves.
 EXTRAS := vision test instructor cluster toolbox chip site
 
-# The first Python 3.11 to 3.13 that really runs (a shim may be there and not run).
-CANDIDATES := python3 python3.13 python3.12 python3.11 python .venv/bin/python
-SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# The first Python from 3.11 on that really runs (a shim may be there and not run).
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python .venv/bin/python
+SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 ifeq ($(origin PYTHON), undefined)
 PYTHON := $(shell for python in $(CANDIDATES); do \
 	"$$python" -c "$(SUPPORTED)" >/dev/null 2>&1 && echo "$$python" && break; done)
 endif
 ifeq ($(PYTHON),)
-$(error No Python 3.11, 3.12 or 3.13 was found: install one, or name it with PYTHON=path)
+$(error No Python 3.11 or newer was found: install one, or name it with PYTHON=path)
 endif
 LABCORE := $(PYTHON) -m labcore
 

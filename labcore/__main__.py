@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-OLDEST, TOO_NEW = (3, 11), (3, 14)
+OLDEST = (3, 11)  # and no newest: see student.environment
 
 
 def lab(args: argparse.Namespace) -> int:
@@ -236,12 +236,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    if not OLDEST <= sys.version_info[:2] < TOO_NEW:
+    if sys.version_info[:2] < OLDEST:
         print(
-            "The labs need Python 3.11, 3.12 or 3.13, but this is Python "
-            f"{sys.version_info[0]}.{sys.version_info[1]}: start them with one of "
-            "those, for example 'python3.12 -m labcore lab' (on Windows "
-            "'py -3.12 -m labcore lab').",
+            "The labs need Python 3.11 or newer, but this is Python "
+            f"{sys.version_info[0]}.{sys.version_info[1]}: start them with a newer "
+            "one, for example 'python3.13 -m labcore lab' (on Windows "
+            "'py -3.13 -m labcore lab').",
             file=sys.stderr,
         )
         return 1

@@ -130,8 +130,8 @@ def test_a_command_without_its_packages_names_the_set_up(monkeypatch, capsys):
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.parametrize("version", [(3, 8), (3, 10), (3, 14)])
-def test_a_python_too_old_or_too_new_is_one_sentence(monkeypatch, capsys, version):
+@pytest.mark.parametrize("version", [(3, 8), (3, 10)])
+def test_a_python_too_old_is_one_sentence(monkeypatch, capsys, version):
     monkeypatch.setattr(sys, "version_info", (*version, 0))
     assert cli.main(["lab"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -210,4 +210,4 @@ def test_make_says_in_one_sentence_that_no_python_fits(tmp_path):
     result = make(tmp_path, {"python3": "exit 1"})
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
-    assert "No Python 3.11, 3.12 or 3.13 was found" in line
+    assert "No Python 3.11 or newer was found" in line

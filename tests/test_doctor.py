@@ -152,3 +152,11 @@ def test_bfloat16_says_what_the_labs_compute_in(monkeypatch, capsys):
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
     _, lines = examine(capsys)
     assert lines["bfloat16"] == "  in hardware; the labs compute in fp32"
+
+
+def test_a_python_newer_than_tried_is_said_and_does_not_stop(monkeypatch, capsys):
+    monkeypatch.setattr(environment, "NEWEST", (3, 10))
+    code, lines = examine(capsys)
+    assert code == 0
+    assert lines["Python"].startswith("- 3.")
+    assert lines["Python"].endswith("newer than 3.10, the newest that was tried")

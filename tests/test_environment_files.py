@@ -13,6 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from labcore.__main__ import OLDEST
+from labcore.student.environment import NEWEST
+
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"pytorch": "torch"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
@@ -74,10 +77,8 @@ def test_every_requirement_has_a_lower_bound():
 
 
 def test_condas_python_is_one_the_labs_support():
-    from labcore.__main__ import OLDEST, TOO_NEW
-
     version = tuple(map(int, pinned()["python"].split(".")))
-    assert OLDEST <= version < TOO_NEW
+    assert OLDEST <= version <= NEWEST
     assert ".".join(map(str, OLDEST)) in PROJECT["requires-python"]
 
 

@@ -20,9 +20,10 @@ class Machine:
     def __init__(self, venv: Path) -> None:
         self.venv = venv
         self.commands: list[list[str]] = []
-        self.refused: set[str] = set()  # pip fails where one of these is an argument
-        self.broken: set[str] = set()  # installed, but the import fails
+        self.refused: set[str] = set()  # installing fails where one is an argument
         self.installed: set[str] = set()
+        self.broken = False  # torch is installed, but the import fails
+        self.pip_works = True
         self.interrupt_at: str | None = None
 
     def run(self, *command) -> subprocess.CompletedProcess:
@@ -38,27 +39,25 @@ class Machine:
             python.touch()
         elif parts[1:2] == ["-c"] and parts[2].startswith("import sys; print"):
             return 0, "3 12\n"
-        elif parts[1:2] == ["-c"] and parts[2].startswith("import sys; from"):
-            return 0, " ".join(f"{name}==2.15.0+cpu" for name in parts[3:])
-        elif parts[1:2] == ["-c"]:
-            name = parts[2].split()[1]
-            if name not in self.installed:
-                return 1, f"Traceback\nModuleNotFoundError: No module named '{name}'\n"
-            if name in self.broken:
-                return 1, "Traceback\nOSError: libtorch.so: cannot open\n"
-        elif "uninstall" in parts:
-            self.installed.discard(parts[-1])
+        elif parts[1:2] == ["-c"] and "metadata" in parts[2]:
+            return int(not set(parts[3:]) <= self.installed), ""
+        elif parts[1:2] == ["-c"] and "suffices" in parts[2]:
+            return int(not {"torch", *parts[3:]} <= self.installed), ""
+        elif parts[1:] == ["-c", "import torch"]:
+            return int(self.broken), "Traceback\nOSError: libtorch.so: cannot open\n"
+        elif parts[1:] == ["-m", "pip", "--version"]:
+            return int(not self.pip_works), ""
         elif "install" in parts:
             if self.interrupt_at in parts:
                 raise KeyboardInterrupt
             if self.refused & set(parts):
                 return 1, "ERROR: no such package\n"
-            for part in parts:
-                self.installed |= {part.partition(">=")[0]} & {"torch", "torchvision"}
+            names = {part.partition(">=")[0] for part in parts}
+            self.installed |= {"torch"} | names & {"torchvision"}
         return 0, ""
 
     @property
-    def pip(self) -> list[list[str]]:
+    def installs(self) -> list[list[str]]:
         return [parts for parts in self.commands if "install" in parts]
 
 
@@ -74,98 +73,132 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(environment, "suffices", lambda: False)
     monkeypatch.delenv("TORCH_INDEX", raising=False)
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
     played = Machine(venv)
     monkeypatch.setattr(install, "_run", played.run)
+    monkeypatch.setattr(
+        install.subprocess, "run", lambda command, cwd: played.run(*command)
+    )
     return played
 
 
-def test_torch_and_torchvision_come_first_as_a_pair_and_then_labcore(machine):
+def test_torch_comes_from_its_cpu_index_where_linux_has_no_nvidia(machine, capsys):
     install.set_up(["test"])
-    pair, labcore = machine.pip
-    assert [part.partition(">=")[0] for part in pair[-2:]] == ["torch", "torchvision"]
-    assert labcore[-1] == f"{install.ROOT}[test]"
-
-
-def test_labcores_installation_never_replaces_torch(machine):
-    install.set_up()
-    assert "torch==2.15.0+cpu" in machine.pip[-1]
-    assert "torchvision==2.15.0+cpu" in machine.pip[-1]
-
-
-def test_without_nvidia_linux_takes_the_cpu_only_index(machine, capsys):
-    install.set_up()
-    assert "--isolated" in machine.pip[0] and install.CPU_INDEX in machine.pip[0]
-    assert machine.pip[0][machine.pip[0].index("--retries") + 1] == "0"
-    assert len(machine.pip) == 2
+    torch, labcore = machine.installs
+    assert torch[-1] == "torch>=2.4"
+    assert "--isolated" in torch and install.CPU_INDEX in torch
+    assert torch[torch.index("--retries") + 1] == "0"
+    assert labcore[-2:] == ["-e", f"{install.ROOT}[test]"]
     assert "from its CPU-only index" in capsys.readouterr().out
 
 
-def test_the_default_index_follows_where_the_cpu_only_one_cannot_be_reached(
+def test_torchvision_comes_from_the_same_index(machine):
+    install.set_up(["vision"])
+    assert machine.installs[0][-2:] == ["torch>=2.4", "torchvision>=0.19"]
+    assert install.CPU_INDEX in machine.installs[0]
+
+
+def test_the_default_index_has_torch_where_the_cpu_only_one_does_not_answer(
     machine, capsys
 ):
     machine.refused = {install.CPU_INDEX}
     install.set_up()
-    assert "--index-url" not in machine.pip[1] and "--isolated" not in machine.pip[1]
-    assert capsys.readouterr().out.count("PyTorch from pip's default index") == 1
+    assert len(machine.installs) == 2
+    assert "--index-url" not in machine.installs[1]
+    said = capsys.readouterr()
+    assert said.out.count("from pip's default index") == 1
+    assert said.err == ""
 
 
 @pytest.mark.parametrize("system", ["nvidia", "darwin", "win32"])
-def test_elsewhere_the_default_index_is_taken_at_once(machine, monkeypatch, system):
+def test_elsewhere_one_call_of_pip_does_it(machine, monkeypatch, system):
     if system == "nvidia":
         monkeypatch.setattr(install, "NVIDIA", [str(PROJECT)])
     else:
         monkeypatch.setattr(sys, "platform", system)
     install.set_up()
-    assert not any("--index-url" in command for command in machine.pip)
+    assert [command[-1] for command in machine.installs] == [str(install.ROOT)]
 
 
 def test_torch_index_overrides_the_rule(machine, monkeypatch, capsys):
     monkeypatch.setenv("TORCH_INDEX", "https://example.org/whl")
     install.set_up()
-    where = machine.pip[0].index("--index-url")
-    assert machine.pip[0][where + 1] == "https://example.org/whl"
-    assert not any(install.CPU_INDEX in command for command in machine.pip)
+    torch = machine.installs[0]
+    assert torch[torch.index("--index-url") + 1] == "https://example.org/whl"
+    assert not any(install.CPU_INDEX in command for command in machine.installs)
     assert "TORCH_INDEX, https://example.org/whl" in capsys.readouterr().out
 
 
 def test_a_torch_that_cannot_be_imported_stops_with_one_sentence(machine):
-    machine.broken = {"torch"}
+    machine.broken = True
     with pytest.raises(LabError, match="cannot be imported .*libtorch.so.* delete"):
         install.set_up()
-    assert not any("-e" in command for command in machine.pip)
     assert not install.STAMP.exists()
 
 
-def test_no_torch_at_all_shows_what_pip_said(machine, capsys):
-    machine.refused = {"torch>=2.4"}
-    with pytest.raises(LabError, match="TORCH_INDEX"):
+@pytest.mark.parametrize("refused", ["https://example.org/whl", "-e"])
+def test_a_failure_shows_what_pip_said(machine, monkeypatch, capsys, refused):
+    monkeypatch.setenv("TORCH_INDEX", "https://example.org/whl")
+    machine.refused = {refused}
+    with pytest.raises(LabError, match="could not be installed: fix what is reported"):
         install.set_up()
     assert "ERROR: no such package" in capsys.readouterr().err
+    assert not install.STAMP.exists()
 
 
-def test_without_torchvision_the_set_up_goes_on(machine, capsys):
-    machine.refused = {"torchvision>=0.19"}
-    install.set_up(["vision", "test"])
-    assert machine.pip[-1][-1] == f"{install.ROOT}[test]"
-    assert "default track works without it" in capsys.readouterr().out
+@pytest.fixture
+def uv(machine, monkeypatch):
+    """A .venv as uv makes it: without pip."""
+    python = environment.venv_python()
+    python.parent.mkdir(parents=True)
+    python.touch()
+    (install.VENV / "pyvenv.cfg").write_text("home = x\nuv = 0.13.9\n", "utf-8")
+    machine.pip_works = False
+    monkeypatch.setattr(install.shutil, "which", lambda name: f"/bin/{name}")
+    return machine
 
 
-def test_a_broken_torchvision_is_taken_out_and_the_set_up_goes_on(machine, capsys):
-    machine.broken = {"torchvision"}
-    install.set_up(["vision", "test"])
-    assert "torchvision" not in machine.installed
-    assert machine.pip[-1][-1] == f"{install.ROOT}[test]"
-    assert not any("torchvision==" in part for part in machine.pip[-1])
-    assert "OSError" in capsys.readouterr().out
+def test_uv_installs_where_it_made_the_environment(uv):
+    install.set_up(["test"])
+    python = str(environment.venv_python())
+    labcore = f"{install.ROOT}[test]"
+    (command,) = uv.installs
+    assert command == ["/bin/uv", "pip", "install", "--python", python, "-e", labcore]
+    assert not install.STAMP.exists()
 
 
-def test_torchvision_asked_for_is_tried_again(machine):
-    machine.refused = {"torchvision>=0.19"}
-    install.set_up(["vision"])
-    machine.refused = set()
-    install.set_up(["vision"])
-    assert "torchvision" in machine.installed
-    assert machine.pip[-1][-1] == f"{install.ROOT}[vision]"
+def test_uvs_environment_is_used_as_it_is_when_all_is_there(uv):
+    uv.installed = {"torch", "test"}
+    assert install.set_up(["test"]) == environment.venv_python()
+    assert uv.installs == []
+    install.set_up(["chip"])
+    assert uv.installs[0][-1] == f"{install.ROOT}[chip]"
+
+
+def test_uvs_environment_without_uv_is_left_alone(uv, monkeypatch):
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    with pytest.raises(LabError, match="has neither pip nor, here, uv: install uv"):
+        install.set_up()
+    assert environment.venv_python().exists() and uv.installs == []
+
+
+def test_a_set_up_that_uv_runs_is_handed_over_to_it(machine, monkeypatch):
+    monkeypatch.setenv("UV", "/opt/uv")
+    monkeypatch.setattr(environment, "suffices", lambda: True)
+    monkeypatch.setattr(environment, "_installed", lambda package: False)
+    assert install.set_up(["toolbox"]) == Path(sys.executable)
+    (command,) = machine.installs
+    assert command[:5] == ["/opt/uv", "pip", "install", "--python", sys.executable]
+
+
+def test_a_newer_python_is_tried_with_one_line_of_warning(machine, monkeypatch, capsys):
+    install.set_up()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys, "version_info", (3, 15, 0))
+    install.set_up()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "tried with Python 3.11 to 3.14, and this is 3.15" in line
 
 
 def test_a_repeat_starts_at_once(machine, capsys):
@@ -174,7 +207,7 @@ def test_a_repeat_starts_at_once(machine, capsys):
     capsys.readouterr()
     assert install.set_up(["vision"]) == environment.venv_python()
     assert install.set_up() == environment.venv_python()
-    assert machine.pip == []
+    assert machine.installs == []
     assert capsys.readouterr().out == ""
 
 
@@ -182,7 +215,7 @@ def test_a_new_part_is_added_to_those_there_and_torch_is_left_alone(machine):
     install.set_up(["test"])
     machine.commands.clear()
     install.set_up(["instructor"])
-    (labcore,) = machine.pip
+    (labcore,) = machine.installs
     assert labcore[-1] == f"{install.ROOT}[instructor,test]"
 
 
@@ -192,7 +225,7 @@ def test_a_changed_pyproject_is_installed_again_with_the_same_parts(machine):
     project = install.ROOT / "pyproject.toml"
     project.write_text(project.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     install.set_up()
-    assert [command[-1] for command in machine.pip] == [f"{install.ROOT}[test]"]
+    assert [command[-1] for command in machine.installs] == [f"{install.ROOT}[test]"]
 
 
 @pytest.mark.parametrize("at", ["torch>=2.4", "-e"])
@@ -208,16 +241,8 @@ def test_an_interrupted_set_up_is_taken_up_again(machine, at):
     machine.interrupt_at = None
     install.set_up(["test"])
     assert not half.exists() and whole.exists()
-    assert machine.pip[-1][-1] == f"{install.ROOT}[test]"
+    assert machine.installs[-1][-1] == f"{install.ROOT}[test]"
     assert install.STAMP.exists()
-
-
-def test_a_failed_installation_of_labcore_shows_what_pip_said(machine, capsys):
-    machine.refused = {"-e"}
-    with pytest.raises(LabError, match="could not be installed"):
-        install.set_up()
-    assert "ERROR: no such package" in capsys.readouterr().err
-    assert not install.STAMP.exists()
 
 
 def test_a_damaged_stamp_counts_as_none(machine):
@@ -225,7 +250,7 @@ def test_a_damaged_stamp_counts_as_none(machine):
     install.STAMP.write_text("{", encoding="utf-8")
     machine.commands.clear()
     install.set_up()
-    assert len(machine.pip) == 1
+    assert len(machine.installs) == 1
 
 
 @pytest.mark.parametrize("lacking", ["venv", "ensurepip"])
@@ -254,9 +279,9 @@ def test_a_sufficient_environment_is_used_as_it_is(machine, monkeypatch):
 def test_a_part_can_be_added_to_a_sufficient_environment(machine, monkeypatch):
     monkeypatch.setattr(environment, "suffices", lambda: True)
     monkeypatch.setattr(environment, "_installed", lambda package: False)
+    machine.installed = {"torch"}
     assert install.set_up(["toolbox"]) == Path(sys.executable)
-    (labcore,) = machine.pip
-    assert "torch==2.15.0+cpu" in labcore
+    (labcore,) = machine.installs
     assert labcore[-1] == f"{install.ROOT}[toolbox]"
 
 

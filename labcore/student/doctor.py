@@ -23,7 +23,7 @@ def main() -> int:
     """Print the findings; return 1 if the core labs cannot run, else 0."""
     torch = _look("torch", _torch)
     with_torch = [("device", _device), ("bfloat16", _bfloat16), ("threads", _threads)]
-    findings = [_look("Python", _python), torch]
+    findings = [_look("Python", _python, LESS), torch]
     for name, find in with_torch:
         known = torch[0] == FINE
         findings.append(_look(name, find) if known else (LESS, name, "unknown"))
@@ -65,7 +65,11 @@ def _in_a_line(problem: Exception) -> str:
 
 
 def _python() -> str:
-    return f"{sys.version.split()[0]}, {sys.executable}"
+    found = f"{sys.version.split()[0]}, {sys.executable}"
+    if sys.version_info[:2] > environment.NEWEST:
+        newest = ".".join(map(str, environment.NEWEST))
+        raise LabError(f"{found}: newer than {newest}, the newest that was tried")
+    return found
 
 
 def _torch() -> str:

@@ -17,8 +17,12 @@ from urllib.request import url2pathname
 
 from ..runtime import LabError
 
-__all__ = ["ROOT", "VENV", "enter", "hand_over", "missing", "requirements", "suffices"]
+__all__ = [
+    *("NEWEST", "ROOT", "VENV", "enter", "hand_over", "inside_venv", "made_by_uv"),
+    *("missing", "requirements", "suffices", "venv_python"),
+]
 
+NEWEST = (3, 14)  # the newest Python that was tried
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 
@@ -66,9 +70,19 @@ def inside_venv() -> bool:
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
+def made_by_uv() -> bool:
+    """Whether uv made .venv and looks after it: then nothing of ours is kept there."""
+    try:
+        made = (VENV / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "\nuv = " in made
+
+
 def suffices() -> bool:
-    """Whether we run in the user's own environment with everything for the labs."""
-    return not inside_venv() and _has_this_clone() and not missing()
+    """Whether we run in the user's or uv's environment, with everything for the labs."""
+    ours = inside_venv() and not made_by_uv()
+    return not ours and _has_this_clone() and not missing()
 
 
 def _has_this_clone() -> bool:

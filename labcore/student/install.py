@@ -1,7 +1,7 @@
-"""Set-up: .venv with a torch that works, then labcore and the extras.
+"""Set-up: a Python that has torch, labcore and the extras; pip or uv installs them.
 
-A stamp in .venv records what a finished set-up holds. So a second run starts at once,
-and an interrupted set-up continues where it stopped.
+A stamp in .venv records what a finished set-up with pip holds. So a second run starts
+at once, and an interrupted set-up continues where it stopped.
 """
 
 from __future__ import annotations
@@ -34,23 +34,28 @@ def set_up(extras: Iterable[str] = ()) -> Path:
     wanted = set(extras)
     for extra in wanted:
         environment.requirements(extra)  # stop early at an unknown name
+    if sys.version_info[:2] > environment.NEWEST:
+        print(
+            f"The labs were tried with Python 3.11 to 3.{environment.NEWEST[1]}, and "
+            f"this is 3.{sys.version_info[1]}: if something fails, take one of those.",
+            file=sys.stderr,
+        )
     if environment.suffices():
         python = Path(sys.executable)
         if any(environment.missing(extra) for extra in wanted):
-            _install_labcore(python, wanted, ["torch"])
+            _install(python, wanted)
         return python
     python = environment.venv_python()
+    if environment.made_by_uv():
+        if not _suffices(python, wanted):
+            _install(python, wanted)
+        return python
     stamp, made = _read_stamp(), _made(python)
     if not made or stamp.get("made") != made or not wanted <= set(stamp["extras"]):
         _make_venv(python)
-        _drop_half_installed()
-        proven = _install_torch(python)
         extras = wanted | set(stamp.get("extras", ()))
-        if "torchvision" not in proven:
-            extras -= {"vision"}
-        _install_labcore(python, extras, proven)
+        _install(python, extras)
         _write_stamp({"made": _made(python), "extras": sorted(extras)})
-        _say("Set-up is complete.")
     return python
 
 
@@ -67,6 +72,15 @@ def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         errors="replace",
     )
+
+
+def _suffices(python: Path, extras: Iterable[str]) -> bool:
+    """Whether that Python has everything already; uv may have removed what we added."""
+    ask = (
+        "import sys; from labcore.student.environment import suffices, missing; "
+        "sys.exit(not suffices() or any(map(missing, sys.argv[1:])))"
+    )
+    return _run(python, "-c", ask, *extras).returncode == 0
 
 
 def _read_stamp() -> dict:
@@ -98,7 +112,7 @@ def _made(python: Path) -> dict[str, str] | None:
 
 def _make_venv(python: Path) -> None:
     """Make a new .venv, unless the existing one has a working pip."""
-    if python.exists() and _run(python, "-m", "pip", "--version").returncode == 0:
+    if python.exists() and _has_pip(python):
         return
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -116,6 +130,51 @@ def _make_venv(python: Path) -> None:
         )
 
 
+def _install(python: Path, extras: set[str]) -> None:
+    """Install labcore from this folder, with torch and whatever else it needs."""
+    labcore = f"{ROOT}[{','.join(sorted(extras))}]" if extras else str(ROOT)
+    uv = _uv(python)
+    _say(f"Installing {labcore} and what it needs: some minutes ...")
+    if uv:
+        command = [uv, "pip", "install", "--python", python, "-e", labcore]
+        installed = subprocess.run(command, cwd=ROOT).returncode == 0
+    else:
+        _drop_half_installed()
+        installed = _install_torch(python, extras) and _pip(python, "-e", labcore)
+    if not installed:
+        raise LabError(
+            "The course could not be installed: fix what is reported above and run "
+            f"again; if that does not help, delete {VENV} first."
+        )
+    result = _run(python, "-c", "import torch")
+    if result.returncode:
+        problem = _last_line(result.stdout) or f"Python died: {result.returncode}"
+        raise LabError(
+            f"PyTorch is installed but cannot be imported ({problem}): delete {VENV}, "
+            "set TORCH_INDEX to the index of a build for this machine "
+            f"(such as {CPU_INDEX}), and run again."
+        )
+    _say("Set-up is complete.")
+
+
+def _uv(python: Path) -> str | None:
+    """The uv that runs this command, or that has to stand in for a missing pip."""
+    uv = os.environ.get("UV")
+    if uv or _has_pip(python):
+        return uv
+    uv = shutil.which("uv")
+    if not uv:
+        raise LabError(
+            f"{python} has neither pip nor, here, uv: install uv, or delete {VENV}, "
+            "and run again."
+        )
+    return uv
+
+
+def _has_pip(python: Path) -> bool:
+    return _run(python, "-m", "pip", "--version").returncode == 0
+
+
 def _drop_half_installed() -> None:
     """Remove packages whose installation was cut short; pip then installs them again.
 
@@ -128,90 +187,38 @@ def _drop_half_installed() -> None:
                 shutil.rmtree(info)
 
 
-def _install_torch(python: Path) -> list[str]:
-    """Install torch and, if possible, its torchvision; returns the importable ones.
+def _install_torch(python: Path, extras: set[str]) -> bool:
+    """Install PyTorch from an index of its own if one applies; False if that failed.
 
-    They go first and as a pair, because a torchvision built for another torch breaks.
+    pip leaves what it finds, so the default index is asked only for the rest.
     """
-    pair = [
-        environment.requirements()["torch"],
-        environment.requirements("vision")["torchvision"],
-    ]
-    if _import(python, "torch") or _import(python, "torchvision"):
-        _say(
-            "Installing PyTorch: 200 MB without, up to 5 GB with CUDA; some minutes ..."
-        )
-        failure = _pip_torch(python, pair)
-        if failure and _import(python, "torch"):
-            failure = _pip_torch(python, pair[:1])
-            if failure:
-                print(failure, file=sys.stderr)
-                raise LabError(
-                    "PyTorch could not be installed: fix what pip reports above, or "
-                    "set TORCH_INDEX to a package index that has it, and run again."
-                )
-    problem = _import(python, "torch")
-    if problem:
-        raise LabError(
-            f"PyTorch is installed but cannot be imported ({problem}): delete {VENV}, "
-            "set TORCH_INDEX to the index of a build for this machine "
-            f"(such as {CPU_INDEX}), and run again."
-        )
-    problem = _import(python, "torchvision")
-    if problem:
-        _run(python, "-m", "pip", "uninstall", "-q", "-y", "torchvision")
-        _say(
-            f"torchvision cannot be used here ({problem}): the default track works "
-            "without it."
-        )
-    return ["torch"] if problem else ["torch", "torchvision"]
-
-
-def _pip_torch(python: Path, packages: list[str]) -> str:
-    """Install from the first index of the rule; returns pip's complaint, if any."""
+    packages = {"torch": environment.requirements()["torch"]}
+    if "vision" in extras:
+        packages |= environment.requirements("vision")
+    versions = "import sys, importlib.metadata as m; [*map(m.version, sys.argv[1:])]"
+    if _run(python, "-c", versions, *packages).returncode == 0:
+        return True
     index = os.environ.get("TORCH_INDEX", "").strip()
     if index:
-        _say(f"PyTorch from TORCH_INDEX, {index}")
-        return _pip(python, "--index-url", index, *packages)
+        _say(f"PyTorch from TORCH_INDEX, {index} ...")
+        return _pip(python, "--index-url", index, *packages.values())
     if sys.platform == "linux" and not any(map(os.path.exists, NVIDIA)):
-        if not _pip(python, *CPU_TRY, *packages, flags=["--isolated"]):
-            _say("PyTorch from its CPU-only index (no NVIDIA device here)")
-            return ""
-    _say("PyTorch from pip's default index")
-    return _pip(python, *packages)
+        _say("PyTorch, 200 MB, from its CPU-only index (no NVIDIA device here) ...")
+        options = ["--isolated", "install", "-q", *CPU_TRY]
+        if not _run(python, "-m", "pip", *options, *packages.values()).returncode:
+            return True
+        _say("That index does not answer.")
+    _say("PyTorch, up to 5 GB with CUDA, from pip's default index ...")
+    return True
 
 
-def _import(python: Path, module: str) -> str:
-    """Why that Python cannot import the module; empty if it can."""
-    result = _run(python, "-c", f"import {module}")
-    if result.returncode == 0:
-        return ""
-    return _last_line(result.stdout) or f"Python died with {result.returncode}"
-
-
-def _install_labcore(python: Path, extras: set[str], pinned: list[str]) -> None:
-    """Install labcore from this folder with its dependencies; pinned packages stay."""
-    parts = f"[{','.join(sorted(extras))}]" if extras else ""
-    _say(f"Installing labcore{parts} and what it needs: a minute or two ...")
-    look_up = (
-        "import sys; from importlib.metadata import version; "
-        "print(*(f'{name}=={version(name)}' for name in sys.argv[1:]))"
-    )
-    pins = _run(python, "-c", look_up, *pinned).stdout.split()
-    failure = _pip(python, *pins, "-e", f"{ROOT}{parts}")
-    if failure:
-        print(failure, file=sys.stderr)
-        raise LabError(
-            "labcore could not be installed: fix what pip reports above and run "
-            f"again; if that does not help, delete {VENV} first."
-        )
-
-
-def _pip(python: Path, *arguments: str, flags: Iterable[str] = ()) -> str:
-    """Run `pip install`; returns its output if it failed, else an empty string."""
-    options = ["-q", "--disable-pip-version-check"]
-    result = _run(python, "-m", "pip", *flags, "install", *options, *arguments)
-    return result.stdout.strip() or "pip failed" if result.returncode else ""
+def _pip(python: Path, *arguments: str) -> bool:
+    """Whether `pip install` succeeded; shows what it said if not."""
+    options = ["install", "-q", "--disable-pip-version-check"]
+    result = _run(python, "-m", "pip", *options, *arguments)
+    if result.returncode:
+        print(result.stdout.strip() or "pip failed", file=sys.stderr)
+    return result.returncode == 0
 
 
 def _last_line(text: str) -> str:

@@ -22,7 +22,7 @@ COPIED = (
 README = """\
 # Pruning Lab
 
-You need Python 3.11, 3.12 or 3.13, this folder, and 2 to 7 GB of disk.
+You need Python 3.11 to 3.14, this folder, and 2 to 7 GB of disk.
 
     make lab
 
