@@ -1,0 +1,1 @@
+"""What the checks miss: every small change of right answers, run as an answer."""
