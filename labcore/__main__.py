@@ -41,7 +41,7 @@ def doctor(args: argparse.Namespace) -> int:
     from .student import doctor, environment
 
     environment.enter(args.argv)
-    return doctor.main()
+    return doctor.main(args.report)
 
 
 def update(args: argparse.Namespace) -> None:
@@ -165,7 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("module")
     made.add_argument("arguments", nargs=argparse.REMAINDER)
 
-    command(doctor, "say what will work on this machine")
+    made = command(doctor, "say what will work on this machine")
+    made.add_argument(
+        "--report", action="store_true", help="as Markdown, to paste into an issue"
+    )
 
     command(update, "move your answers in work/ into a newer release of the labs")
 
@@ -232,6 +235,16 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--no-sandbox", action="store_true", help="run answers unprotected"
     )
+    made.add_argument(
+        "--roster", type=Path, metavar="FILE", help="Canvas's, Moodle's or a CSV list"
+    )
+    made.add_argument("--due", metavar="TIME", help="such as '2026-11-20 23:59'")
+    made.add_argument(
+        "--late", type=float, metavar="PERCENT", help="taken off for each day begun"
+    )
+    made.add_argument("--grace", type=float, metavar="MIN", help="minutes not counted")
+    made.add_argument("--most", type=float, metavar="PERCENT", help="at most, off")
+    made.add_argument("--zone", metavar="ZONE", help="such as Europe/Berlin")
     return parser
 
 

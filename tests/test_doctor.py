@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from labcore import assets, machine, runtime
-from labcore.student import doctor, environment
+from labcore.student import doctor, environment, report
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -160,3 +161,36 @@ def test_a_python_newer_than_tried_is_said_and_does_not_stop(monkeypatch, capsys
     assert code == 0
     assert lines["Python"].startswith("- 3.")
     assert lines["Python"].endswith("newer than 3.10, the newest that was tried")
+
+
+def test_the_report_is_a_block_to_paste_with_versions_and_settings(monkeypatch, capsys):
+    monkeypatch.setenv("LABCORE_TRACK", "fashion")
+    assert doctor.main(pasted=True) == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert (first, last) == ("```text", "```")
+    assert "The core labs run here." in lines
+    told = {line.partition("  ")[0]: line for line in lines}
+    assert f"torch {version('torch')}, " in told["packages"]
+    assert "LABCORE_TRACK=fashion" in told["settings"]
+
+
+@pytest.mark.parametrize("clone", ["home/ann/course", "scratch/ann/course"])
+def test_the_report_names_no_user_and_no_folder_of_theirs(
+    monkeypatch, capsys, tmp_path, clone
+):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home/ann")
+    monkeypatch.setenv("LOGNAME", "ann")
+    monkeypatch.setattr(environment, "ROOT", tmp_path / clone)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / clone / ".venv/bin/python"))
+    monkeypatch.setenv("LABCORE_CACHE", str(tmp_path / "home/ann/cache"))
+    monkeypatch.setattr(assets, "verify_shipped", lambda: ["/data/ann/x is damaged."])
+    doctor.main(pasted=True)
+    said = capsys.readouterr().out
+    assert "ann/" not in said and str(tmp_path) not in said
+    assert "<course>/.venv/bin/python" in said
+    assert "LABCORE_CACHE=<home>/cache" in said
+    assert "/data/<user>/x is damaged." in said
+
+
+def test_a_name_inside_a_word_stays():
+    assert report.anonymous("annotated") == "annotated"

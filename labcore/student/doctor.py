@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .. import machine, runtime
 from ..runtime import LabError
-from . import environment
+from . import environment, report
 
 __all__ = ["main"]
 
@@ -19,8 +19,11 @@ SETUP = "python -m labcore setup"
 FINE, LESS, STOPS = " ", "-", "X"
 
 
-def main() -> int:
-    """Print the findings; return 1 if the core labs cannot run, else 0."""
+def main(pasted: bool = False) -> int:
+    """Print the findings, on request as a report for an issue.
+
+    Returns 1 if the core labs cannot run, else 0.
+    """
     torch = _look("torch", _torch)
     with_torch = [("device", _device), ("bfloat16", _bfloat16), ("threads", _threads)]
     findings = [_look("Python", _python, LESS), torch]
@@ -36,13 +39,14 @@ def main() -> int:
         _look("torchvision", _torchvision, LESS),
         _look("optional", _optional, LESS),
     ]
-    for mark, name, text in findings:
-        print(f"{mark} {name:<12} {text}")
-    if any(mark == STOPS for mark, _, _ in findings):
-        print(f"The core labs cannot run here: see the lines marked {STOPS} above.")
-        return 1
-    print("The core labs run here.")
-    return 0
+    lines = [f"{mark} {name:<12} {text}" for mark, name, text in findings]
+    stopped = any(mark == STOPS for mark, _, _ in findings)
+    if stopped:
+        lines += [f"The core labs cannot run here: see the lines marked {STOPS} above."]
+    else:
+        lines += ["The core labs run here."]
+    print(report.markdown(lines) if pasted else "\n".join(lines))
+    return int(stopped)
 
 
 def _look(

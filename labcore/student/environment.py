@@ -80,7 +80,7 @@ def made_by_uv() -> bool:
 
 
 def suffices() -> bool:
-    """Whether we run in the user's or uv's environment, with everything for the labs."""
+    """Whether we run in the user's or uv's environment, with all that labs need."""
     ours = inside_venv() and not made_by_uv()
     return not ours and _has_this_clone() and not missing()
 
