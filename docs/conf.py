@@ -12,12 +12,13 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.errors import ExtensionError
 
 project = "Pruning Lab"
-copyright = "the course's authors"
+author = "the course's authors"
+copyright = "the course's authors: text CC BY 4.0, code MIT"
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["README.md"]
-nitpicky = False
+smartquotes = False  # what stands in quotes is often to be typed
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
@@ -26,8 +27,12 @@ nb_ipywidgets_js = {}
 nb_merge_streams = True
 
 autodoc_member_order = "groupwise"
-autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
+add_module_names = False
+python_maximum_signature_line_length = 70
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 default_role = "code"
 
 html_theme = "sphinx_book_theme"
@@ -36,11 +41,15 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_use_index = False
+html_domain_indices = False
 html_math_renderer = "mathml"
+html_context = {"default_mode": "auto"}
 html_theme_options = {
+    "navbar_persistent": [],
     "use_download_button": False,
     "use_fullscreen_button": False,
-    "show_toc_level": 2,
+    "footer_content_items": ["copyright.html"],
 }
 
 # Commands that docutils does not know, and what says the same.
@@ -65,6 +74,11 @@ def list_arguments(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = [ARGUMENT.sub(r":\1: \2", line) for line in lines]
 
 
+def shorten_names(app, what, name, obj, options, signature, returned):
+    """Write Callable for ~collections.abc.Callable, as dataclasses have it."""
+    return signature and re.sub(r"~[\w.]*\.", "", signature), returned
+
+
 def setup(app) -> None:
     app.add_html_math_renderer(
         "mathml",
@@ -72,3 +86,4 @@ def setup(app) -> None:
         (lambda self, node: mathml(self, node, block=True), None),
     )
     app.connect("autodoc-process-docstring", list_arguments)
+    app.connect("autodoc-process-signature", shorten_names)

@@ -1,7 +1,7 @@
 """A track is a dataset with a trained dense network; a workbench gives access to it.
 
-bench = workbench()
-bench.accuracy(bench.dense(), "val")
+>>> bench = workbench()
+>>> bench.accuracy(bench.dense(), "val")
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def sensitivity_scan(
 
     prune        gets a copy of the layer's weight and a sparsity, and returns a mask
     batch_size   by default what fits in a CPU's caches, or what fills a GPU
+
     The model is never changed. Any model that torch.fx can trace will work.
     """
     runtime.use_threads()

@@ -1,7 +1,7 @@
 """An exercise: its reference, its steps from cheap to deep, and known mistakes.
 
 A lab's module declares them from top to bottom. Each step and mistake belongs to the
-exercise above it:
+exercise above it::
 
     lab = Lab(__name__)
 

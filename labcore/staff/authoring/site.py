@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -39,15 +39,16 @@ GUIDES = {
     "labcore/data/README.md": "data.md",
     "README.md": "README.md",  # no page: others include its parts
 }
-RESULT = ("03_sensitivity_scan.ipynb", "fronts")  # the figure on the first page
+RESULT = ("11_on_the_chip.ipynb", "on-the-board")  # the figure on the first page
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(?=#+ )", re.MULTILINE)
 PREDICT = re.compile(r"\*\*Predict\b")
 GUESS = re.compile(r"^(guess\w*) = None\b", re.MULTILINE)
 NOTE = """\
-:::{{note}}
-You can read this page without installing anything. To write answers and to move sliders, [start the course](../index.md#start)
-and open `work/{name}`. The results below come from our own run. Times are left out, because they differ on your machine.
+:::{{admonition}} A page for reading
+The results on this page are from our own run, without the times, which differ on every
+machine. To write answers, run the checks and move the sliders,
+[start the course](../index.md#start) and open `work/{name}`.
 :::"""
 
 
@@ -168,13 +169,10 @@ class _Links:
 
     def __init__(self, root: Path, repository: str) -> None:
         self.root, self.repository = root, repository
-        self.pages = {
-            path: page for path, page in GUIDES.items() if (root / path).is_file()
-        }
-        self.pages |= {f"docs/{p.name}": p.name for p in (root / "docs").glob("*.md")}
-        self.pages |= {
-            f"labs/{p.name}": f"labs/{p.name}" for p in (root / "labs").glob(NUMBERED)
-        }
+        guides = {path: page for path, page in GUIDES.items() if (root / path).exists()}
+        others = {f"docs/{path.name}": path.name for path in root.glob("docs/*.md")}
+        labs = {f"labs/{path.name}" for path in root.glob(f"labs/{NUMBERED}")}
+        self.pages = guides | others | {path: path for path in sorted(labs)}
         self.pictures: set[str] = set()
 
     def moved(self, text: str, path: str) -> str:
@@ -183,24 +181,22 @@ class _Links:
 
     def _moved(self, link: re.Match, path: str) -> str:
         words, (target, mark, fragment) = link[1], link[2].partition("#")
-        found = os.path.normpath(PurePosixPath(path).parent / target).replace(
-            os.sep, "/"
-        )
+        found = Path(os.path.normpath(Path(path).parent / target)).as_posix()
         if not target or not (self.root / found).exists():
             return link[0]  # a part of this page, another site, or no link at all
         if found.endswith(".png"):
             self.pictures.add(found)
-            return self._link(words, found, path)
-        if found == "README.md":
-            return self._link(words, "index.md", path)
-        if found not in self.pages:
+            page = found
+        elif found == "README.md":
+            page = "index.md"
+        elif found not in self.pages:
             return self._elsewhere(words, found)
-        if fragment.startswith("cell-id="):  # JupyterLab's own kind
-            mark = fragment = ""
-        return self._link(words, self.pages[found] + mark + fragment, path)
-
-    def _link(self, words: str, page: str, path: str) -> str:
-        return f"[{words}]({os.path.relpath(page, PurePosixPath(self.pages[path]).parent)})"
+        elif fragment.startswith("cell-id="):  # JupyterLab's own kind
+            page = self.pages[found]
+        else:
+            page = self.pages[found] + mark + fragment
+        here = Path(self.pages[path]).parent
+        return f"[{words}]({Path(os.path.relpath(page, here)).as_posix()})"
 
     def _elsewhere(self, words: str, found: str) -> str:
         """A file that is no page: at the code host, or in the reader's own copy."""
