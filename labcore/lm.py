@@ -119,11 +119,15 @@ class TinyLM(nn.Module):
     def forward(
         self, read: Tensor, start: int = 0, caches: list[Cache] | None = None
     ) -> Tensor:
-        times = torch.arange(start, start + read.shape[1], device=read.device)
-        x, turns = self.embedding(read), _turns(times, self.head)
+        x, turns = self.entering(read, start)
         for i, block in enumerate(self.blocks):
             x = block(x, turns, caches[i] if caches else None)
         return F.linear(self.norm(x), self.embedding.weight)
+
+    def entering(self, read: Tensor, start: int = 0) -> tuple[Tensor, Turns]:
+        """What the first block reads; each block's output enters the next one."""
+        times = torch.arange(start, start + read.shape[1], device=read.device)
+        return self.embedding(read), _turns(times, self.head)
 
 
 @torch.inference_mode()
