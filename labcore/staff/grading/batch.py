@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labcore.runtime import LabError
 from labcore.staff.grading.assignment import Assignment, read_assignment
 from labcore.staff.grading.byhand import row_of
 from labcore.staff.grading.jobs import Terms, Work, secret_seeds
+from labcore.staff.grading.late import settings_with
 from labcore.staff.grading.merge import merge
-from labcore.staff.grading.reading import find_submissions, keep_apart
+from labcore.staff.grading.reading import Submission, find_submissions, keep_apart
+from labcore.staff.grading.roster import read_roster
 from labcore.staff.grading.running import graded_by, results, work_of
 from labcore.staff.grading.sandbox import kind_of_sandbox
 from labcore.staff.grading.store import Store
 
-__all__ = ["Options", "grade_class", "merge_only", "regrade"]
+__all__ = ["About", "Options", "grade_class", "merge_only", "regrade"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What is told of the class and kept in the folder of grades."""
+
+    roster: Path | None = None
+    late: Mapping = field(default_factory=dict)  # settings of the late policy
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Options:
     jobs: int | None = None
     dask: str | None = None
     resume: bool = False
+    about: About = About()
 
 
 def grade_class(options: Options) -> None:
@@ -38,9 +49,13 @@ def grade_class(options: Options) -> None:
         kind_of_sandbox()
     keep_apart(options.submissions, options.out)
     found = find_submissions(options.submissions, assignment.stem)
+    if options.about.roster:
+        _of_this_class(options.about.roster, found)
     store = Store(options.out)
     with store.locked():
-        terms, done = _terms(store, assignment, options), store.results()
+        terms = _terms(store, assignment, options)
+        _keep_about(store, options.about)
+        done = store.results()
         works: Iterable[Work] = (
             work_of(submission, assignment) for submission in found
         )
@@ -66,6 +81,31 @@ def grade_class(options: Options) -> None:
         finally:
             if store.run():
                 _finish(store, assignment)
+
+
+def _of_this_class(path: Path, found: list[Submission]) -> None:
+    """LabError if the list and the uploads have no student in common."""
+    _, roster = read_roster(path)
+    students = [submission.student for submission in found]
+    if not roster.matched(students):
+        raise LabError(
+            f"{path.name} has none of the {len(students)} students who handed in: it "
+            f"lists {roster.entries[0].number!r}, for example, and an upload is of "
+            f"{students[0]!r}. Name the list of this class."
+        )
+
+
+def _keep_about(store: Store, about: About) -> None:
+    """Store the list and the late policy, if they are given; LabError before both."""
+    roster = read_roster(about.roster)[0] if about.roster else None
+    before = store.late()
+    late = settings_with(before, about.late)
+    if roster is not None and roster != store.roster():
+        store.set_roster(roster)
+        store.log("roster", file=about.roster.name)
+    if late != before:
+        store.set_late(late)
+        store.log("late", before=before, now=late)
 
 
 def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
@@ -178,11 +218,12 @@ def _finish(store: Store, assignment: Assignment) -> None:
     print(f"Grades, summary, review and feedback are in {store.folder}.")
 
 
-def merge_only(out: Path, root: Path) -> None:
+def merge_only(out: Path, root: Path, about: About = About()) -> None:
     store = Store(out)
     if not store.run():
         raise LabError(f"There are no grades in {out}: grade submissions first.")
     with store.locked():
+        _keep_about(store, about)
         store.log("merge")
         _finish(store, read_assignment(store.run()["lab"], root))
 

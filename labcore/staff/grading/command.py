@@ -11,6 +11,8 @@ from labcore.runtime import LabError
 
 __all__ = ["run"]
 
+LATE = ("due", "late", "grace", "most", "zone")
+
 
 def run(args: argparse.Namespace, root: Path) -> None:
     if not hasattr(os, "fork"):
@@ -18,12 +20,14 @@ def run(args: argparse.Namespace, root: Path) -> None:
             "Grading needs Linux or macOS: on Windows run it in WSL, where the sandbox "
             "works too."
         )
-    from labcore.staff.grading.batch import Options, grade_class, merge_only, regrade
+    from labcore.staff.grading import batch
     from labcore.staff.grading.jobs import Terms
 
     _only_one_way(args)
+    late = {name: getattr(args, name) for name in LATE}
+    about = batch.About(args.roster, {k: v for k, v in late.items() if v is not None})
     if args.merge:
-        merge_only(args.out, root)
+        batch.merge_only(args.out, root, about)
         return
     if args.submissions is None or args.lab is None:
         raise LabError(
@@ -40,7 +44,7 @@ def run(args: argparse.Namespace, root: Path) -> None:
             f"--memory is {args.memory:g} GB, but torch alone needs nearly 1: allow 2."
         )
     terms = Terms((), args.timeout, args.memory, not args.no_sandbox)
-    options = Options(
+    options = batch.Options(
         submissions=args.submissions,
         number=args.lab,
         out=args.out,
@@ -49,11 +53,12 @@ def run(args: argparse.Namespace, root: Path) -> None:
         jobs=args.jobs,
         dask=args.dask,
         resume=args.resume,
+        about=about,
     )
     if args.regrade:
-        regrade(options, args.regrade, args.lower)
+        batch.regrade(options, args.regrade, args.lower)
     else:
-        grade_class(options)
+        batch.grade_class(options)
 
 
 def _only_one_way(args: argparse.Namespace) -> None:
@@ -64,5 +69,8 @@ def _only_one_way(args: argparse.Namespace) -> None:
         raise LabError(
             f"{' and '.join(given)} are different tasks: give one of them a call."
         )
+    about = [name for name in ("roster", *LATE) if getattr(args, name) is not None]
+    if about and args.regrade:
+        raise LabError(f"--{about[0]} does not go with --regrade: give it to --merge.")
     if args.lower and not args.regrade:
         raise LabError("--lower goes with --regrade EXERCISE: name the exercise too.")

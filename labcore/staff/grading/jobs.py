@@ -55,6 +55,8 @@ class Work(shared.Work):
     student: str = ""
     file: str = ""
     digest: str = ""
+    late: bool = False  # by the name of the file
+    submitted: str = ""  # a time, if the platform tells one
     fault: str = ""  # our own mistake, if reading the file failed
 
 
@@ -63,6 +65,8 @@ def read_work(submission: Submission, assignment: Assignment) -> Work:
         student=submission.student,
         file=submission.file,
         notes=list(submission.notes),
+        late=submission.late,
+        submitted=submission.submitted,
     )
     if submission.read is None:
         work.status, work.problem = "missing", submission.problem

@@ -11,8 +11,8 @@ from labcore.runtime import LabError
 
 __all__ = ["moment", "shown", "zone_named"]
 
-# Moodle's English worksheets: Wednesday, 10 June 2026, 2:14 PM; also the American order.
-# No order of digits alone is read: 10/06/2026 is a day in June or in October.
+# Moodle's English worksheets: Wednesday, 10 June 2026, 2:14 PM, and the American order.
+# Digits alone are not read: 10/06/2026 is a day in June or in October.
 MOODLE = tuple(
     f"{day} %Y, {clock}"
     for day in ("%d %B", "%B %d,")

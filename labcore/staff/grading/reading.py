@@ -12,11 +12,14 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from labcore.runtime import LabError
+from labcore.staff.grading.gradescope import FOLDER, METADATA, Origin, origins
 from labcore.staff.grading.intake import sound
+from labcore.staff.grading.moments import moment
 
 __all__ = ["Submission", "find_submissions", "keep_apart"]
 
@@ -56,6 +59,8 @@ class Submission:
     problem: str = ""
     notes: list[str] = field(default_factory=list)
     read: Callable[[], bytes] | None = None
+    late: bool = False  # by the name of the file
+    submitted: str = ""  # a time, if the platform tells one
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class _Upload:
     file: str
     late: bool
     entry: _Entry
+    origin: Origin | None = None  # of an upload to Gradescope
 
     @property
     def again(self) -> int:
@@ -94,6 +100,19 @@ def find_submissions(path: Path, stem: str) -> list[Submission]:
         raise LabError(
             f"There is no {path}: name a folder of submissions, a zip or a notebook."
         )
+    if (metadata := _metadata(entries)) is not None:
+        uploads = _of_gradescope(entries, metadata)
+    else:
+        uploads = _by_names(entries, empty, stem)
+    if not uploads:
+        raise LabError(f"There is no submission in {path}.")
+    return [_latest(student, uploads[student], stem) for student in sorted(uploads)]
+
+
+def _by_names(
+    entries: list[_Entry], empty: list[str], stem: str
+) -> dict[str, list[_Upload]]:
+    """Student -> uploads, as the names of folders and files tell."""
     uploads: dict[str, list[_Upload]] = {student: [] for student in empty}
     if not empty:
         entries = _below_one_folder(entries, stem)
@@ -101,9 +120,47 @@ def find_submissions(path: Path, stem: str) -> list[Submission]:
     for entry in entries:
         upload = _upload(entry, stem, flat)
         uploads.setdefault(upload.student, []).append(upload)
-    if not uploads:
-        raise LabError(f"There is no submission in {path}.")
-    return [_latest(student, uploads[student], stem) for student in sorted(uploads)]
+    return uploads
+
+
+def _metadata(entries: list[_Entry]) -> _Entry | None:
+    """Gradescope's list, if all other files are in folders of its kind beside it."""
+    found = [e for e in entries if e.parts[-1] == METADATA and len(e.parts) <= 2]
+    if len(found) != 1:
+        return None
+    top = found[0].parts[:-1]
+    beside = [entry.parts for entry in entries if entry is not found[0]]
+    fit = all(
+        parts[: len(top)] == top and FOLDER.fullmatch(parts[len(top)])
+        for parts in beside
+    )
+    return found[0] if fit else None
+
+
+def _of_gradescope(entries: list[_Entry], metadata: _Entry) -> dict[str, list[_Upload]]:
+    """Student -> uploads, as Gradescope's list tells."""
+    try:
+        listed = origins(metadata.read())
+    except ValueError as error:
+        raise LabError(f"{METADATA} cannot be read: {error}.") from None
+    depth = len(metadata.parts) - 1
+    uploads = {student: [] for origin in listed.values() for student in origin.students}
+    for entry in entries:
+        if entry is metadata:
+            continue
+        folder, *_ = parts = entry.parts[depth:]
+        origin = listed.get(folder) or Origin((folder,), "")
+        entry = replace(entry, parts=parts, changed=_stamp(origin) or entry.changed)
+        for student in origin.students:
+            upload = _Upload(student, parts[-1], False, entry, origin)
+            uploads.setdefault(student, []).append(upload)
+    return uploads
+
+
+def _stamp(origin: Origin) -> float:
+    with suppress(ValueError, OverflowError):
+        return moment(origin.submitted, None).timestamp()
+    return 0.0
 
 
 def keep_apart(submissions: Path, out: Path) -> None:
@@ -297,7 +354,12 @@ def _latest(student: str, uploads: list[_Upload], stem: str) -> Submission:
             f"left out: {_listed(left_out)}"
         )
     if last.late:
+        found.late = True
         found.notes.append("handed in late, says the name of the file")
+    if last.origin:
+        found.submitted = last.origin.submitted
+        if others := [s for s in last.origin.students if s != student]:
+            found.notes.append(f"handed in together with {', '.join(others)}")
     return found
 
 

@@ -129,7 +129,7 @@ def _check(entries: list[Entry], file: str) -> None:
 def _canvas(sheet: Sheet) -> list[Entry] | None:
     """Canvas's export; rows without a number tell of columns, not of students.
 
-    Source: lib/gradebook_exporter.rb and lib/content_zipper.rb of instructure/canvas-lms.
+    Source: gradebook_exporter.rb, content_zipper.rb in lib/ of instructure/canvas-lms.
     """
     at = {name: place for place, name in enumerate(sheet.header)}
     names = [n for n in ("Student", "LastName", "FirstName") if n in at]

@@ -139,6 +139,8 @@ def result_of(
         "digest": work.digest,
         "version": graded_by(assignment),
         "notes": work.notes,
+        "late": work.late,
+        "submitted": work.submitted,
         "fault": work.fault or answer.get("broken", ""),
         "rows": rows_of(work, tasks, verdicts),
         "texts": texts_of(work, assignment.questions),
