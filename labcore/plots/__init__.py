@@ -26,6 +26,7 @@ from labcore.plots.figures import (
 )
 from labcore.plots.fronts import pareto, size_curves
 from labcore.plots.groups import group_graph, kept_shares
+from labcore.plots.language import bit_bars, bit_curves, bit_table, completions
 from labcore.plots.masks import (
     loop_picture,
     mask_by_rank,
@@ -49,7 +50,11 @@ from labcore.plots.zoo import (
 )
 
 __all__ = [
+    "bit_bars",
+    "bit_curves",
+    "bit_table",
     "channel_places",
+    "completions",
     "convolution_picture",
     "cost_bars",
     "cost_shares",
