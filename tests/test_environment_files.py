@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,21 @@ def test_the_tested_version_is_pinned_and_satisfies_the_lower_bound(name):
     bound = required("vision", "test")[name].specifier
     assert [part.operator for part in bound] == [">="]
     assert Version(pinned()[name]) in bound
+
+
+def test_torchvision_takes_the_torch_that_it_was_tested_with():
+    pytest.importorskip("torchvision")
+    if not f"{version('torchvision')}.".startswith(f"{pinned()['torchvision']}."):
+        pytest.skip("another torchvision is installed here")
+    needs = {need.name: need for need in map(Requirement, requires("torchvision"))}
+    assert Version(pinned()["torch"]) in needs["torch"].specifier
+
+
+def test_readme_says_tested_with_the_versions_that_are_pinned():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tested = re.search(r"with torch ([\d.]+), torchvision ([\d.]+)", readme)
+    for said, name in zip(tested.groups(), ("torch", "torchvision"), strict=True):
+        assert f"{said}.".startswith(f"{pinned()[name]}."), name
 
 
 def test_every_requirement_has_a_lower_bound():
