@@ -114,6 +114,20 @@ def grade(args: argparse.Namespace) -> None:
     run(args, root)
 
 
+def export(args: argparse.Namespace) -> None:
+    root = _enter_staff(args)
+    from .staff.grading.command import run_export
+
+    run_export(args, root)
+
+
+def forget(args: argparse.Namespace) -> None:
+    root = _enter_staff(args)
+    from .staff.grading.command import run_forget
+
+    run_forget(args, root)
+
+
 def _enter(args: argparse.Namespace, extra: str | None = None) -> Path:
     """The root of the clone, once we run in a Python with the labs and the extra."""
     from .runtime import LabError
@@ -245,6 +259,20 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--grace", type=float, metavar="MIN", help="minutes not counted")
     made.add_argument("--most", type=float, metavar="PERCENT", help="at most, off")
     made.add_argument("--zone", metavar="ZONE", help="such as Europe/Berlin")
+
+    made = command(export, "points and pages, in the files that a platform imports")
+    made.add_argument("kind", choices=["canvas", "moodle", "csv"])
+    made.add_argument("--grades", type=Path, required=True, help="folder of the grades")
+    made.add_argument("--out", type=Path, required=True, help="folder of the new files")
+    made.add_argument("--roster", type=Path, metavar="FILE", help="the platform's list")
+    made.add_argument("--column", metavar="NAME", help="of the list, for the points")
+    made.add_argument(
+        "--zero", action="store_true", help="0 points if nothing was handed in"
+    )
+
+    made = command(forget, "delete everything of one student from a folder of grades")
+    made.add_argument("student", help="as in the column student of summary.csv")
+    made.add_argument("--grades", type=Path, required=True, help="folder of the grades")
     return parser
 
 

@@ -9,17 +9,13 @@ from pathlib import Path
 
 from labcore.runtime import LabError
 
-__all__ = ["run"]
+__all__ = ["run", "run_export", "run_forget"]
 
 LATE = ("due", "late", "grace", "most", "zone")
 
 
 def run(args: argparse.Namespace, root: Path) -> None:
-    if not hasattr(os, "fork"):
-        raise LabError(
-            "Grading needs Linux or macOS: on Windows run it in WSL, where the sandbox "
-            "works too."
-        )
+    _not_on_windows()
     from labcore.staff.grading import batch
     from labcore.staff.grading.jobs import Terms
 
@@ -59,6 +55,28 @@ def run(args: argparse.Namespace, root: Path) -> None:
         batch.regrade(options, args.regrade, args.lower)
     else:
         batch.grade_class(options)
+
+
+def run_export(args: argparse.Namespace, root: Path) -> None:
+    _not_on_windows()
+    from labcore.staff.grading.export import export
+
+    export(args.kind, args.grades, args.out, root, args.roster, args.column, args.zero)
+
+
+def run_forget(args: argparse.Namespace, root: Path) -> None:
+    _not_on_windows()
+    from labcore.staff.grading.forget import forget
+
+    forget(args.student, args.grades, root)
+
+
+def _not_on_windows() -> None:
+    if not hasattr(os, "fork"):
+        raise LabError(
+            "Grading needs Linux or macOS: on Windows run it in WSL, where the sandbox "
+            "works too."
+        )
 
 
 def _only_one_way(args: argparse.Namespace) -> None:

@@ -21,7 +21,9 @@ from labcore.staff.grading.gradescope import FOLDER, METADATA, Origin, origins
 from labcore.staff.grading.intake import sound
 from labcore.staff.grading.moments import moment
 
-__all__ = ["Submission", "find_submissions", "keep_apart"]
+__all__ = ["TOGETHER", "Submission", "find_submissions", "keep_apart"]
+
+TOGETHER = "handed in together with"
 
 LARGEST = 20_000_000
 NO_ZIP = "is not a complete zip file: download it again."
@@ -359,7 +361,7 @@ def _latest(student: str, uploads: list[_Upload], stem: str) -> Submission:
     if last.origin:
         found.submitted = last.origin.submitted
         if others := [s for s in last.origin.students if s != student]:
-            found.notes.append(f"handed in together with {', '.join(others)}")
+            found.notes.append(f"{TOGETHER} {', '.join(others)}")
     return found
 
 

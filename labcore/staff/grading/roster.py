@@ -62,8 +62,10 @@ class Roster:
         present = {entry.row for entry in matched.values()}
         return (entry for entry in self.entries if entry.row not in present)
 
-    def column(self, name: str) -> int:
-        return self.sheet.header.index(name)
+    def text(self, entry: Entry, *names: str) -> str:
+        """What the student's row says in the first of these columns that there is."""
+        at = {name: place for place, name in enumerate(self.sheet.header)}
+        return _first(self.sheet, entry.row, at, names)
 
 
 def read_roster(path: Path) -> tuple[bytes, Roster]:

@@ -11,15 +11,16 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from labcore.files import write_bytes
 from labcore.runtime import LabError
 from labcore.staff.grading.intake import sound
+from labcore.staff.grading.sheet import Sheet
 
-__all__ = ["Store", "read_table", "table_text"]
+__all__ = ["Store", "read_table", "table_text", "table_without"]
 
 MEND = "make room or fix it, then continue with --resume"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # would make a spreadsheet compute
@@ -90,8 +91,19 @@ class Store:
         return dict(sorted(found.items()))
 
     def save(self, result: dict) -> None:
-        name = hashlib.sha256(_bytes(result["student"])).hexdigest()[:20]
-        self._write(f"results/{name}.json", json.dumps(result, indent=1))
+        self._write(self._place(result["student"]), json.dumps(result, indent=1))
+
+    def delete(self, student: str) -> None:
+        (self.folder / self._place(student)).unlink(missing_ok=True)
+
+    def _place(self, student: str) -> str:
+        return f"results/{hashlib.sha256(_bytes(student)).hexdigest()[:20]}.json"
+
+    def rewrite(self, name: str, change: Callable[[bytes], bytes]) -> None:
+        """Replace a file by what `change` makes of it, if there is one."""
+        path = self.folder / name
+        if path.exists():
+            write_bytes(path, change(path.read_bytes()), MEND)
 
     def log(self, what: str, **facts) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -161,10 +173,7 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
         text = _text(path.read_bytes())
         if not text.strip():
             return []
-        first = text.splitlines()[0]
-        rows = csv.DictReader(
-            io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count)
-        )
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
         rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
         if lacking := [name for name in columns if name not in rows.fieldnames]:
             raise LabError(
@@ -177,6 +186,23 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
         ]
     except (OSError, UnicodeError, csv.Error) as error:
         raise LabError(f"{path.name} cannot be read ({error}): fix it.") from None
+
+
+def table_without(data: bytes, student: str) -> bytes:
+    """The table without the rows of this student; all others stay as they are."""
+    text = _text(data)
+    sheet = Sheet(text.encode(), _separator(text))
+    names = sheet.header
+    column = names.index("student") if "student" in names else 0
+    rows = range(1, len(sheet.rows))
+    return sheet.without(
+        row for row in rows if _as_it_was(sheet.value(row, column)) == student
+    )
+
+
+def _separator(text: str) -> str:
+    first = text.splitlines()[0] if text.strip() else ""
+    return max(",;\t", key=first.count)
 
 
 def _text(data: bytes) -> str:

@@ -1,0 +1,126 @@
+"""Delete everything that a folder of grades holds of one student."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from labcore.runtime import LabError
+from labcore.staff.grading.assignment import read_assignment
+from labcore.staff.grading.merge import merged
+from labcore.staff.grading.reading import TOGETHER
+from labcore.staff.grading.standings import listed, roster_of
+from labcore.staff.grading.store import Store, table_without
+
+__all__ = ["forget"]
+
+BY_HAND = ("review.csv", "overrides.csv")
+TABLES = ("summary.csv", "grades.csv", "remarks.csv", "keys.csv", *BY_HAND)
+OURS = (*TABLES, "log.jsonl", "run.json", "late.json", "roster.csv", ".lock")
+
+
+def forget(student: str, grades: Path, root: Path) -> None:
+    """Delete the student; if it is stopped, a second call completes it.
+
+    Their result goes last of all, so that until then the second call finds them.
+    """
+    store = Store(grades)
+    if not (grades / "run.json").exists():
+        raise LabError(f"There are no grades in {grades}: name the folder of grades.")
+    with store.locked():
+        if student not in _named(store):
+            raise LabError(
+                f"{grades} has nothing of {student!r}: name a student as the column "
+                "student of summary.csv does."
+            )
+        run = store.run()
+        _delete_page(store, student)
+        for name in BY_HAND:
+            store.rewrite(name, lambda data: table_without(data, student))
+        store.rewrite("log.jsonl", lambda data: _log_without(data, student))
+        store.rewrite("run.json", lambda data: _json_without(data, student))
+        _leave_roster(store, student)
+        _leave_groups(store, student)
+        store.delete(student)
+        for left in grades.rglob(".*.tmp"):  # of a process that was killed
+            left.unlink()
+        lab = run.get("lab", "")
+        questions = read_assignment(lab, root).questions if lab else ()
+        merged(store, lab, {question.id: question for question in questions})
+        store.log("forgot a student")
+    print(f"{student} is deleted from {grades}.")
+    if others := _others(grades, student):
+        print(f"Look at what other files in it may say: {listed(others)}.")
+    print(
+        "Outside it may lie what they handed in, what you exported, and backups; "
+        "a list that is given again with --roster brings their name back."
+    )
+
+
+def _named(store: Store) -> set[str]:
+    """Everybody whom a result or a table names."""
+    return {*store.results()} | {
+        row.get("student", "") for name in TABLES for row in store.table(name)
+    }
+
+
+def _delete_page(store: Store, student: str) -> None:
+    for row in store.table("keys.csv", "student", "page"):
+        if row["student"] == student:
+            (store.folder / "feedback" / Path(row["page"]).name).unlink(missing_ok=True)
+    store.rewrite("keys.csv", lambda data: table_without(data, student))
+
+
+def _leave_roster(store: Store, student: str) -> None:
+    if roster := roster_of(store):
+        entry = roster.matched([student]).get(student)
+        if entry and len(roster.entries) > 1:
+            store.set_roster(roster.sheet.without([entry.row]))
+        elif entry:
+            (store.folder / "roster.csv").unlink()
+
+
+def _leave_groups(store: Store, student: str) -> None:
+    """Drop the remark of others that they handed in together."""
+    for other, result in store.results().items():
+        notes = [
+            note
+            for note in result["notes"]
+            if not (note.startswith(TOGETHER) and student in note)
+        ]
+        if other != student and notes != result["notes"]:
+            store.save(result | {"notes": notes})
+
+
+def _json_without(data: bytes, student: str) -> bytes:
+    return json.dumps(_without(json.loads(data), student), indent=1).encode()
+
+
+def _log_without(data: bytes, student: str) -> bytes:
+    entries = (json.loads(line) for line in data.splitlines() if line.strip())
+    kept = (e for e in entries if e.get("student") != student)
+    return b"".join(json.dumps(_without(e, student)).encode() + b"\n" for e in kept)
+
+
+def _without(value, student: str):
+    """The value without lists that begin with the student: reviews and overrides."""
+    if isinstance(value, dict):
+        return {key: _without(part, student) for key, part in value.items()}
+    if isinstance(value, list):
+        return [
+            _without(part, student)
+            for part in value
+            if not (isinstance(part, list) and part[:1] == [student])
+        ]
+    return value
+
+
+def _others(grades: Path, student: str) -> list[str]:
+    """Files that grading did not write, in which the name occurs."""
+    name, found = student.encode("utf-8", "backslashreplace"), []
+    for path in sorted(grades.rglob("*")):
+        place = path.relative_to(grades)
+        ours = place.parts[0] in ("results", "feedback") or str(place) in OURS
+        if not ours and path.is_file() and name in path.read_bytes():
+            found.append(str(place))
+    return found
