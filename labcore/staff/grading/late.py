@@ -86,13 +86,17 @@ def settings_with(old: Mapping, given: Mapping) -> dict:
 
 
 def policy_of(settings: Mapping) -> Policy | None:
+    """The policy that late.json holds, if it holds one."""
     if not settings:
         return None
-    zone = zone_named(settings.get("zone", ""))
-    return Policy(
-        due=moment(settings["due"], zone),
-        zone=zone,
-        percent=settings.get("late", 0),
-        grace=timedelta(minutes=settings.get("grace", 0)),
-        most=settings.get("most", 100),
-    )
+    try:
+        zone = zone_named(settings.get("zone", ""))
+        return Policy(
+            due=moment(settings["due"], zone),
+            zone=zone,
+            percent=float(settings.get("late", 0)),
+            grace=timedelta(minutes=settings.get("grace", 0)),
+            most=float(settings.get("most", 100)),
+        )
+    except (AttributeError, TypeError, ValueError):
+        raise LabError("late.json is damaged: give --due again.") from None
