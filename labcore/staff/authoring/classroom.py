@@ -36,7 +36,7 @@ tries your notebook as grading will, shows the points, and writes the file to ha
 
 Without make, on Windows for example: `py -m labcore lab` and
 `py -m labcore submit {first}`. With conda: `conda env create -f environment.yml`,
-`conda activate pruning-lab`, `labcore lab`.
+`conda activate pruning-lab`, `labcore lab`. With uv: `uv run labcore lab`.
 
 | lab | you will | minutes | needs |
 |---|---|---|---|
