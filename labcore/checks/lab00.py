@@ -59,12 +59,14 @@ def _(ask: Trial) -> None:
         ask(torch.randint(-1, 2, (2, 3, 4), generator=ask.rng).float())
 
 
+BOXED = "this is a tensor that holds one number; .item() takes the number out"
 lab.mistake(
-    "this is a tensor that holds one number; .item() takes the number out",
+    BOXED,
     lambda t: (t == 0).sum(),
     help="`sum()` of a tensor is a tensor, even if it holds a single number. Write "
     "`.item()` behind it.",
 )
+lab.mistake(BOXED, lambda t: (t == 0).sum(dim=0))
 lab.mistake(
     "you count the values that are not zero",
     lambda t: t.count_nonzero().item(),
@@ -126,6 +128,8 @@ def _(ask: Trial) -> None:
         shape = torch.randint(1, 9, (4,), generator=ask.rng).tolist()
         ask(torch.zeros(shape))
 
+
+lab.step("any layer", "one output", lambda ask: ask(torch.full((1, 3, 2, 2), 0.25)))
 
 lab.mistake(
     "you count the weights of the whole layer",
@@ -226,7 +230,10 @@ lab.mistake(
     "below the loop.",
 )
 lab.mistake(FIRST, lambda model: layer_names(model)[0])
-lab.mistake(FIRST, lambda model: [])
+lab.mistake(
+    "your list stays empty; append() each name, and return after the loop",
+    lambda model: [],
+)
 lab.mistake(
     "this is a generator; square brackets make a list of it",
     lambda model: (name for name in layer_names(model)),

@@ -216,10 +216,20 @@ def _(model, nonzero):
     return sum(each.sum().item() for each in values)
 
 
-@lab.mistake("int() of a share loses a weight now and then; count the nonzeros")
+LOSES = "int() of a share loses a weight now and then; count the nonzeros"
+
+
+@lab.mistake(LOSES)
 def _(model, nonzero):
     total = get_num_parameters(model)
     return int(total * (1 - _zeros(model.parameters()) / total)) if nonzero else total
+
+
+@lab.mistake(LOSES)
+def _(model, nonzero):
+    total = get_num_parameters(model)
+    sparsity = 1 - get_num_parameters(model, True) / total
+    return int(total * (1 - sparsity)) if nonzero else total
 
 
 lab.mistake(
@@ -619,7 +629,7 @@ def _(conv, norm, factor):
 
 
 lab.mistake(
-    "you change copies; change the two layers themselves, in place",
+    "neither layer changes; change the two layers themselves, in place",
     lambda conv, norm, factor: None,
 )
 

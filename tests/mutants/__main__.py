@@ -14,11 +14,12 @@ from tests.mutants.trying import Trial, trials
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("labs", nargs="*", metavar="NN", help="only these labs")
+    parser.add_argument("--only", nargs="*", default=(), metavar="N.N")
     options = parser.parse_args()
     found, clean = stored(), True
     for lab in options.labs or LABS:
         since = time.monotonic()
-        tried = list(trials(lab))
+        tried = list(trials(lab, options.only))
         clean = _report(lab, tried) and clean
         found |= rows(tried)
         print(

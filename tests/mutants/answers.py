@@ -48,8 +48,7 @@ def answers(lab: str) -> Iterator[Answer]:
     package = checks(lab).__name__
     references = {id(e.reference) for e in checks(lab).EXERCISES.values()}
     for name, exercise in checks(lab).EXERCISES.items():
-        reference, apart = exercise.reference, references - {id(exercise.reference)}
-        yield _answer(exercise, "the reference", reference, package, apart)
+        yield _reference(exercise, package, references - {id(exercise.reference)})
         for title, expression in rows[name][:ROWS]:
             yield _of_row(exercise, title, expression, tests(lab), rows)
 
@@ -68,10 +67,10 @@ def _rows(module: ModuleType) -> dict[str, list[tuple[str, ast.expr]]]:
     }
 
 
-def _answer(exercise, title, function, home: str, apart: set[int]) -> Answer:
-    names, parts = {}, []
-    _collect(function, home, apart, names, parts)
-    return Answer(exercise, title, "\n\n".join(parts), function.__name__, names)
+def _reference(exercise: Exercise, home: str, apart: set[int]) -> Answer:
+    parts = _Parts(home, apart)
+    parts.add(exercise.reference)
+    return Answer(exercise, "the reference", parts.source, exercise.name, parts.names)
 
 
 def _of_row(exercise, title, expression, module, rows) -> Answer:
@@ -81,43 +80,54 @@ def _of_row(exercise, title, expression, module, rows) -> Answer:
         row.id for rows in rows.values() for _, row in rows if isinstance(row, ast.Name)
     }
     apart = {id(getattr(module, name)) for name in named - {mine}}
-    names, parts = dict(vars(module)), []
-    for node in ast.walk(expression):
-        if isinstance(node, ast.Name) and node.id in vars(module):
-            found = getattr(module, node.id)
-            _collect(found, module.__name__, apart, names, parts)
-    parts.append(f"{ANSWER} = {ast.unparse(expression)}")
-    return Answer(exercise, title, "\n\n".join(parts), ANSWER, names)
+    parts = _Parts(module.__name__, apart)
+    parts.add_named(expression, vars(module))
+    parts.texts.append(f"{ANSWER} = {ast.unparse(expression)}")
+    return Answer(exercise, title, parts.source, ANSWER, vars(module) | parts.names)
 
 
-def _collect(found, home: str, apart: set[int], names: dict, parts: list) -> None:
-    """Add the text of a function or class, after that of its helpers."""
-    own = getattr(found, "__module__", None) or ""
-    if not (inspect.isfunction(found) or inspect.isclass(found)) or id(found) in apart:
-        return
-    if not (own == home or own.startswith(f"{home}.")):
-        return
-    plain = inspect.unwrap(found)
-    source = _without_ours(textwrap.dedent(inspect.getsource(plain)))
-    if source in parts or f"def {found.__name__}" in names.get("_busy", ()):
-        return
-    around = vars(sys.modules[own])
-    names |= {k: v for k, v in around.items() if k not in names}
-    busy = names.setdefault("_busy", [])
-    busy.append(f"def {found.__name__}")
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name) and node.id in around:
-            _collect(around[node.id], home, apart, names, parts)
-    parts.append(source)
+class _Parts:
+    """Functions and classes as text, each below what it needs; `apart` stay as names.
+
+    home   the module, or package, whose functions are helpers of the answer
+    """
+
+    def __init__(self, home: str, apart: set[int]) -> None:
+        self.home, self.seen = home, set(apart)
+        self.texts: list[str] = []
+        self.names: dict[str, object] = {}
+
+    @property
+    def source(self) -> str:
+        return "\n\n".join(self.texts)
+
+    def add(self, found) -> None:
+        own = getattr(found, "__module__", None) or ""
+        is_code = inspect.isfunction(found) or inspect.isclass(found)
+        at_home = own == self.home or own.startswith(f"{self.home}.")
+        if is_code and at_home and id(found) not in self.seen:
+            self.seen.add(id(found))
+            around = vars(sys.modules[own])
+            self.names = around | self.names
+            source = textwrap.dedent(inspect.getsource(inspect.unwrap(found)))
+            self.add_named(ast.parse(source), around)
+            self.texts.append(_without_ours(source))
+
+    def add_named(self, tree: ast.AST, around: Mapping[str, object]) -> None:
+        nodes = list(ast.walk(tree))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        local = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        local |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        for node in names:
+            if node.id in around and node.id not in local:
+                self.add(around[node.id])
 
 
 def _without_ours(source: str) -> str:
-    """Without the decorators that make it an exercise or allow its calls."""
-    tree = ast.parse(source)
-    lines, top = source.splitlines(), tree.body[0]
-    for decorator in getattr(top, "decorator_list", ()):
+    """Without the decorators that make it an exercise, or allow a call of it."""
+    top, lines = ast.parse(source).body[0], source.splitlines()
+    for decorator in top.decorator_list:
         if ast.unparse(decorator).startswith(("lab.exercise", "handed")):
-            lines[decorator.lineno - 1 : decorator.end_lineno] = [
-                "" for _ in range(decorator.lineno, decorator.end_lineno + 1)
-            ]
+            for line in range(decorator.lineno - 1, decorator.end_lineno):
+                lines[line] = ""
     return "\n".join(lines).strip()

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 import torch
 
 from labcore import runtime
+from labcore.checks.engine.confirm import Comparison, Otherwise
 from labcore.checks.engine.message import message
 from labcore.checks.engine.trial import Trial, Unwritten, Wrong
 from labcore.checks.engine.watch import lent
@@ -167,8 +168,12 @@ class Exercise:
             return self._verdict("lent", 0, text)
         history: list[tuple] = []
         for done, step in enumerate(self.steps):
+
+            def confirms(mistaken: Callable, done=done) -> bool:
+                return self._agree(done, seed, answer, mistaken)
+
             try:
-                self._take(step, self._seed_of(step, seed), answer, history)
+                self._take(step, seed, Trial, answer, history, confirms)
             except Unwritten as todo:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
@@ -184,12 +189,25 @@ class Exercise:
         text = f"{seed} {self.id} {step.title}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
-    def _take(self, step: Step, seed: int, answer, history: list) -> None:
+    def _take(self, step: Step, seed: int, kind: type[Trial], answer, *more) -> None:
         """Run a step with networks seeded, then restore torch's own random state."""
+        seed = self._seed_of(step, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rng = torch.Generator().manual_seed(seed)
-            step.run(Trial(self, answer, rng, history))
+            step.run(kind(self, answer, rng, *more))
+
+    def _agree(self, done: int, seed: int, answer, mistaken: Callable) -> bool:
+        """Whether answer and mistake agree in this step and the rest of its group."""
+        group = self.steps[done].group
+        for step in (step for step in self.steps[done:] if step.group == group):
+            try:
+                self._take(step, seed, Comparison, answer, [], None, mistaken)
+            except Otherwise:
+                return False
+            except Exception:  # the step judges by itself, so it shows nothing
+                continue
+        return True
 
     def _wrong(self, done: int, wrong: Wrong) -> Verdict:
         """The verdict if the first `done` steps passed and the next one failed."""

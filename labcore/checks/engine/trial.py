@@ -57,6 +57,8 @@ class Trial:
     rng: torch.Generator
     # correct results so far: (how to ask a known mistake the same, the result)
     history: list[tuple[Callable, object]] = field(default_factory=list)
+    # whether a known mistake explains the steps to come as well
+    confirms: Callable[[Callable], bool] = lambda mistaken: True
 
     def __call__(self, *args, **kwargs) -> object:
         """Call the answer; compare its result and inputs with the reference's."""
@@ -188,11 +190,17 @@ class Trial:
         return self._first_like(got if after is None else (got, after), asked)
 
     def _first_like(self, got, ask: Callable[[Callable], object]) -> str:
-        """The sentence of the first mistake that explains `got` and earlier results."""
+        """The sentence of the first mistake that explains `got` and earlier results.
+
+        If there are more steps in the group, the two have to agree there as well.
+        """
         tried = [(ask, got), *self.history]  # the newest result rules out most mistakes
         for mistake in self.exercise.mistakes:
             try:
-                if all(same(asked(mistake.function), seen) for asked, seen in tried):
+                explains = all(
+                    same(asked(mistake.function), seen) for asked, seen in tried
+                )
+                if explains and self.confirms(mistake.function):
                     return mistake.sentence
             except Exception:  # it fails on these inputs, so it is another mistake
                 continue
