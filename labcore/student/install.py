@@ -34,12 +34,7 @@ def set_up(extras: Iterable[str] = ()) -> Path:
     wanted = set(extras)
     for extra in wanted:
         environment.requirements(extra)  # stop early at an unknown name
-    if sys.version_info[:2] > environment.NEWEST:
-        print(
-            f"The labs were tried with Python 3.11 to 3.{environment.NEWEST[1]}, and "
-            f"this is 3.{sys.version_info[1]}: if something fails, take one of those.",
-            file=sys.stderr,
-        )
+    _warn_of_a_newer_python()
     if environment.suffices():
         python = Path(sys.executable)
         if any(environment.missing(extra) for extra in wanted):
@@ -57,6 +52,16 @@ def set_up(extras: Iterable[str] = ()) -> Path:
         _install(python, extras)
         _write_stamp({"made": _made(python), "extras": sorted(extras)})
     return python
+
+
+def _warn_of_a_newer_python() -> None:
+    newest, here = (f"{v[0]}.{v[1]}" for v in (environment.NEWEST, sys.version_info))
+    if sys.version_info[:2] > environment.NEWEST:
+        print(
+            f"The labs were tried with Python 3.11 to {newest}, and this is {here}: if "
+            "something fails, take one of those.",
+            file=sys.stderr,
+        )
 
 
 def _say(line: str) -> None:
