@@ -300,6 +300,12 @@ def test_a_number_can_be_typed_instead():
     assert draw.calls == [(0.5, True), (0.7, True)]
 
 
+def test_a_slider_that_adds_up_steps_shows_a_short_number():
+    (number, slider), _ = parts(explored(Drawn()))
+    slider.value = 0.1 + 0.2
+    assert number.value == 0.3
+
+
 def test_no_figure_stays_open_to_be_shown_twice():
     (_, slider), _ = parts(explored(Drawn()))
     slider.value = 0.9

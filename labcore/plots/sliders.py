@@ -50,9 +50,14 @@ def explore(
         style={"description_width": "initial"},
         layout={"width": "35%"},
     )
-    widgets.link((slider, "value"), (number, "value"))
+    widgets.link((slider, "value"), (number, "value"), (_tidy, _tidy))
     picture = _following([slider], lambda exact: draw(slider.value, exact))
     return widgets.VBox([widgets.HBox([number, slider]), picture])
+
+
+def _tidy(value: float) -> float:
+    """0.011 for a slider's 0.011000000000000001."""
+    return round(value, 10)
 
 
 def explore_each(
