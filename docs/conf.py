@@ -30,7 +30,6 @@ autodoc_member_order = "groupwise"
 autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
 add_module_names = False
-python_maximum_signature_line_length = 70
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 default_role = "code"

@@ -40,6 +40,7 @@ GUIDES = {
     "README.md": "README.md",  # no page: others include its parts
 }
 RESULT = ("11_on_the_chip.ipynb", "on-the-board")  # the figure on the first page
+FIGURE = '<div class="cell_output"><div class="output text_html">{}</div></div>'
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(?=#+ )", re.MULTILINE)
 PREDICT = re.compile(r"\*\*Predict\b")
@@ -104,7 +105,7 @@ def lab_page(lab: NotebookNode, solution: NotebookNode) -> NotebookNode:
     cell that draws the guess, or to the next text if no number is typed.
     """
     page = copy.deepcopy(lab)
-    solved = {cell.id: cell for cell in solution.cells}
+    outputs = {cell.id: cell.get("outputs", []) for cell in solution.cells}
     predicted, guesses = False, set()
     for cell in page.cells:
         if cell.cell_type == "markdown":
@@ -112,7 +113,7 @@ def lab_page(lab: NotebookNode, solution: NotebookNode) -> NotebookNode:
             continue
         guesses |= set(GUESS.findall(cell.source))
         if not grading(cell):
-            cell.outputs = solved[cell.id].outputs
+            cell.outputs = outputs.get(cell.id, [])
             if cell.outputs and (predicted or guesses):
                 _fold(cell, "output", "Show the result, after you have guessed")
         if "given" in tags(cell):
@@ -157,7 +158,8 @@ def _result(solutions: Path) -> str:
     name, cell_id = RESULT
     for cell in read_notebook(solutions / name).cells:
         if cell.id == cell_id:
-            return "".join(o.data["text/html"] for o in cell.outputs if "data" in o)
+            figure = "".join(o.data["text/html"] for o in cell.outputs if "data" in o)
+            return FIGURE.format(figure)
     raise LabError(
         f"{name} has no cell {cell_id!r}: say in {Path(__file__).name} which figure "
         "the site's first page shows."
