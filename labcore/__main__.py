@@ -121,6 +121,20 @@ def export(args: argparse.Namespace) -> None:
     run_export(args, root)
 
 
+def report(args: argparse.Namespace) -> None:
+    root = _enter_staff(args)
+    from .staff.grading.command import run_report
+
+    run_report(args, root)
+
+
+def review(args: argparse.Namespace) -> None:
+    root = _enter_staff(args)
+    from .staff.grading.command import run_review
+
+    run_review(args, root)
+
+
 def forget(args: argparse.Namespace) -> None:
     root = _enter_staff(args)
     from .staff.grading.command import run_forget
@@ -247,6 +261,11 @@ def _parser() -> argparse.ArgumentParser:
         help="only merge reviews and overrides into the tables",
     )
     made.add_argument(
+        "--talk",
+        action="store_true",
+        help="also write talk.html: questions on changes of each student's own code",
+    )
+    made.add_argument(
         "--no-sandbox", action="store_true", help="run answers unprotected"
     )
     made.add_argument(
@@ -268,6 +287,19 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--column", metavar="NAME", help="of the list, for the points")
     made.add_argument(
         "--zero", action="store_true", help="0 points if nothing was handed in"
+    )
+
+    made = command(report, "one page on what the class did, from folders of grades")
+    made.add_argument("--grades", type=Path, nargs="+", required=True, metavar="FOLDER")
+    made.add_argument(
+        "--out", type=Path, metavar="FILE", help="instead of report.html in the first"
+    )
+
+    made = command(review, "read free texts on a local page that fills in review.csv")
+    made.add_argument("--grades", type=Path, required=True, metavar="FOLDER")
+    made.add_argument("--port", type=int, default=0, help="instead of any that is free")
+    made.add_argument(
+        "--no-browser", action="store_true", help="print the address only"
     )
 
     made = command(forget, "delete everything of one student from a folder of grades")

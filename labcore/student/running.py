@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -67,17 +67,23 @@ def plainly(job: dict) -> subprocess.Popen:
 
 
 def tried(
-    job: dict, start: Start = plainly, too_large: Watch = lambda process, most: False
+    job: dict,
+    start: Start = plainly,
+    too_large: Watch = lambda process, most: False,
+    order: Iterable[int] | None = None,
 ) -> Iterator[Outcome]:
-    """The outcome of each exercise, in order; a lost process is replaced."""
-    alone = None
+    """The outcome of each exercise, in order; a lost process is replaced.
+
+    order   the numbers of the exercises, if not simply all of them
+    """
+    alone, exercises = None, job["exercises"]
     try:
-        for number, asked in enumerate(job["exercises"]):
+        for number in range(len(exercises)) if order is None else order:
             if alone is None or alone.lost:
                 if alone:
                     alone.close()
                 alone = _Alone(job, start)
-            yield _Trial(job, asked).outcome(alone, number, too_large)
+            yield _Trial(job, exercises[number]).outcome(alone, number, too_large)
     finally:
         if alone:
             alone.close()
@@ -139,11 +145,9 @@ class _Trial:
     """One exercise while it is being tried, and what was reported about it so far."""
 
     def __init__(self, job: dict, asked: dict) -> None:
-        self.seconds, self.wall, self.memory = (
-            job["seconds"],
-            job["wall"],
-            job["memory"],
-        )
+        self.seconds = asked.get("seconds", job["seconds"])
+        self.wall = asked.get("wall", job["wall"])
+        self.memory = job["memory"]
         self.title = f"[{asked['id']} {asked['name']}]"
         self.mark = secrets.token_hex(8)
         self.found = Outcome(of=asked["points"])

@@ -61,7 +61,7 @@ def grade_class(options: Options) -> None:
         )
         left = len(found)
         if done:
-            works = _left(works, done, assignment)
+            works = _left(works, done, assignment, options.terms.talk)
             left = len(works)
         store.log("grade", version=graded_by(assignment), submissions=left)
         try:
@@ -134,13 +134,17 @@ def _terms(store: Store, assignment: Assignment, options: Options) -> Terms:
 
 
 def _left(
-    works: Iterable[Work], done: Mapping[str, dict], assignment: Assignment
+    works: Iterable[Work], done: Mapping[str, dict], assignment: Assignment, talk: bool
 ) -> list[Work]:
-    """Submissions whose file has no result yet; other versions' results stay valid."""
+    """Submissions whose file has no result yet; other versions' results stay valid.
+
+    talk   a result without changes for the talk counts as none
+    """
     left, graded, now = [], [], graded_by(assignment)
     for work in works:
         old = done.get(work.student)
         same = old and not old["fault"] and old["digest"] == work.digest
+        same = same and (not talk or "talk" in old)
         if work.fault or not same:
             left.append(work)
         else:
@@ -166,7 +170,7 @@ def _keep(store: Store, result: dict, old: Mapping | None) -> None:
         store.log(
             "graded again",
             student=student,
-            why="grading failed before" if old["fault"] else "the file changed",
+            why=_why(old, result),
             before=_marks(old),
             after=_marks(result),
             version=result["version"],
@@ -189,6 +193,12 @@ def _changes(old: Mapping, new: Mapping) -> Iterator[str]:
 def _marks(result: Mapping) -> dict[str, list]:
     rows = (*result["rows"], *result["texts"])
     return {row["exercise"]: [row["points"], row["status"]] for row in rows}
+
+
+def _why(old: Mapping, new: Mapping) -> str:
+    if old["fault"]:
+        return "grading failed before"
+    return "the file changed" if old["digest"] != new["digest"] else "for the talk"
 
 
 def _log_fault(store: Store, result: Mapping) -> None:

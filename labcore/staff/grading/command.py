@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labcore.runtime import LabError
 
-__all__ = ["run", "run_export", "run_forget"]
+__all__ = ["run", "run_export", "run_forget", "run_report", "run_review"]
 
 LATE = ("due", "late", "grace", "most", "zone")
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, root: Path) -> None:
         raise LabError(
             f"--memory is {args.memory:g} GB, but torch alone needs nearly 1: allow 2."
         )
-    terms = Terms((), args.timeout, args.memory, not args.no_sandbox)
+    terms = Terms((), args.timeout, args.memory, not args.no_sandbox, args.talk)
     options = batch.Options(
         submissions=args.submissions,
         number=args.lab,
@@ -71,6 +71,20 @@ def run_forget(args: argparse.Namespace, root: Path) -> None:
     forget(args.student, args.grades, root)
 
 
+def run_report(args: argparse.Namespace, root: Path) -> None:
+    _not_on_windows()
+    from labcore.staff.grading.report import report
+
+    print(f"The report is in {report(args.grades, args.out, root)}.")
+
+
+def run_review(args: argparse.Namespace, root: Path) -> None:
+    _not_on_windows()
+    from labcore.staff.grading.desk import review
+
+    review(args.grades, root, args.port, not args.no_browser)
+
+
 def _not_on_windows() -> None:
     if not hasattr(os, "fork"):
         raise LabError(
@@ -90,5 +104,10 @@ def _only_one_way(args: argparse.Namespace) -> None:
     about = [name for name in ("roster", *LATE) if getattr(args, name) is not None]
     if about and args.regrade:
         raise LabError(f"--{about[0]} does not go with --regrade: give it to --merge.")
+    if args.talk and (args.merge or args.regrade):
+        raise LabError(
+            "--talk runs answers anew: give it to a call that grades, or to --resume "
+            "for students who are graded already."
+        )
     if args.lower and not args.regrade:
         raise LabError("--lower goes with --regrade EXERCISE: name the exercise too.")

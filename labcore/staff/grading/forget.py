@@ -16,7 +16,15 @@ __all__ = ["forget"]
 
 BY_HAND = ("review.csv", "overrides.csv")
 TABLES = ("summary.csv", "grades.csv", "remarks.csv", "keys.csv", *BY_HAND)
-OURS = (*TABLES, "log.jsonl", "run.json", "late.json", "roster.csv", ".lock")
+OURS = (
+    *TABLES,
+    "talk.html",
+    "log.jsonl",
+    "run.json",
+    "late.json",
+    "roster.csv",
+    ".lock",
+)
 
 
 def forget(student: str, grades: Path, root: Path) -> None:

@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from labcore.staff.grading.assignment import Assignment
 from labcore.staff.grading.intake import notebook_in, sound
 from labcore.staff.grading.reading import Submission
+from labcore.staff.grading.talk import changes_of
 from labcore.student import tasks as shared
 from labcore.student.cells import LONGEST_CELL
 from labcore.student.running import Outcome
@@ -40,6 +41,7 @@ class Terms:
     timeout: float = 60.0
     memory: float = 4.0  # GB
     sandbox: bool = True
+    talk: bool = False  # change the answers too, and see what happens
     closed: tuple[str, ...] = ()  # files and folders that no answer may see
 
 
@@ -135,7 +137,9 @@ def job_of(
         memory=memory,
         sealed=terms.sandbox,
     )
-    return {"told": told, "closed": terms.closed}
+    if terms.talk:
+        told["exercises"] += changes_of(told["exercises"])
+    return {"told": told, "closed": terms.closed, "talk": terms.talk}
 
 
 def rows_of(work: Work, tasks: Sequence[Task], outcomes: Iterable[Mapping]) -> list:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from labcore.staff.grading.feedback import SENTENCES, page
 from labcore.staff.grading.standings import Gathered, Standing, gathered
 from labcore.staff.grading.store import Store
+from labcore.staff.grading.talkpage import sheet
 
 __all__ = ["merge", "merged"]
 
@@ -34,6 +35,7 @@ def merged(store: Store, lab: str, questions: Mapping[str, object]) -> Gathered:
     if found.all_taken:
         _write_review(store, found.results, found.reviews, questions, found.said)
     _write_pages(store, lab, found.students)
+    store.write_sheet("talk.html", sheet(lab, found.results))
     if remarks := list(_remarks(found.results)):
         found.said.append(
             f"remarks.csv: {len(remarks)} on answers that tamper, or seem to"

@@ -12,6 +12,8 @@ from labcore.staff.grading import workers
 from labcore.staff.grading.assignment import Assignment
 from labcore.staff.grading.jobs import Terms, Work, job_of, read_work, rows_of, texts_of
 from labcore.staff.grading.reading import Submission
+from labcore.staff.grading.talk import telling
+from labcore.staff.grading.talkpage import figure_for
 from labcore.staff.grading.version import version_of
 from labcore.student.tasks import Task
 
@@ -133,7 +135,7 @@ def result_of(
             }
             for task in tasks
         ]
-    return {
+    found = {
         "student": work.student,
         "file": work.file,
         "digest": work.digest,
@@ -145,6 +147,10 @@ def result_of(
         "rows": rows_of(work, tasks, verdicts),
         "texts": texts_of(work, assignment.questions),
     }
+    if "changes" in answer:
+        figure = figure_for(work.student, assignment.lab.notebook)
+        found["talk"] = {"changes": telling(answer["changes"]), "figure": figure}
+    return found
 
 
 def graded_by(assignment: Assignment) -> str:

@@ -123,6 +123,13 @@ class Store:
     def write_page(self, name: str, text: str) -> None:
         self._write(f"feedback/{name}", text)
 
+    def write_sheet(self, name: str, text: str) -> None:
+        """Write a page for the instructor; an empty one is deleted."""
+        if text:
+            self._write(name, text)
+        else:
+            (self.folder / name).unlink(missing_ok=True)
+
     def table(self, name: str, *columns: str) -> list[dict[str, str]]:
         path = self.folder / name
         return read_table(path, *columns) if path.exists() else []

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from labcore.machine import cpu_count, free_memory
 from labcore.runtime import LabError
 from labcore.staff.grading.sandbox import in_sandbox, too_large, with_limits
+from labcore.staff.grading.talk import Order
 from labcore.staff.grading.version import version_of
 from labcore.student.running import plainly, tried
 
@@ -75,13 +76,24 @@ def _found(job: dict) -> dict:
         if _stopped.wait(pause):
             break
         try:
-            outcomes = tried(with_limits(job["told"]), _starting(job), too_large)
-            return {"results": [asdict(outcome) for outcome in outcomes]}
+            return _tried(job)
         except LabError as error:
             found = {"refused": str(error)}
         except Exception:  # our own mistake: the batch goes on and shows it
             return {"broken": traceback.format_exc()}
     return found
+
+
+def _tried(job: dict) -> dict:
+    """The outcomes of the answers, and of changes of them if the talk needs some."""
+    told, start = with_limits(job["told"]), _starting(job)
+    if not job.get("talk"):
+        return {"results": [asdict(o) for o in tried(told, start, too_large)]}
+    order = Order(told["exercises"])
+    for outcome in tried(told, start, too_large, order):
+        order.outcomes.append(outcome)
+    answers = order.outcomes[: order.answers]
+    return {"results": [asdict(o) for o in answers], "changes": order.changes()}
 
 
 def _starting(job: dict):
