@@ -1,0 +1,352 @@
+"use strict";
+
+const token = new URLSearchParams(location.search).get("token");
+const at = (id) => document.getElementById(id);
+const PAUSE = 500; // milliseconds after the last letter until it is saved
+const LOOK = 3000; // milliseconds between looks at the file
+const GONE =
+  "labcore review does not answer: is it still running in the terminal? What you " +
+  "typed is still here.";
+
+let questions = [], phrases = [];
+let question, place = 0; // what is shown: a question, and an answer's place in it
+let shown = null; // points, comment and ticks that the file has for this answer
+let version = 0, named = false, timer = 0, saving = null;
+
+async function ask(path, content = {}) {
+  let reply;
+  try {
+    reply = await fetch(path, {
+      method: "POST",
+      headers: {"Authorization": `token ${token}`, "Content-Type": "application/json"},
+      body: JSON.stringify(content),
+    });
+  } catch {
+    return {ok: false, fault: GONE};
+  }
+  if (reply.status === 403) return {ok: false, fault: await reply.text()};
+  const found = await reply.json();
+  return {...found, ok: reply.ok, conflict: reply.status === 409};
+}
+
+function say(text, bad = false) {
+  at("status").textContent = text;
+  at("status").className = bad ? "bad" : "";
+}
+
+// what the file holds
+
+async function load() {
+  const found = await ask("/state");
+  if (!found.ok) return say(found.fault, true);
+  ({questions, phrases, version} = found);
+  const [id, student] = question ? [question.id, question.students[place]] : found.place;
+  question = questions.find((one) => one.id === id) || questions[0];
+  at("question").replaceChildren(...questions.map((one) => {
+    const title = `${one.id} ${one.title}`;
+    return new Option(title, one.id, false, one === question);
+  }));
+  drawQuestion();
+  drawPhrases();
+  const known = question.students.indexOf(student);
+  await open(known >= 0 ? known : Math.max(0, question.points.indexOf("")));
+}
+
+async function open(where) {
+  const found = await ask("/answer",
+    {question: question.id, student: question.students[where]});
+  if (!found.ok) return say(found.fault, true);
+  place = where;
+  shown = found;
+  at("answer").textContent = found.answer;
+  at("answer").scrollTop = 0;
+  at("changed").hidden = !found.changed;
+  fill(found);
+  drawWhich();
+  const points = found.points === "" ? "not read yet" : `${found.points} points`;
+  say(`Answer ${place + 1} of ${question.students.length}: ${points}.`);
+}
+
+function fill(values) {
+  at("points").value = values.points;
+  at("comment").value = values.comment;
+  boxes().forEach((box, index) => { box.checked = values.ticks.includes(index); });
+  at("conflict").hidden = true;
+}
+
+function typed() {
+  const ticks = boxes().flatMap((box, index) => box.checked ? [index] : []);
+  return {points: at("points").value.trim(), comment: at("comment").value.trim(), ticks};
+}
+
+function same(one, other) {
+  return one.points === other.points && one.comment === other.comment &&
+    one.ticks.join() === other.ticks.join();
+}
+
+// Saves what is typed, one request after the other; true if the file has all of it.
+async function save() {
+  clearTimeout(timer);
+  while (saving) await saving;
+  if (!shown || same(shown, typed())) return true;
+  const values = typed();
+  if (!at("conflict").hidden) {
+    say("Choose first which points stay.", true);
+    return false;
+  }
+  if (!isNumber(values.points)) {
+    say(`Not saved: ${values.points} is no number from 0 to ${question.of}.`, true);
+    return false;
+  }
+  saving = send(values);
+  const saved = await saving;
+  saving = null;
+  return saved;
+}
+
+function isNumber(points) {
+  const value = Number(points.replace(",", "."));
+  return points === "" || (value >= 0 && value <= question.of);
+}
+
+async function send(values) {
+  const seen = [shown.points, shown.comment];
+  const which = {question: question.id, student: question.students[place]};
+  say("Saving …");
+  const found = await ask("/save", {...which, ...values, seen});
+  if (found.conflict) return differs(which);
+  if (!found.ok) {
+    say(`Not saved: ${found.fault}`, true);
+    return false;
+  }
+  Object.assign(shown, values);
+  question.points[place] = values.points;
+  at("changed").hidden = true;
+  drawProgress();
+  say(same(values, typed()) ? "Saved." : "Saving …");
+  notice(found);
+  return true;
+}
+
+async function differs(which) {
+  const found = await ask("/answer", which);
+  if (!found.ok) {
+    say(`Not saved: ${found.fault}`, true);
+    return false;
+  }
+  shown = found;
+  at("conflict").hidden = false;
+  const points = found.points === "" ? "no points" : `${found.points} points`;
+  const comment = found.comment === "" ? "no comment" : `the comment “${found.comment}”`;
+  say("Not saved, because the file changed since you opened this answer. It has " +
+    `${points} and ${comment}. Choose one.`, true);
+  return false;
+}
+
+function soon(pause) {
+  clearTimeout(timer);
+  timer = setTimeout(save, pause);
+}
+
+async function look() {
+  if (document.hidden || !shown) return;
+  const found = await ask("/look");
+  if (!found.ok) return say(found.fault, true);
+  if (at("status").textContent === GONE) say("It answers again.");
+  if (!same(shown, typed()) && !saving && at("conflict").hidden) await save();
+  if (found.version > version && !saving && same(shown, typed())) await load();
+  notice(found);
+}
+
+function notice(found) {
+  if (found.notice) at("notice").textContent = found.notice;
+}
+
+// going from answer to answer
+
+async function go(where) {
+  if (where < 0 || where >= question.students.length) {
+    return say(where < 0 ? "This is the first answer." : "This is the last answer.");
+  }
+  if (await save()) await open(where);
+}
+
+function unread() {
+  const {points} = question;
+  for (let step = 1; step < points.length; step += 1) {
+    const where = (place + step) % points.length;
+    if (points[where] === "") return go(where);
+  }
+  return save().then((saved) => {
+    if (saved) say("All other answers to this question have points.");
+  });
+}
+
+async function change(id) {
+  if (!await save()) {
+    at("question").value = question.id;
+    return;
+  }
+  question = questions.find((one) => one.id === id);
+  at("question").value = id;
+  drawQuestion();
+  await open(Math.max(0, question.points.indexOf("")));
+}
+
+// drawing
+
+const boxes = () => [...at("items").querySelectorAll("input")];
+
+function made(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+function drawQuestion() {
+  at("of").textContent = `of ${question.of}`;
+  at("model-text").textContent = question.model;
+  at("items").replaceChildren(...question.items.map((item, index) => {
+    const box = made("input", "");
+    box.type = "checkbox";
+    box.addEventListener("change", ticked);
+    const key = index < 10 ? `${(index + 1) % 10}: ` : "";
+    const label = made("label", "");
+    label.append(box, `${key}${item.text} (${item.points})`);
+    return label;
+  }));
+  if (!question.items.length) at("items").append(made("p", question.rubric));
+  drawProgress();
+}
+
+function drawProgress() {
+  const read = question.points.filter((points) => points !== "").length;
+  at("progress").textContent = `${read} of ${question.points.length} have points`;
+}
+
+function drawWhich() {
+  const student = made("bdi", question.students[place]);
+  const which = `Answer ${place + 1} of ${question.students.length}`;
+  at("which").replaceChildren(named ? `${which}: ` : which, ...(named ? [student] : []));
+  at("name").textContent = `${named ? "Hide" : "Show"} the name (n)`;
+}
+
+function drawPhrases() {
+  at("phrases").replaceChildren(...phrases.map((phrase, index) => {
+    const use = made("button", phrase);
+    use.addEventListener("click", () => usePhrase(index));
+    const drop = made("button", "Drop");
+    drop.setAttribute("aria-label", `Drop comment ${index + 1}`);
+    drop.addEventListener("click", () => keepPhrases(phrases.filter((other) => other !== phrase)));
+    const line = made("li", "");
+    line.append(use, " ", drop);
+    return line;
+  }));
+}
+
+// what people do
+
+function ticked() {
+  const earned = question.items.filter((item, index) => boxes()[index].checked);
+  at("points").value = earned.reduce((sum, item) => sum + item.points, 0);
+  soon(0);
+}
+
+function tick(choose) {
+  boxes().forEach((box, index) => { box.checked = choose(box, index); });
+  if (boxes().length) ticked();
+}
+
+function usePhrase(index) {
+  if (!phrases[index]) return;
+  const comment = at("comment").value.trim();
+  at("comment").value = comment ? `${comment}\n${phrases[index]}` : phrases[index];
+  soon(0);
+}
+
+async function keepPhrases(changed) {
+  const found = await ask("/phrases", {phrases: changed});
+  if (!found.ok) return say(found.fault, true);
+  phrases = changed;
+  drawPhrases();
+}
+
+function keepComment() {
+  const comment = at("comment").value.trim();
+  if (comment && !phrases.includes(comment)) keepPhrases([...phrases, comment]);
+}
+
+function clear() {
+  tick(() => false);
+  at("points").value = "";
+  soon(0);
+}
+
+function zero() {
+  tick(() => false);
+  at("points").value = "0";
+  soon(0);
+}
+
+function nextQuestion() {
+  const index = questions.indexOf(question);
+  return change(questions[(index + 1) % questions.length].id);
+}
+
+function focus(id) {
+  at(id).focus();
+  at(id).select();
+}
+
+function flipName() {
+  named = !named;
+  drawWhich();
+}
+
+function flipModel() {
+  at("model").open = !at("model").open;
+}
+
+const KEYS = {
+  j: () => go(place + 1), k: () => go(place - 1), u: unread, q: nextQuestion,
+  a: () => tick(() => true), z: zero, x: clear, s: keepComment,
+  p: () => focus("points"), c: () => focus("comment"), m: flipModel, n: flipName,
+  "?": () => at("help").showModal(),
+};
+
+function pressed(event) {
+  const field = event.target.closest("input:not([type=checkbox]), textarea, select");
+  if (at("help").open || event.altKey || event.metaKey) return;
+  if (event.key === "Escape" && field) return field.blur();
+  if (event.key === "Enter" && event.ctrlKey) {
+    event.target.blur();
+    return unread();
+  }
+  if (field || event.ctrlKey || !at("on").checked || !shown) return;
+  const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code);
+  const index = digit ? (Number(digit[1]) + 9) % 10 : -1;
+  const act = KEYS[event.key.toLowerCase()];
+  if (digit && event.shiftKey) usePhrase(index);
+  else if (digit && boxes()[index]) boxes()[index].click();
+  else if (act) act();
+  else return;
+  event.preventDefault();
+}
+
+document.addEventListener("keydown", pressed);
+at("question").addEventListener("change", () => change(at("question").value));
+for (const [id, act] of Object.entries({
+  back: KEYS.k, next: KEYS.j, unread, name: flipName, clear, keep: keepComment,
+  keys: KEYS["?"], close: () => at("help").close(),
+  theirs: () => { fill(shown); say("Taken from the file."); },
+  mine: () => { at("conflict").hidden = true; save(); },
+})) at(id).addEventListener("click", act);
+for (const id of ["points", "comment"]) {
+  at(id).addEventListener("input", () => soon(PAUSE));
+  at(id).addEventListener("blur", () => soon(0));
+}
+window.addEventListener("beforeunload", (event) => {
+  if (shown && !same(shown, typed())) event.preventDefault();
+});
+setInterval(look, LOOK);
+load();
