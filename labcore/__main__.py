@@ -135,20 +135,6 @@ def review(args: argparse.Namespace) -> None:
     run_review(args, root)
 
 
-def report(args: argparse.Namespace) -> None:
-    root = _enter_staff(args)
-    from .staff.grading.command import run_report
-
-    run_report(args, root)
-
-
-def review(args: argparse.Namespace) -> None:
-    root = _enter_staff(args)
-    from .staff.grading.command import run_review
-
-    run_review(args, root)
-
-
 def forget(args: argparse.Namespace) -> None:
     root = _enter_staff(args)
     from .staff.grading.command import run_forget
@@ -301,19 +287,6 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--column", metavar="NAME", help="of the list, for the points")
     made.add_argument(
         "--zero", action="store_true", help="0 points if nothing was handed in"
-    )
-
-    made = command(report, "one page on what the class did, from folders of grades")
-    made.add_argument("--grades", type=Path, nargs="+", required=True, metavar="FOLDER")
-    made.add_argument(
-        "--out", type=Path, metavar="FILE", help="instead of report.html in the first"
-    )
-
-    made = command(review, "read free texts on a local page that fills in review.csv")
-    made.add_argument("--grades", type=Path, required=True, metavar="FOLDER")
-    made.add_argument("--port", type=int, default=0, help="instead of any that is free")
-    made.add_argument(
-        "--no-browser", action="store_true", help="print the address only"
     )
 
     made = command(report, "one page on what the class did, from folders of grades")

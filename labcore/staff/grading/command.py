@@ -85,20 +85,6 @@ def run_review(args: argparse.Namespace, root: Path) -> None:
     review(args.grades, root, args.port, not args.no_browser)
 
 
-def run_report(args: argparse.Namespace, root: Path) -> None:
-    _not_on_windows()
-    from labcore.staff.grading.report import report
-
-    print(f"The report is in {report(args.grades, args.out, root)}.")
-
-
-def run_review(args: argparse.Namespace, root: Path) -> None:
-    _not_on_windows()
-    from labcore.staff.grading.desk import review
-
-    review(args.grades, root, args.port, not args.no_browser)
-
-
 def _not_on_windows() -> None:
     if not hasattr(os, "fork"):
         raise LabError(
