@@ -121,7 +121,10 @@ class Store:
         self._write(name, table_text(header, rows))
 
     def write_page(self, name: str, text: str) -> None:
-        self._write(f"feedback/{name}", text)
+        """Write a student's page; of thousands, only those that changed."""
+        path = self.folder / "feedback" / name
+        if not path.exists() or path.read_bytes() != _bytes(text):
+            self._write(f"feedback/{name}", text)
 
     def write_sheet(self, name: str, text: str) -> None:
         """Write a page for the instructor; an empty one is deleted."""
