@@ -102,8 +102,8 @@ lab.mistake(
     lambda t: (t == 0).nonzero().numel(),
 )
 lab.mistake(
-    "tolist() of a matrix is a list of lists, in which count() finds no numbers; "
-    "compare the tensor itself with 0",
+    "tolist() of a matrix is a list of lists, and none of them is 0; compare the "
+    "tensor itself with 0",
     lambda t: t.tolist().count(0),
 )
 lab.mistake(

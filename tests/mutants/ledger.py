@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,8 +54,8 @@ class Ledger:
                 unjudged.append(trial)
         return survivors, unjudged
 
-    def stale(self, trials: Iterable[Trial]) -> list[Judged]:
-        """Entries that match nothing any more."""
+    def stale(self, trials: Sequence[Trial]) -> list[Judged]:
+        """Entries of these exercises that match nothing any more."""
         survivors, causes = set(), set()
         for trial in trials:
             at = trial.answer.exercise.id, trial.change
@@ -64,7 +64,9 @@ class Ledger:
             else:
                 causes.add(Judged(*at, trial.cause))
         gone = [e for e in self.equivalent if (e.exercise, e.change) not in survivors]
-        return sorted([*gone, *(self.causes - causes)], key=lambda e: e.change)
+        gone += self.causes - causes
+        tried = {trial.answer.exercise.id for trial in trials}
+        return sorted((e for e in gone if e.exercise in tried), key=str)
 
 
 def _entries(tables: Iterable[dict], key: str) -> Iterator[Judged]:
