@@ -1,0 +1,138 @@
+"""A real browser, and the JupyterLab of a student who has a copy of the course."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from notebooks import ROOT
+from serving import serving
+
+NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
+MILLISECONDS = 600_000  # until a wait is given up; all cores may be busy
+    os.environ.get("DEVMS", 120_000)
+)  # before a wait is given up: other tests may use all cores
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--need-browser", action="store_true", help="fail where there is no browser"
+    )
+
+
+@pytest.fixture(scope="module")
+def browser(request):
+    """Chromium or Chrome. One a module: playwright keeps an event loop running."""
+    need = request.config.getoption("--need-browser", default=False)
+    missing = pytest.fail if need else pytest.skip
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is missing: python -m labcore setup browser")
+    with sync_playwright() as playwright:
+        found = _launched(playwright.chromium)
+        if found is None:
+            missing(f"no browser found: install one of {', '.join(NAMES)}")
+        yield found
+        found.close()
+
+
+def _launched(chromium):
+    from playwright.sync_api import Error
+
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path:
+        return chromium.launch(executable_path=path)
+    try:
+        return chromium.launch(channel="chrome")  # where macOS and Windows have it
+    except Error:
+        return None
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens pages; at the end none of them may have complained or asked elsewhere."""
+    contexts, faults = [], []
+
+    def opened(**options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(MILLISECONDS)
+        _watch(page, faults)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def _watch(page, faults: list[str]) -> None:
+    """Note errors of the console, failed requests, and requests to other machines."""
+
+    def said(message) -> None:
+        if message.type == "error":
+            faults.append(f"{page.url}: {message.text}")
+
+    def asked(request) -> None:
+        local = ("http://localhost:", "ws://localhost:", "http://127.0.0.1:")
+        if not request.url.startswith((*local, "data:", "blob:", "file:")):
+            faults.append(f"{page.url}: asks {request.url}")
+
+    def answered(response) -> None:
+        if response.status >= 400:
+            faults.append(f"{page.url}: {response.status} for {response.url}")
+
+    page.on("console", said)
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    page.on("request", asked)
+    page.on("response", answered)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory) -> Path:
+    """A clone with work/ of its own, into which no user's settings reach."""
+    clone = tmp_path_factory.mktemp("course")
+    for name in ("labcore", "labs", "solutions"):
+        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(ROOT / name, clone / name, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", clone)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def lab(browser, course, tmp_path_factory):
+    """`labcore lab` in this clone; after `browser`, without which it is not needed."""
+    own = tmp_path_factory.mktemp("own")
+    kept = {k: v for k, v in os.environ.items() if k != "LABCORE_STRICT"}
+    variables = {
+        **kept,
+        **{f"JUPYTER_{n}_DIR": str(own / n) for n in ("CONFIG", "DATA", "RUNTIME")},
+        "SHELL": "/bin/sh",  # without settings of the user that change the PATH
+        "IPYTHONDIR": str(own / "ipython"),
+        "LABCORE_CACHE": str(own / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(course), str(_installed(course, own))]),
+    }
+    terminals = own / "CONFIG/lab/user-settings/@jupyterlab/terminal-extension"
+    terminals.mkdir(
+        parents=True
+    )  # a terminal paints its text; asked to, it says it too
+    (terminals / "plugin.jupyterlab-settings").write_text('{"screenReaderMode": true}')
+    command = [sys.executable, "-m", "labcore", "lab", "--no-browser"]
+    with serving(command, course, variables) as started:
+        yield started
+
+
+def _installed(course: Path, own: Path) -> Path:
+    """A folder that says: pip installed this clone here. So nothing is set up."""
+    info = own / "site/pruning_lab-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: pruning-lab\nVersion: 0\n"
+    )
+    (info / "direct_url.json").write_text(f'{{"url": "{course.as_uri()}"}}')
+    return info.parent

@@ -1,0 +1,85 @@
+"""A real JupyterLab for the tests, started at a terminal as a student starts it."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+SECONDS = 120
+ADDRESS = re.compile(r"(http://localhost:\d+)/lab\S*\?token=(\w+)")
+
+
+@dataclass
+class JupyterLab:
+    process: subprocess.Popen
+    base: str = ""
+    token: str = ""
+    log: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], folder: Path, variables: Mapping[str, str]
+) -> Iterator[JupyterLab]:
+    """The JupyterLab that this command starts, once it listens; ended afterwards.
+
+    It needs a terminal: there Ctrl-C is handled in full, and the terminals that it
+    offers keep its PATH.
+    """
+    screen, terminal = os.openpty()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=variables,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    lab, addresses = JupyterLab(process), queue.SimpleQueue()
+
+    def read() -> None:
+        with (
+            suppress(OSError),  # the terminal ends with its process
+            open(screen, encoding="utf-8", errors="replace") as lines,
+        ):
+            for line in lines:
+                lab.log.append(line)
+                if found := re.search(
+                    r"(http://localhost:\d+)/lab\S*\?token=(\w+)", line
+                ):
+                    addresses.put(found.groups())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        lab.base, lab.token = addresses.get(timeout=SECONDS)
+        while process.poll() is None and not _listens(lab.base):
+            continue  # it prints the address a moment before it listens there
+        yield lab
+    except queue.Empty:
+        pytest.fail("JupyterLab printed no address:\n" + "".join(lab.log))
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        reader.join(SECONDS)
+
+
+def _listens(base: str) -> bool:
+    host, port = base.removeprefix("http://").split(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return False
+    return True
