@@ -87,6 +87,27 @@ def test_a_merge_keeps_what_was_filled_in(store):
     assert (first["points"], first["comment"]) == ("3", "good")
 
 
+def test_an_id_whose_zeros_a_spreadsheet_dropped_is_still_the_student(store):
+    for student in ("007", "0008", "08"):
+        store.save(result(student))
+    merged(store)
+    rows = [
+        r | {"student": r["student"].lstrip("0")} for r in store.table("review.csv")
+    ]
+    rows = [r | {"points": "3"} for r in rows if r["student"] == "7"]
+    text = table_text(list(rows[0]), [list(r.values()) for r in rows])
+    (store.folder / "review.csv").write_text(text, encoding="utf-8")
+    line = "student,exercise,points,reason\n7,1.1,1,x\n8,1.1,1,which of two?\n"
+    (store.folder / "overrides.csv").write_text(line, encoding="utf-8")
+    said, grades = merged(store)
+    assert (grades["007", "Q1.1"]["points"], grades["007", "1.1"]["points"]) == (
+        "3",
+        "1",
+    )
+    assert said == ["overrides.csv, line 3: no '1.1' of '8'"]
+    assert store.table("review.csv")[0]["student"] == "0008", "whole again"
+
+
 @pytest.mark.parametrize("points", ["five", "-1", "4.5"])
 def test_points_that_are_none_are_said_and_not_counted(store, points):
     merged(store)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from labcore.staff.grading.store import Store
 
@@ -45,6 +46,13 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(words).hexdigest()[:12]
 
 
+def _full_ids(students: Collection[str]) -> dict[str, str]:
+    """Id without its leading zeros, as spreadsheets save it -> the student."""
+    short = [(s.lstrip("0"), s) for s in students if s.isdigit()]
+    often = Counter(id for id, _ in short)
+    return {id: s for id, s in short if often[id] == 1 and id not in students}
+
+
 def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
     """(student, question) -> its row, and whether every filled row could be used.
 
@@ -56,9 +64,10 @@ def reviews_in(store: Store, results, said: list[str]) -> tuple[dict, bool]:
         for text in result["texts"]
         if text["status"] == "review"
     }
-    reviews, lost = {}, False
+    reviews, lost, full = {}, False, _full_ids(results)
     for line, row in enumerate(store.table("review.csv", *FILLED), 2):
-        key = student, question = row["student"], row["question"]
+        student, question = full.get(row["student"], row["student"]), row["question"]
+        key = student, question
         if not (row["points"].strip() or row["comment"].strip()):
             continue
         if key in waiting and key not in reviews:
@@ -130,9 +139,10 @@ def overrides_in(store: Store, results, said: list[str]) -> dict:
     """(student, exercise) -> (points, reason); the last line on each counts."""
     if not (store.folder / "overrides.csv").exists():
         store.write_table("overrides.csv", OVERRIDES, [])
-    found, above = {}, []
+    found, above, full = {}, [], _full_ids(results)
     for line, row in enumerate(store.table("overrides.csv", *OVERRIDES), 2):
-        student, exercise = row["student"], row["exercise"].strip()
+        student = full.get(row["student"], row["student"])
+        exercise = row["exercise"].strip()
         known = results.get(student, {"rows": (), "texts": ()})
         asked = row_of((*known["rows"], *known["texts"]), exercise)
         points = number_in(row["points"])
