@@ -9,7 +9,7 @@ from torch import nn
 pytest.importorskip("ziglang", reason="a part of its own: labcore setup chip")
 pytest.importorskip("unicorn", reason="a part of its own: labcore setup chip")
 
-from labcore.chip import cycles  # noqa: E402
+from labcore.chip import counting, cycles  # noqa: E402
 from labcore.chip import firmware as builder  # noqa: E402
 from labcore.chip.board import Emulator  # noqa: E402
 from labcore.chip.box import candidates  # noqa: E402
@@ -112,6 +112,18 @@ def test_another_image_takes_nearly_the_same_instructions():
         for picture in (image(), -image())
     )
     assert abs(first - second) < 0.01 * first
+
+
+def test_blocks_are_counted_alike_in_c_and_where_that_c_does_not_compile(monkeypatch):
+    _, _, emulator = on_board(network(sparsity=0.7), "sparse")
+    assert counting._quick()
+    in_c = emulator.work(image())
+    monkeypatch.setattr(counting, "LIBRARY", ("cc", "-no-such-option"))
+    counting._quick.cache_clear()
+    assert counting._quick() is None
+    in_python = emulator.work(image())
+    counting._quick.cache_clear()
+    assert in_python == in_c
 
 
 def test_every_byte_of_the_memory_has_a_name():

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
-from dataclasses import dataclass
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
-from labcore.chip.cycles import TAKEN, cost_of
+from labcore.chip.counting import Counter, Work
 from labcore.chip.firmware import FLASH, RAM, STACK, Firmware, need
 from labcore.runtime import LabError
 
-__all__ = ["Emulator", "Work"]
+__all__ = ["Emulator"]
 
 PAGE = 4096
 RETURN = 0x08FFF000  # where no code lies: the emulator stops there
 FILL = 0xA5
-WAIT_STATES, LINE = 2, 16  # of the flash at 84 MHz; bytes that one access brings
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one call did.
-
-    instructions   how many; those that a condition skips are counted too
-    fewest, most   clock cycles, by Arm's table for the Cortex-M4
-    """
-
-    name: str
-    blocks: int
-    instructions: int
-    fewest: int
-    most: int
-
-    def milliseconds(self, megahertz: int) -> tuple[float, float]:
-        return self.fewest / megahertz / 1000, self.most / megahertz / 1000
 
 
 class Emulator:
@@ -71,7 +51,7 @@ class Emulator:
     ) -> Work:
         """Call a C function with up to four numbers; returns what it did.
 
-        count    note instructions and cycles, which takes some ten times as long
+        count    note instructions and cycles
         blocks   stop after so many basic blocks; 0 means never
         """
         arm, uc = self._arm, self._uc
@@ -80,19 +60,12 @@ class Emulator:
             uc.reg_write(getattr(arm, f"UC_ARM_REG_R{register}"), value)
         uc.reg_write(arm.UC_ARM_REG_SP, self._stack_top)
         uc.reg_write(arm.UC_ARM_REG_LR, RETURN | 1)
-        counter = _Counter(self.firmware.flash, blocks)
-        hook = None
-        if count or blocks:
-            uc.ctl_flush_tb()  # code that was translated without the hook
-            hook = uc.hook_add(self._unicorn.UC_HOOK_BLOCK, counter.see)
+        counter = Counter(self.firmware.flash, blocks)
         try:
-            uc.emu_start(symbol.address | 1, RETURN)
+            with counter.attached(uc) if count or blocks else nullcontext():
+                uc.emu_start(symbol.address | 1, RETURN)
         except self._unicorn.UcError as error:
             raise LabError(self._fault(function, error)) from None
-        finally:
-            if hook:
-                uc.hook_del(hook)
-                uc.ctl_flush_tb()
         if counter.stopped:
             raise LabError(
                 f"{function} was still running after {blocks:,} basic blocks."
@@ -159,36 +132,6 @@ class Emulator:
             self.call(f"run_{name}", count=True)
             for name in [*convolutions, "mean", last]
         ]
-
-
-class _Counter:
-    """Sums up the blocks that run."""
-
-    def __init__(self, flash: bytes, limit: int) -> None:
-        self._flash, self._limit = flash, limit or float("inf")
-        self._times: defaultdict[tuple[int, int, bool], int] = defaultdict(int)
-        self._blocks = self._end = 0
-        self.stopped = False
-
-    def see(self, uc, address: int, size: int, _data) -> None:
-        self._times[address, size, address != self._end] += 1
-        self._end = address + size
-        self._blocks += 1
-        if self._blocks > self._limit:
-            self.stopped = True
-            uc.emu_stop()
-
-    def work(self, name: str) -> Work:
-        instructions = fewest = most = taken = 0
-        for (address, size, jumped), times in self._times.items():
-            taken += times * jumped
-            cost = cost_of(self._flash[address - FLASH : address - FLASH + size])
-            lines = -(-size // LINE)
-            instructions += times * cost.instructions
-            fewest += times * cost.fewest
-            most += times * (cost.most + WAIT_STATES * lines)
-        low, high = (taken * (cycles - 1) for cycles in TAKEN)
-        return Work(name, self._blocks, instructions, fewest + low, most + high)
 
 
 def _pages(size: int) -> int:

@@ -17,7 +17,16 @@ from labcore.chip.elf import Elf, Symbol
 from labcore.chip.program import Program
 from labcore.runtime import LabError
 
-__all__ = ["BOARD", "IMAGINARY", "Board", "Firmware", "build", "compiled", "need"]
+__all__ = [
+    "BOARD",
+    "IMAGINARY",
+    "Board",
+    "Firmware",
+    "build",
+    "compiled",
+    "need",
+    "zig",
+]
 
 C = Path(__file__).parent / "c"
 FLASH, RAM = 0x08000000, 0x20000000
@@ -188,7 +197,7 @@ def _linked(files: Mapping[str, str], board: Board, program: Program | None):
             "-o",
             "network.elf",
         ]
-        said = _zig([*COMPILER, f"-I{C}", *sources, *link], place)
+        said = zig([*COMPILER, f"-I{C}", *sources, *link], place)
         if not (place / "network.elf").is_file():
             raise LabError(_explained(said, board))
         elf = Elf((place / "network.elf").read_bytes())
@@ -210,7 +219,7 @@ def need(package: str) -> None:
         )
 
 
-def _zig(arguments: list[str], folder: Path) -> str:
+def zig(arguments: list[str], folder: Path) -> str:
     """Run the compiler; returns what it says."""
     need("ziglang")
     cache = runtime.cache_folder() / "zig"

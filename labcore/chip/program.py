@@ -121,7 +121,8 @@ class Program:
         x = images.float()
         for layer in convolutions:
             weight = layer.weight.view(layer.out_channels, layer.in_channels, 3, 3)
-            x = F.relu(F.conv2d(x, weight, layer.bias, padding=1))
+            weight = weight.to(memory_format=torch.channels_last)  # quicker
+            x = F.relu(F.conv2d(x, weight, layer.bias, padding=1), inplace=True)
             x = F.max_pool2d(x, 2) if layer.pool else x
         return F.linear(x.mean(dim=(2, 3)), last.weight, last.bias)
 
