@@ -11,10 +11,10 @@ import pytest
 from notebooks import ROOT
 from serving import serving
 
+from labcore.runtime import strict_environment
+
 NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 MILLISECONDS = 600_000  # until a wait is given up; all cores may be busy
-    os.environ.get("DEVMS", 120_000)
-)  # before a wait is given up: other tests may use all cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -108,19 +108,17 @@ def course(tmp_path_factory) -> Path:
 def lab(browser, course, tmp_path_factory):
     """`labcore lab` in this clone; after `browser`, without which it is not needed."""
     own = tmp_path_factory.mktemp("own")
-    kept = {k: v for k, v in os.environ.items() if k != "LABCORE_STRICT"}
     variables = {
-        **kept,
+        **strict_environment(),
         **{f"JUPYTER_{n}_DIR": str(own / n) for n in ("CONFIG", "DATA", "RUNTIME")},
         "SHELL": "/bin/sh",  # without settings of the user that change the PATH
         "IPYTHONDIR": str(own / "ipython"),
         "LABCORE_CACHE": str(own / "cache"),
+        "LABCORE_STRICT": "0",
         "PYTHONPATH": os.pathsep.join([str(course), str(_installed(course, own))]),
     }
     terminals = own / "CONFIG/lab/user-settings/@jupyterlab/terminal-extension"
-    terminals.mkdir(
-        parents=True
-    )  # a terminal paints its text; asked to, it says it too
+    terminals.mkdir(parents=True)  # a terminal paints its text; so it says it too
     (terminals / "plugin.jupyterlab-settings").write_text('{"screenReaderMode": true}')
     command = [sys.executable, "-m", "labcore", "lab", "--no-browser"]
     with serving(command, course, variables) as started:
@@ -131,8 +129,6 @@ def _installed(course: Path, own: Path) -> Path:
     """A folder that says: pip installed this clone here. So nothing is set up."""
     info = own / "site/pruning_lab-0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: pruning-lab\nVersion: 0\n"
-    )
+    (info / "METADATA").write_text("Name: pruning-lab\nVersion: 0\n")
     (info / "direct_url.json").write_text(f'{{"url": "{course.as_uri()}"}}')
     return info.parent
