@@ -13,7 +13,7 @@ $(error No Python 3.11 or newer was found: install one, or name it with PYTHON=p
 endif
 LABCORE := $(PYTHON) -m labcore
 
-.PHONY: lab submit test test-all solutions release picture site bench lint setup
+.PHONY: lab submit test test-all solutions release picture site mutants bench lint setup
 
 lab:
 	@$(LABCORE) lab
@@ -46,6 +46,10 @@ picture: setup
 site:
 	@$(LABCORE) setup site
 	@$(LABCORE) run labcore.staff.authoring.site
+
+# every small change of the right answers, through the checks; one lab: LAB=02
+mutants: setup
+	@$(LABCORE) run tests.mutants $(LAB)
 
 bench: setup
 	@$(LABCORE) run tests.bench

@@ -49,7 +49,11 @@ def test_every_change_is_python_and_stands_on_its_own_line():
     for mutant in found:
         assert ast.parse(mutant.source)
         old, new = source.splitlines(), mutant.source.splitlines()
-        differing = [n for n, pair in enumerate(zip(old, new), 1) if len({*pair}) > 1]
+        differing = [
+            n
+            for n, pair in enumerate(zip(old, new, strict=True), 1)
+            if len({*pair}) > 1
+        ]
         assert differing == [mutant.line]
 
 
