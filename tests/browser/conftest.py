@@ -24,10 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser(request):
-    """Chromium or Chrome. One a module: playwright keeps an event loop running."""
+def missing(request):
+    """Ends a test that lacks something: `make test-browser` fails, the rest skip it."""
     need = request.config.getoption("--need-browser", default=False)
-    missing = pytest.fail if need else pytest.skip
+    return pytest.fail if need else pytest.skip
+
+
+@pytest.fixture(scope="module")
+def browser(missing):
+    """Chromium or Chrome. One a module: playwright keeps an event loop running."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -76,7 +81,7 @@ def _watch(page, faults: list[str]) -> None:
 
     def said(message) -> None:
         if message.type == "error":
-            faults.append(f"{page.url}: {message.text}")
+            faults.append(f"{page.url}: {message.text} {message.location['url']}")
 
     def asked(request) -> None:
         local = ("http://localhost:", "ws://localhost:", "http://127.0.0.1:")
@@ -91,6 +96,25 @@ def _watch(page, faults: list[str]) -> None:
     page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
     page.on("request", asked)
     page.on("response", answered)
+
+
+@pytest.fixture
+def violations(missing):
+    """Finds what axe calls serious or critical on a page."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        missing("axe-playwright-python is missing: python -m labcore setup browser")
+
+    def found(page) -> list[str]:
+        return [
+            f"{page.url}: {rule['id']}: {rule['help']}: {place['html'][:200]}"
+            for rule in Axe().run(page).response["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for place in rule["nodes"]
+        ]
+
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,113 @@
+"""Pages that are read without JupyterLab: the site, and what grading writes."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+
+import pytest
+
+pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+
+from corpus import save  # noqa: E402
+from notebooks import ROOT  # noqa: E402
+from toylab import course, handed_in  # noqa: E402
+
+from labcore.staff.grading import batch  # noqa: E402
+from labcore.staff.grading.jobs import Terms  # noqa: E402
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+SITE = ROOT / "docs/_build/html"
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+OUTCOMES = {
+    "ann": {},
+    "bob": {"double": "def double(x):\n    return x * x"},
+    "eve": {"double": None, "flip": "1 / 0", "why": "<b>bold</b>\n" + "long" * 100},
+}
+
+
+@pytest.fixture(scope="module")
+def site(missing):
+    """The address of the site that `make site` built."""
+    if not (SITE / "index.html").is_file():
+        missing("the site is not built: make site")
+    with served(SITE) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def grades(tmp_path_factory):
+    """What grading writes about three students of a toy lab."""
+    folder = tmp_path_factory.mktemp("class")
+    for student, answers in OUTCOMES.items():
+        save(handed_in(**answers), folder / "in" / student)
+    options = batch.Options(
+        submissions=folder / "in",
+        number="90",
+        out=folder / "grades",
+        root=course(folder / "course"),
+        terms=Terms(seeds=(1,), timeout=60, sandbox=False),
+        jobs=1,
+    )
+    batch.grade_class(options)
+    return options.out
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_) -> None:
+        pass
+
+
+class served:
+    """A folder at an address of this machine, while the context lasts."""
+
+    def __init__(self, folder) -> None:
+        handler = functools.partial(Quiet, directory=folder)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __exit__(self, *_) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@SCHEMES
+def test_every_page_of_the_site_loads_and_can_be_used_by_all(
+    visit, site, violations, scheme
+):
+    page = visit(color_scheme=scheme)
+    found = []
+    for path in sorted(SITE.rglob("*.html")):
+        if "_static" not in path.parts:
+            page.goto(f"{site}/{path.relative_to(SITE).as_posix()}")
+            found += violations(page)
+    assert found == []
+
+
+def test_the_search_of_the_site_finds_a_word(visit, site):
+    page = visit()
+    page.goto(f"{site}/index.html")
+    page.keyboard.press("Control+k")
+    page.locator("input[type=search]:focus").wait_for()
+    page.keyboard.type("kurtosis")
+    page.keyboard.press("Enter")
+    page.locator("#search-results a", has_text="Lab 01: Weight histograms").wait_for()
+
+
+@SCHEMES
+def test_a_students_page_of_feedback_can_be_used_by_all(
+    visit, grades, violations, scheme
+):
+    page = visit(color_scheme=scheme)
+    found = []
+    pages = sorted((grades / "feedback").glob("*.html"))
+    assert len(pages) == len(OUTCOMES)
+    for path in pages:
+        page.goto(path.as_uri())
+        page.get_by_role("heading", level=1, name="Lab 90: ").wait_for()
+        found += violations(page)
+    assert found == []
