@@ -562,7 +562,7 @@ for _start in (lambda model: None, nn.Module.eval):
         _loop(RIGHT, start=_start),
     )
 lab.mistake(
-    "the losses are tensors, each with its whole computation; append loss.item()",
+    "the losses are tensors; append loss.item(), which is a plain number",
     _loop(RIGHT, result=list),
 )
 lab.mistake(
@@ -745,7 +745,7 @@ NOTHING = (
 
 
 @lab.mistake(
-    "no name matches: 'fc1.weight' is a parameter, the keys are layers, 'fc1'",
+    "self.masks stays empty: the keys are layers, 'fc1', not parameters, 'fc1.weight'",
     help=NOTHING,
 )
 class _(FineGrainedPruner):
@@ -753,7 +753,7 @@ class _(FineGrainedPruner):
         self.masks = {}
 
 
-@lab.mistake("you prune in apply() only; prune and store the masks in __init__")
+@lab.mistake("__init__ prunes nothing and stores no masks; do both there")
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         self.sparsity_dict = sparsity_dict
