@@ -129,17 +129,20 @@ class Reviews:
                 raise LabError(f"{points} is no number from 0 to {of:g}.")
             if len(comment) > LONGEST_COMMENT:
                 raise LabError(f"A comment has at most {LONGEST_COMMENT:,} characters.")
-            self._write(row, row | {"points": points, "comment": comment})
+            place = self.places[question, student]
+            self._write(place, row | {"points": points, "comment": comment})
             kept = {"items": sorted(ticks), "points": points}
             self.notes["ticks"].setdefault(question, {})[student] = kept
             self._note()
 
-    def _write(self, old: dict, new: dict) -> None:
-        rows = [new if row is old else row for row in self.rows]
-        text = table_text(list(new), (list(row.values()) for row in rows))
+    def _write(self, place: int, row: dict[str, str]) -> None:
+        """Replace a row in the file; all other lines are at hand."""
+        line = _line(row.values())
+        lines = [*self.lines[:place], line, *self.lines[place + 1 :]]
+        text = "".join([table_text(list(row), ()), *lines])
         data = text.encode("utf-8", errors="backslashreplace")
         write_bytes(self._path, data)
-        self.rows, self.data = rows, data
+        self.rows[place], self.lines, self.data = row, lines, data
 
     def keep_phrases(self, phrases: Sequence[str]) -> None:
         """Replace the comments to use again."""
@@ -205,11 +208,13 @@ class Reviews:
         rows = self.store.table("review.csv", *FILLED)
         if self.data and (count := _differing(self.rows, rows)):
             self.version += 1
+            rows_of = "row" if count == 1 else "rows"
             self.notice = (
-                f"At {time.strftime('%H:%M')} something else changed {count} "
-                f"row{'s' * (count != 1)} of review.csv: they stay as they are there."
+                f"{count} {rows_of} of review.csv changed outside this page at "
+                f"{time.strftime('%H:%M')}. What the file says counts."
             )
         self.rows, self.data = rows, data
+        self.lines = [_line(row.values()) for row in rows]
         self.places = {}
         for place, row in enumerate(rows):
             self.places.setdefault((row["question"], row["student"]), place)
@@ -240,6 +245,11 @@ class Reviews:
 
     def _note(self) -> None:
         write_bytes(self._notes_path, json.dumps(self.notes).encode())
+
+
+def _line(cells: Iterable[str]) -> str:
+    """One line of a table."""
+    return table_text((), [list(cells)]).removeprefix("\n")
 
 
 def _differing(before: Iterable[Mapping], after: Iterable[Mapping]) -> int:

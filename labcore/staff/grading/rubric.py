@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 
 __all__ = ["Item", "items_of"]
 
@@ -23,11 +24,10 @@ def items_of(rubric: str, of: float) -> list[Item]:
     """The items; none if their points do not add up to what the question gives."""
     text = " ".join(rubric.split())
     starts = list(PART.finditer(text))
-    ends = [start.start() for start in starts[1:]] + [len(text)]
     items = [
         item
-        for start, end in zip(starts, ends, strict=True)
-        for item in _items(start, text[start.end() : end])
+        for start, after in zip_longest(starts, starts[1:])
+        for item in _items(start, text[start.end() : after.start() if after else None])
     ]
     return items if sum(item.points for item in items) == of else []
 

@@ -34,6 +34,10 @@ function say(text, bad = false) {
   at("status").className = bad ? "bad" : "";
 }
 
+function inWords(points, none) {
+  return points === "" ? none : `${points} ${points === "1" ? "point" : "points"}`;
+}
+
 // what the file holds
 
 async function load() {
@@ -63,7 +67,7 @@ async function open(where) {
   at("changed").hidden = !found.changed;
   fill(found);
   drawWhich();
-  const points = found.points === "" ? "not read yet" : `${found.points} points`;
+  const points = inWords(found.points, "not read yet");
   say(`Answer ${place + 1} of ${question.students.length}: ${points}.`);
 }
 
@@ -136,10 +140,9 @@ async function differs(which) {
   }
   shown = found;
   at("conflict").hidden = false;
-  const points = found.points === "" ? "no points" : `${found.points} points`;
   const comment = found.comment === "" ? "no comment" : `the comment “${found.comment}”`;
   say("Not saved, because the file changed since you opened this answer. It has " +
-    `${points} and ${comment}. Choose one.`, true);
+    `${inWords(found.points, "no points")} and ${comment}. Choose one.`, true);
   return false;
 }
 
@@ -294,8 +297,9 @@ function nextQuestion() {
 }
 
 function focus(id) {
-  at(id).focus();
-  at(id).select();
+  const field = at(id);
+  field.focus();
+  field.setSelectionRange(id === "points" ? 0 : field.value.length, field.value.length);
 }
 
 function flipName() {
@@ -348,5 +352,6 @@ for (const id of ["points", "comment"]) {
 window.addEventListener("beforeunload", (event) => {
   if (shown && !same(shown, typed())) event.preventDefault();
 });
+at("model").open = matchMedia("(min-width: 60rem)").matches;
 setInterval(look, LOOK);
 load();
