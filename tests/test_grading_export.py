@@ -76,8 +76,8 @@ def test_canvas_gets_its_export_with_only_the_column_of_the_lab_changed(canvas, 
     expected = expected.replace('N/A,"1"', 'N/A,"2.5"')
     assert made == {"lab90-canvas.csv": expected.encode()}
     said = capsys.readouterr().out
-    assert "1 handed in nothing and keep their cells" in said and "Poe, Sué" in said
-    assert "1 have a cell that the platform does not let you change" in said
+    assert "Nothing was handed in by 1 student (poesué_15): their cells stay" in said
+    assert "Look at 1 student (11al_14): the platform does not let you change" in said
     assert "counts up to 7 points here, but Lab 90 has 6" in said
     assert "2 of 4 students have their points in the column 'Lab 02 (4712)'" in said
 
@@ -130,7 +130,7 @@ def test_moodle_gets_worksheet_and_pages_in_its_folders(moodle, capsys):
             "Sué Poe_15_assignsubmission_file_/lab90.html",
         ]
         assert b"by Rick Roe_13" in archive.read(archive.namelist()[1])
-    assert "1 have a cell" in capsys.readouterr().out
+    assert "Look at 1 student (Sué Poe_15): the platform" in capsys.readouterr().out
 
 
 def test_anonymous_moodle(tmp_path):
@@ -208,10 +208,10 @@ def test_without_grades_or_list_it_is_told(tmp_path):
 
 def test_strangers_unread_texts_and_short_rows_are_told(canvas, capsys):
     canvas.store.save(result("mallory"))
-    canvas.export("canvas", column="4712")
+    canvas.export("canvas", given=canvas.given(CANVAS), column="4712")
     said = capsys.readouterr().out
-    assert "1 with grades are not in it: mallory" in said
-    assert "1 free texts have no points yet" in said
+    assert "given.csv, which lacks 1 student (mallory) with grades" in said
+    assert "free texts without points: 1" in said
     short = CANVAS.replace('jdoe,"A, early",28.50,,95.00', "jdoe")
     with pytest.raises(LabError, match="row 4, has fewer cells"):
         canvas.export("canvas", given=canvas.given(short), column="4712")

@@ -140,8 +140,8 @@ def test_absentees_are_missing_and_strangers_are_said(store):
     store.set_roster(MOODLE.encode())
     said = merge(store, "01", {})
     assert said[:2] == [
-        "roster.csv: 1 with an upload are not on it: mallory",
-        "roster.csv: 2 on it handed in nothing: Al Eq_14, Sué Poe_15",
+        "roster.csv, which lacks 1 student (mallory) with an upload",
+        "roster.csv: nothing was handed in by 2 students (Al Eq_14, Sué Poe_15)",
     ]
     absent = [r for r in store.table("grades.csv") if r["student"] == "Al Eq_14"]
     assert [(r["exercise"], r["points"], r["status"]) for r in absent] == [
@@ -169,7 +169,7 @@ def test_two_uploads_of_one_student_are_said(store):
     store.save(result("jane@x.org"))
     store.set_roster(MOODLE.encode())
     said = merge(store, "01", {})
-    assert "roster.csv: Jane Doe_12 and jane@x.org are one student on it" in said
+    assert "roster.csv, where Jane Doe_12 and jane@x.org are one student" in said
 
 
 def test_the_list_of_another_class_is_refused_before_anything_runs(tmp_path):
@@ -302,10 +302,15 @@ def test_where_no_time_is_known_nothing_is_taken_off_and_it_is_said(store):
     store.set_late(settings_with({}, DUE))
     said = merge(store, "01", {})
     assert said[:1] == [
-        "the times of handing in: 3 are not known, so nothing is taken off there; "
-        "late by the name of the file: doejane_12"
+        "the times of handing in: nothing is taken off from 3 students (Jane Doe_12, "
+        "Rick Roe_13, doejane_12), because no time is known; by the name of the file "
+        "late: 1 student (doejane_12)"
     ]
     assert summary(store, "doejane_12")["late"] == ""
+    text = "student,exercise,points,reason\ndoejane_12,late,2,a day\n"
+    (store.folder / "overrides.csv").write_text(text, encoding="utf-8")
+    assert "doejane_12" not in merge(store, "01", {})[0]
+    assert summary(store, "doejane_12")["late"] == "-2"
 
 
 def test_a_time_that_cannot_be_read_is_said(store):
@@ -313,7 +318,7 @@ def test_a_time_that_cannot_be_read_is_said(store):
     store.save(result("0012"))
     store.set_late(settings_with({}, DUE))
     said = merge(store, "01", {})
-    assert any("1 cannot be read" in s and "'20/11/26 23:50'" in s for s in said)
+    assert any("cannot be read (0012: '20/11/26 23:50' is no" in s for s in said)
 
 
 @pytest.mark.parametrize("text", ["{", '{"due": 7}', '{"late": 10}'])

@@ -68,7 +68,7 @@ def export(
         for sentence in found.said:
             print(f"Look at {sentence}.")
         if waiting := sum(standing.waiting for standing in found.students.values()):
-            print(f"Look at review.csv: {waiting} free texts have no points yet.")
+            print(f"Look at review.csv: free texts without points: {waiting}.")
         if kind == "csv":
             _export_table(store, found, lab, out, zero)
             return
@@ -92,7 +92,7 @@ def _list_of(kind: str, roster: Roster | None, grades: Path) -> Roster:
 
 
 def _rows_of(roster: Roster, found: Gathered) -> dict[int, str]:
-    """Row of the list -> student; says who is not on it."""
+    """Row of the list -> student; says who is not on a list that is new."""
     rows: dict[int, str] = {}
     entries = roster.matched(found.students)
     for student, entry in entries.items():
@@ -102,11 +102,9 @@ def _rows_of(roster: Roster, found: Gathered) -> dict[int, str]:
                 "them, and take the other out with 'labcore forget'."
             )
         rows[entry.row] = student
-    if strangers := [student for student in found.students if student not in entries]:
-        print(
-            f"Look at {roster.file}: {len(strangers)} with grades are not in it: "
-            f"{listed(strangers)}."
-        )
+    strangers = [student for student in found.students if student not in entries]
+    if strangers and roster is not found.roster:
+        print(f"Look at {roster.file}, which lacks {listed(strangers)} with grades.")
     return rows
 
 
@@ -120,9 +118,9 @@ def _export_sheet(made: _Export, column: str | None, zero: bool, out: Path) -> N
     for entry in roster.entries:
         standing = made.standing(entry)
         if (standing is None or (standing.absent and not standing.points)) and not zero:
-            absent.append(entry.name or entry.number)
+            absent.append(entry.upload)
         elif _fixed(roster, entry, at):
-            kept.append(entry.name or entry.number)
+            kept.append(entry.upload)
         else:
             values[entry.row, at] = _number(standing.points if standing else 0)
     short = [row for row, column in values if column >= len(sheet.rows[row])]
@@ -135,13 +133,12 @@ def _export_sheet(made: _Export, column: str | None, zero: bool, out: Path) -> N
     write_bytes(path, sheet.changed(values))
     if absent:
         print(
-            f"{len(absent)} handed in nothing and keep their cells (--zero writes 0): "
-            f"{listed(absent)}."
+            f"Nothing was handed in by {listed(absent)}: their cells stay as they are."
         )
     if kept:
         print(
-            f"Look at {roster.file}: {len(kept)} have a cell that the platform does "
-            f"not let you change (excused, for example): {listed(kept)}."
+            f"Look at {listed(kept)}: the platform does not let you change their "
+            "cells (excused, for example)."
         )
     _compare_maximum(made, at)
     print(

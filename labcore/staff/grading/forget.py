@@ -9,7 +9,7 @@ from labcore.runtime import LabError
 from labcore.staff.grading.assignment import read_assignment
 from labcore.staff.grading.merge import merged
 from labcore.staff.grading.reading import TOGETHER
-from labcore.staff.grading.standings import listed, roster_of
+from labcore.staff.grading.standings import roster_of
 from labcore.staff.grading.store import Store, table_without
 
 __all__ = ["forget"]
@@ -58,7 +58,7 @@ def forget(student: str, grades: Path, root: Path) -> None:
         store.log("forgot a student")
     print(f"{student} is deleted from {grades}.")
     if others := _others(grades, student):
-        print(f"Look at what other files in it may say: {listed(others)}.")
+        print(f"Look at what other files in it may say: {', '.join(others)}.")
     print(
         "Outside it may lie what they handed in, what you exported, and backups; "
         "a list that is given again with --roster brings their name back."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -93,7 +93,8 @@ def gathered(store: Store) -> Gathered:
         for student, result in results.items()
     }
     if policy:
-        _take_off(students, results, policy, said)
+        decided = {student for student, what in overrides if what == LATE}
+        _take_off(students, results, policy, decided, said)
     for (student, exercise), (points, reason) in overrides.items():
         _override(students[student], exercise, points, reason)
     return Gathered(students, results, reviews, all_taken, roster, said)
@@ -105,9 +106,11 @@ def roster_of(store: Store) -> Roster | None:
     return None if data is None else roster_in(data, "roster.csv")
 
 
-def listed(names: Iterable[str], most: int = 200) -> str:
-    text = ", ".join(names)
-    return text if len(text) <= most else f"{text[:most]} ..."
+def listed(names: Collection[str], most: int = 200) -> str:
+    """How many they are, and their names, for a terminal."""
+    text = "".join(c if c.isprintable() else "?" for c in ", ".join(names))
+    count = f"{len(names)} student{'s' * (len(names) != 1)}"
+    return f"{count} ({text if len(text) <= most else f'{text[:most]} ...'})"
 
 
 def _entries(roster: Roster | None, results: Mapping, said: list[str]) -> dict:
@@ -115,14 +118,11 @@ def _entries(roster: Roster | None, results: Mapping, said: list[str]) -> dict:
         return {}
     entries = roster.matched(results)
     if unknown := [student for student in results if student not in entries]:
-        said.append(
-            f"roster.csv: {len(unknown)} with an upload are not on it: "
-            f"{listed(unknown)}"
-        )
+        said.append(f"roster.csv, which lacks {listed(unknown)} with an upload")
     often = Counter(entry.row for entry in entries.values())
     for row in (row for row, count in often.items() if count > 1):
         same = [student for student, entry in entries.items() if entry.row == row]
-        said.append(f"roster.csv: {' and '.join(same)} are one student on it")
+        said.append(f"roster.csv, where {' and '.join(same)} are one student")
     return entries
 
 
@@ -153,9 +153,7 @@ def _with_absent(
             **{kind: [row | empty for row in rows] for kind, rows in lacking.items()},
         }
     if absent:
-        said.append(
-            f"roster.csv: {len(absent)} on it handed in nothing: {listed(absent)}"
-        )
+        said.append(f"roster.csv: nothing was handed in by {listed(absent)}")
     return dict(sorted(results.items()))
 
 
@@ -180,13 +178,14 @@ def _take_off(
     students: Mapping[str, Standing],
     results: Mapping[str, dict],
     policy: Policy,
+    decided: Collection[str],  # by hand
     said: list[str],
 ) -> None:
-    unknown, unread = [], []
+    unknown, unread = [], {}
     for student, standing in students.items():
         written = standing.entry.submitted if standing.entry else ""
         written = written or results[student].get("submitted", "")
-        if standing.absent:
+        if standing.absent or student in decided:
             continue
         if not written:
             unknown.append(student)
@@ -194,22 +193,22 @@ def _take_off(
         try:
             submitted = moment(written, policy.zone)
         except ValueError as error:
-            unread.append(f"{student}: {error}")
+            unread[student] = error
             continue
         if policy.behind(submitted):
             standing.off = policy.off(submitted, standing.of)
             standing.notes.append(policy.sentence(submitted, standing.off, standing.of))
-    if unread:
+    for student, error in list(unread.items())[:1]:
         said.append(
-            f"the times of handing in: {len(unread)} cannot be read, so nothing is "
-            f"taken off there ({listed(unread[:1])})"
+            f"the times of handing in: nothing is taken off from {listed(unread)}, "
+            f"because the time cannot be read ({student}: {error})"
         )
     if unknown:
         named = [student for student in unknown if results[student].get("late")]
-        late = f"; late by the name of the file: {listed(named)}" if named else ""
+        late = f"; by the name of the file late: {listed(named)}" if named else ""
         said.append(
-            f"the times of handing in: {len(unknown)} are not known, so nothing is "
-            f"taken off there{late}"
+            f"the times of handing in: nothing is taken off from {listed(unknown)}, "
+            f"because no time is known{late}"
         )
 
 
