@@ -13,7 +13,7 @@ $(error No Python 3.11 or newer was found: install one, or name it with PYTHON=p
 endif
 LABCORE := $(PYTHON) -m labcore
 
-.PHONY: lab submit test test-all solutions release picture site mutants bench lint setup
+.PHONY: lab submit test test-all test-browser solutions release picture site mutants bench lint setup
 
 lab:
 	@$(LABCORE) lab
@@ -29,8 +29,14 @@ PYTEST := $(LABCORE) run pytest -n auto --dist loadfile --no-loadscope-reorder
 test: setup
 	@$(PYTEST) -m "not long"
 
-test-all: setup
+test-all: setup site
+	@$(LABCORE) setup browser
 	@$(PYTEST)
+
+# a student's JupyterLab, the site and feedback in Chromium or Chrome
+test-browser: setup site
+	@$(LABCORE) setup browser
+	@$(PYTEST) tests/browser --need-browser
 
 solutions: setup
 	@$(LABCORE) solutions
