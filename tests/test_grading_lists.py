@@ -274,9 +274,9 @@ def test_lateness_is_taken_off_and_shown_in_summary_and_page(store):
     rick = summary(store, "Rick Roe_13")
     assert (rick["points"], rick["late"]) == ("0.6", "-1.4")
     why = (
-        "handed in 2026-11-22 08:10 (Europe/Berlin), 1 d 8 h after it was due "
-        "(2026-11-20 23:59 (Europe/Berlin)); 1.4 points are taken off: 10 % of 7 "
-        "points for each day begun"
+        "handed in 2026-11-22 08:10 (Europe/Berlin), 1 d 8 h after the due time, "
+        "2026-11-20 23:59 (Europe/Berlin); 1.4 points are taken off: 10 % of 7 points "
+        "for each day begun"
     )
     assert rick["notes"] == why
     pages = {r["student"]: r["page"] for r in store.table("keys.csv")}

@@ -38,8 +38,8 @@ class Policy:
     def sentence(self, submitted: datetime, off: float, of: float) -> str:
         """What the student reads."""
         said = (
-            f"handed in {shown(submitted)}, {_span(self.behind(submitted))} after it "
-            f"was due ({shown(self.due)})"
+            f"handed in {shown(submitted)}, {_span(self.behind(submitted))} after the "
+            f"due time, {shown(self.due)}"
         )
         if not self.percent:
             return said
