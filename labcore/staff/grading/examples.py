@@ -33,7 +33,7 @@ def anonymous(source: str, name: str, known: Collection[str]) -> str:
     if not defining:
         return ""
     try:
-        text = ast.unparse(_Nameless(known).visit(defining[-1]))
+        text = ast.unparse(_Nameless({name, *known}).visit(defining[-1]))
     except TOO_ODD:
         return ""
     return text if text.count("\n") < MOST_LINES else ""
