@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -180,16 +181,29 @@ def _answer(source: str) -> dict[str, str]:
 
 
 def _linked(files: Mapping[str, str], board: Board, program: Program | None):
+    need("ziglang")
+    elf = Elf(_elf(tuple(files.items()), board))
+    taken = [
+        address + size - RAM
+        for address, size in elf.sections().values()
+        if size and address >= RAM
+    ]
+    symbols = {symbol.name: symbol for symbol in elf.symbols()}
+    return Firmware(board, program, elf.flash(FLASH), max(taken), symbols)
+
+
+@functools.lru_cache(maxsize=8)  # a notebook builds the same program again and again
+def _elf(files: tuple[tuple[str, str], ...], board: Board) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for name, text in files.items():
+        for name, text in files:
             (place / name).write_text(text, encoding="utf-8")
         script = (C / "board.ld").read_text(encoding="utf-8")
         sizes = {"FLASH_BYTES": board.flash, "RAM_BYTES": board.ram}
         for word, number in (sizes | {"STACK_BYTES": STACK}).items():
             script = re.sub(rf"(?<=[= ]){word}(?=\W)", str(number), script)
         (place / "board.ld").write_text(script, encoding="utf-8")
-        sources = [*files, str(C / "kernels.c")]
+        sources = [*dict(files), str(C / "kernels.c")]
         link = [
             "-Wl,-T,board.ld",
             "-Wl,--no-gc-sections",
@@ -200,14 +214,7 @@ def _linked(files: Mapping[str, str], board: Board, program: Program | None):
         said = zig([*COMPILER, f"-I{C}", *sources, *link], place)
         if not (place / "network.elf").is_file():
             raise LabError(_explained(said, board))
-        elf = Elf((place / "network.elf").read_bytes())
-    taken = [
-        address + size - RAM
-        for address, size in elf.sections().values()
-        if size and address >= RAM
-    ]
-    symbols = {symbol.name: symbol for symbol in elf.symbols()}
-    return Firmware(board, program, elf.flash(FLASH), max(taken), symbols)
+        return (place / "network.elf").read_bytes()
 
 
 def need(package: str) -> None:
@@ -221,7 +228,6 @@ def need(package: str) -> None:
 
 def zig(arguments: list[str], folder: Path) -> str:
     """Run the compiler; returns what it says."""
-    need("ziglang")
     cache = runtime.cache_folder() / "zig"
     environment = os.environ | {
         "ZIG_GLOBAL_CACHE_DIR": str(cache),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -260,8 +261,9 @@ def packed(weight: Tensor) -> tuple[Tensor, Tensor]:
     kept weights in float16.
     """
     rows = F.pad(weight != 0, (0, _words(weight) * WORD - weight.shape[1]))
-    bits = rows.view(len(weight), -1, WORD)
-    return (bits * 2 ** torch.arange(WORD)).sum(dim=2), weight[weight != 0].half()
+    bits = rows.contiguous().numpy()
+    words = np.packbits(bits, axis=1, bitorder="little").view("<u4")
+    return torch.from_numpy(words.astype(np.int64)), weight[weight != 0].half()
 
 
 def _array(kind: str, name: str, values: Tensor) -> str:
