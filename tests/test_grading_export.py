@@ -15,6 +15,7 @@ from lists import CANVAS, MOODLE, PLAIN  # noqa: E402
 from test_grading_store import result, row  # noqa: E402
 from toylab import course  # noqa: E402
 
+from labcore import __main__ as cli  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
 from labcore.staff.grading.export import export  # noqa: E402
 from labcore.staff.grading.forget import forget  # noqa: E402
@@ -346,3 +347,50 @@ def test_a_name_in_a_text_of_others_is_kept(full):
     told = [json.loads(line) for line in log]
     assert any(entry.get("student") == "Sué Poe_15" for entry in told)
     assert told[-1]["what"] == "forgot a student"
+
+
+# the commands
+
+
+@pytest.fixture
+def run(moodle, monkeypatch, capsys):
+    """A function that runs a command and returns what it says."""
+    monkeypatch.setattr(cli, "_enter", lambda args, extra=None: moodle.root)
+
+    def command(*words):
+        code = cli.main([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.err if code else said.out
+
+    return command
+
+
+def test_the_commands_of_the_guide(moodle, run):
+    grades, out = moodle.folder, moodle.out
+    policy = ["--due", "2026-11-20 23:59", "--zone", "Europe/Berlin", "--late", "10"]
+    assert run("grade", "--merge", "--out", grades, *policy)[0] == 0
+    code, said = run("export", "moodle", "--grades", grades, "--out", out)
+    assert code == 0 and "3 pages are in " in said
+    # two days begun of 6 points at 10 % each
+    assert (
+        b'"Submitted for grading","1.3",7.00' in (out / "lab90-moodle.csv").read_bytes()
+    )
+    assert run("forget", "Rick Roe_13", "--grades", grades)[0] == 0
+    code, said = run("forget", "Rick Roe_13", "--grades", grades)
+    assert code == 1 and said.startswith(f"{grades} has nothing of 'Rick Roe_13'")
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["export", "csv", "--grades", "none", "--out", "out"], "There are no grades"),
+        (["forget", "ann", "--grades", "none"], "There are no grades in none"),
+        (
+            ["grade", "in", "--out", "G", "--regrade", "2.1", "--due", "x"],
+            "--due does not go with --regrade: give it to --merge.",
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence(run, words, sentence):
+    code, said = run(*words)
+    assert code == 1 and said.startswith(sentence) and said.count("\n") == 1
