@@ -83,11 +83,14 @@ def _questions(student: str, result: Mapping) -> Iterator[str]:
 
 def _change(change: Mapping) -> str:
     where = f"{change['id']} {change['name']}, line {change['line']}"
+    after = change["after"]
+    gone = after in ("", "pass")
+    becomes = "is left out" if gone else "becomes the next one"
     return (
         f"<p>Your answer to {escape(where)}:</p>\n"
         f"<pre>{escape(change['before'])}</pre>\n<p>What does the check say if this "
-        "line becomes the next one, and why at that step?</p>\n"
-        f"<pre>{escape(change['after'])}</pre>\n"
+        f"line {becomes}, and why at that step?</p>\n"
+        f"{'' if gone else f'<pre>{escape(after)}</pre>'}\n"
         f"<pre class=answer>{escape(change['message'])}</pre>\n"
     )
 
