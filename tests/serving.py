@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -25,6 +26,14 @@ class JupyterLab:
     base: str = ""
     token: str = ""
     log: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
+
+    def end(self, way: int = signal.SIGTERM) -> str:
+        """Send it this signal, wait for its end, and return all that it printed."""
+        self.process.send_signal(way)
+        self.process.wait(SECONDS)
+        self.reader.join(SECONDS)
+        return "".join(self.log)
 
 
 @contextmanager
@@ -61,8 +70,8 @@ def serving(
                 ):
                     addresses.put(found.groups())
 
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    lab.reader = threading.Thread(target=read, daemon=True)
+    lab.reader.start()
     try:
         lab.base, lab.token = addresses.get(timeout=SECONDS)
         while process.poll() is None and not _listens(lab.base):
@@ -71,9 +80,7 @@ def serving(
     except queue.Empty:
         pytest.fail("JupyterLab printed no address:\n" + "".join(lab.log))
     finally:
-        process.terminate()
-        process.wait(SECONDS)
-        reader.join(SECONDS)
+        lab.end()
 
 
 def _listens(base: str) -> bool:

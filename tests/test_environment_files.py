@@ -42,7 +42,7 @@ def imported(*files: Path) -> set[str]:
     nodes = [n for file in files for n in ast.walk(ast.parse(file.read_bytes()))]
     names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
     names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
-    own = {"labcore", "tests", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
+    own = {"labcore", "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
     others = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
     owners = packages_distributions()
     return {canonicalize_name(owners.get(name, [name])[0]) for name in others}
@@ -50,10 +50,14 @@ def imported(*files: Path) -> set[str]:
 
 def test_what_labcore_and_the_tests_import_is_declared():
     optional = {*PROJECT["optional-dependencies"]} - {"test"}
-    for folder, extras in (("labcore", optional), ("tests", {*optional, "test"})):
+    tests = {*optional, "test"}
+    for files, extras in (
+        ("labcore/**/*.py", optional),
+        ("tests/*.py", tests),
+        ("tests/browser/*.py", tests),
+    ):
         declared = {canonicalize_name(name) for name in required(*extras)}
-        pattern = "*.py" if folder == "tests" else "**/*.py"
-        assert imported(*(ROOT / folder).glob(pattern)) <= declared
+        assert imported(*ROOT.glob(files)) <= declared
 
 
 def test_conda_has_all_that_the_labs_need():

@@ -4,16 +4,13 @@ import json
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
-import threading
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
+from serving import serving
 
 from labcore.runtime import LabError
 from labcore.student import jupyter
@@ -114,50 +111,15 @@ def test_every_server_extension_of_nbgrader_is_switched_off():
 
 @pytest.fixture
 def started(tmp_path):
-    """A real JupyterLab, and the address that it printed."""
     work = tmp_path / "work"
     work.mkdir()
     code = (
         "import sys; from pathlib import Path; from labcore.student import jupyter; "
         "jupyter.start(Path(sys.executable), Path(sys.argv[1]), None, False)"
     )
-    keyboard, terminal = os.openpty()  # at a terminal, Ctrl-C is handled in full
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, str(work)],
-        stdin=terminal,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        cwd=ROOT,
-        env={**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "settings")},
-    )
-    watchdog = threading.Timer(120, server.kill)  # then the log ends, and we say so
-    watchdog.start()
-    log = []
-    for line in server.stdout:
-        log.append(line)
-        if address := re.search(r"(http://localhost:\d+)/lab\S*\?(token=\w+)", line):
-            break
-    else:
-        pytest.fail("JupyterLab printed no address:\n" + "".join(log))
-    while server.poll() is None and not listening(address[1]):
-        continue  # it prints the address a moment before it listens there
-    yield server, address[1], address[2]
-    watchdog.cancel()
-    server.kill()
-    server.wait()
-    server.stdout.close()
-    os.close(terminal)
-    os.close(keyboard)
-
-
-def listening(address: str) -> bool:
-    parts = urllib.parse.urlsplit(address)
-    try:
-        socket.create_connection((parts.hostname, parts.port)).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+    variables = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "settings")}
+    with serving([sys.executable, "-c", code, str(work)], ROOT, variables) as lab:
+        yield lab
 
 
 def get(address: str):
@@ -175,14 +137,12 @@ def status(address: str) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
 def test_a_real_start_asks_for_the_token_and_has_no_nbgrader(started):
-    server, base, token = started
+    lab, base, query = started, started.base, f"token={started.token}"
     assert status(f"{base}/api/contents") == 403
-    assert status(f"{base}/api/contents?{token}") == 200
-    assert status(f"{base}/formgrader?{token}") == 404
-    page = get(f"{base}/lab?{token}").read().decode()
+    assert status(f"{base}/api/contents?{query}") == 200
+    assert status(f"{base}/formgrader?{query}") == 404
+    page = get(f"{base}/lab?{query}").read().decode()
     found = re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert "@jupyter/nbgrader" in json.loads(found[1])["disabledExtensions"]
-    server.send_signal(signal.SIGINT)
-    rest, _ = server.communicate()
-    assert server.returncode == 0
-    assert "Traceback" not in rest
+    assert "Traceback" not in lab.end(signal.SIGINT)
+    assert lab.process.returncode == 0
