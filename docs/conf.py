@@ -37,6 +37,7 @@ default_role = "code"
 html_theme = "sphinx_book_theme"
 html_title = "Pruning Lab"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
@@ -62,9 +63,12 @@ def mathml(translator, node: nodes.Node, block: bool) -> None:
     for command, plain in PLAINER.items():
         formula = re.sub(command, plain, formula)
     try:
-        translator.body.append(tex2mathml(formula, as_block=block))
+        made = tex2mathml(formula, as_block=block).replace(r"\_", "_")
     except MathError as error:
         raise ExtensionError(f"{node.astext()!r}: {error}") from error
+    if block:  # it may be wide: the keyboard has to reach it in order to scroll it
+        made = f'<div class="formula" tabindex="0">{made}</div>'
+    translator.body.append(made)
     raise nodes.SkipNode
 
 
