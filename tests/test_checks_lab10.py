@@ -172,7 +172,8 @@ def sweep_by_rows(weight, upper, choose, block=32):
 
 
 def sweep_lazily(weight, upper, choose, block=32):
-    """As it was published: the columns after a block are corrected at its end."""
+    """Algorithm 1 of Frantar and Alistarh (2023): a block's errors reach the columns
+    after it at its end."""
     weight, total = weight.clone(), weight.shape[1]
     for start in range(0, total, block):
         stop = min(start + block, total)
@@ -279,6 +280,15 @@ def test_what_stays_fits_best_where_the_first_weight_goes(layer):
     new, _ = lab10.remove_one(weight[0], torch.linalg.inv(x.T @ x), 0)
     best = torch.linalg.lstsq(x[:, 1:], x @ weight[0]).solution
     torch.testing.assert_close(new[1:], best)
+
+
+def test_the_published_algorithm_finds_the_same_weights(layer):
+    weight, _, upper = layer
+    for block, choose in ((12, lab10.half_of_the_block), (4, lab10.half_of_each_row)):
+        torch.testing.assert_close(
+            sweep_by_columns(weight, upper, choose, block),
+            sweep_lazily(weight, upper, choose, block),
+        )
 
 
 def test_a_sweep_loses_less_than_the_same_mask_alone(layer):
