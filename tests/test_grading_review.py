@@ -21,6 +21,7 @@ from labcore.runtime import LabError  # noqa: E402
 from labcore.staff.grading import desk as pages  # noqa: E402
 from labcore.staff.grading.assignment import read_assignment  # noqa: E402
 from labcore.staff.grading.desk import Desk  # noqa: E402
+from labcore.staff.grading.forget import forget  # noqa: E402
 from labcore.staff.grading.merge import merge  # noqa: E402
 from labcore.staff.grading.review import Conflict, Reviews  # noqa: E402
 from labcore.staff.grading.rubric import Item, items_of  # noqa: E402
@@ -92,11 +93,26 @@ def test_reading_goes_on_where_it_stopped_with_ticks_and_comments(store, reviews
     reviews.answer("Q1.1", "bob")
     again = Reviews(store, [WHY])
     state = again.state()
-    assert state["place"] == ["Q1.1", "bob"]
+    assert state["place"] == ["bob", "Q1.1"]
     assert state["phrases"] == ["Which number?"]
     [question] = state["questions"]
     assert question["points"][question["students"].index("ann")] == "1"
     assert again.answer("Q1.1", "ann")["ticks"] == [1]
+
+
+def test_nothing_is_noted_of_a_student_who_was_forgotten(store, reviews):
+    for student in ("bob", "ann"):
+        save(reviews, student)
+        reviews.answer("Q1.1", student)
+    forget("ann", store.folder, ROOT)
+    assert all("ann" not in line for line in _lines(store, "review.json"))
+    reviews.answer("Q1.1", "bob")
+    assert all("ann" not in line for line in _lines(store, "review.json"))
+    assert Reviews(store, [WHY]).answer("Q1.1", "bob")["ticks"] == [0]
+
+
+def _lines(store, name):
+    return (store.folder / name).read_text(encoding="utf-8").splitlines()
 
 
 def test_ticks_that_do_not_fit_the_points_of_the_file_are_dropped(store, reviews):
@@ -163,10 +179,12 @@ def test_a_disk_without_room_loses_nothing(store, reviews, monkeypatch):
     assert filled(store)["ann"] == ("3", "")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"ticks": 3}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"ticks": [3], "phrases": [], "place": []}', "\x00"]
+)
 def test_damaged_notes_cost_no_more_than_the_place(store, text):
     (store.folder / "review.json").write_text(text, encoding="utf-8")
-    assert Reviews(store, [WHY]).state()["place"] == ["", ""]
+    assert Reviews(store, [WHY]).state()["place"] == []
 
 
 def _save_for_ever(folder):

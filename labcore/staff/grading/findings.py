@@ -25,7 +25,7 @@ __all__ = [
 
 OUTCOMES = ("passed", "partly", "failed", "left")
 LEFT = ("todo", "lent", "missing", "damaged")
-STEP = re.compile(r"FAILED at step (\d+) of (\d+): (.+)")
+STEP = re.compile(r"FAILED at step (\d{1,3}) of (\d{1,3}): (.+)")
 HELP = re.compile(r'Help "(.+)", just below')
 ERROR = re.compile(r"\b(\w+)(?::|$)")
 FROM_LINE = "the error comes from line"  # then follows the student's code
@@ -136,7 +136,8 @@ class Findings:
 
 def findings(store: Store) -> Findings:
     results, exercises, questions = store.results(), {}, {}
-    by_hand = {(r["student"], r["exercise"]): r for r in store.table("grades.csv")}
+    graded = store.table("grades.csv", "student", "exercise", "points")
+    by_hand = {(row["student"], row["exercise"]): row for row in graded}
     code: dict[str, tuple[float, float] | None] = {}
     tampered = 0
     for student, result in results.items():

@@ -16,11 +16,12 @@ __all__ = ["forget"]
 
 BY_HAND = ("review.csv", "overrides.csv")
 TABLES = ("summary.csv", "grades.csv", "remarks.csv", "keys.csv", *BY_HAND)
+NOTES = ("run.json", "review.json")
 OURS = (
     *TABLES,
+    *NOTES,
     "talk.html",
     "log.jsonl",
-    "run.json",
     "late.json",
     "roster.csv",
     ".lock",
@@ -46,7 +47,8 @@ def forget(student: str, grades: Path, root: Path) -> None:
         for name in BY_HAND:
             store.rewrite(name, lambda data: table_without(data, student))
         store.rewrite("log.jsonl", lambda data: _log_without(data, student))
-        store.rewrite("run.json", lambda data: _json_without(data, student))
+        for name in NOTES:
+            store.rewrite(name, lambda data: _json_without(data, student))
         _leave_roster(store, student)
         _leave_groups(store, student)
         store.delete(student)

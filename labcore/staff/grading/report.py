@@ -29,8 +29,10 @@ __all__ = ["report"]
 ENOUGH = 5  # students behind an example, so that it is nobody's
 TO_DISCUSS = 3
 LOW = 0.5  # of a lab's code points: a student below it may be falling behind
+FIRST_HINT = "Hint 1 of the exercise"  # where a message points to none
 TITLE = re.compile(r"^# (Lab .+)$", re.MULTILINE)
 KEY = (
+    "<h2>How to read the counts</h2>\n"
     "<p><b>Passed</b> means every step of the check, <b>partly</b> means that some "
     "points were earned, and <b>failed</b> that an answer was written and earned "
     "none. <b>Left</b> counts answers that were not written or not handed in, and "
@@ -81,6 +83,7 @@ def _page(classes: Sequence[_Class]) -> str:
     parts = [
         f"<h1>What the class did: {escape(titles)}</h1>\n",
         *_to_discuss(classes),
+        KEY,
         *(part for one in classes for part in _lab(one, len(classes) > 1)),
         *(_behind(classes) if len(classes) > 1 else ()),
     ]
@@ -106,7 +109,8 @@ def _to_discuss(classes: Sequence[_Class]) -> Iterator[str]:
         where = one.exercise(mistake)
         yield f"<li><p>{_said(mistake)}</p>\n"
         yield f"<p>{escape(one.title)}, {where.id} {escape(where.title)}</p>\n"
-        if hint := hint_for(mistake.read, _hints(one, mistake)):
+        read = mistake.read or FIRST_HINT
+        if hint := hint_for(read, _hints(one, mistake)):
             yield f"<blockquote>\n<p><b>{escape(hint.title)}</b></p>\n{hint.html}"
             yield "</blockquote>\n"
         yield f"{_example(one, mistake)}</li>\n"
@@ -148,7 +152,7 @@ def _lab(one: _Class, several: bool) -> Iterator[str]:
     yield f"<h2>{escape(one.title)}{where}</h2>\n"
     absent = sum(points is None for points in found.code.values())
     missing = f", {absent} without a notebook" if absent else ""
-    yield f"<p>{_count(len(found.code), 'student')}{missing}.</p>\n{KEY}"
+    yield f"<p>{_count(len(found.code), 'student')}{missing}.</p>\n"
     for exercise in found.exercises.values():
         yield from _exercise(one, exercise)
     if found.tampered:

@@ -46,7 +46,10 @@ class Reviews:
         self._take()
         if not self.rows:
             raise LabError(NONE.format(store.folder))
-        self.notes = self._noted()
+        self.ticks: dict[tuple[str, str], tuple[str, list[int]]] = {}
+        self.phrases: list[str] = []
+        self.place: list[str] = []  # student and question
+        self._remember()
 
     # what the page shows
 
@@ -54,7 +57,7 @@ class Reviews:
         """Every question, and how far each student's answer to it is."""
         with self._fresh():
             found: dict[str, dict] = {}
-            for question, student in self.places:
+            for student, question in self.places:
                 row = self._row(question, student)
                 if question not in found:
                     found[question] = self._question(row)
@@ -62,8 +65,8 @@ class Reviews:
                 found[question]["points"].append(row["points"].strip())
             return {
                 "questions": list(found.values()),
-                "phrases": self.notes["phrases"],
-                "place": self.notes["place"],
+                "phrases": self.phrases,
+                "place": self.place,
             }
 
     def _question(self, row: Mapping) -> dict:
@@ -88,14 +91,13 @@ class Reviews:
         """One answer with all that is filled in for it; the place is remembered."""
         with self._fresh():
             row = self._row(question, student)
-            self.notes["place"] = [question, student]
+            self.place = [student, question]
             self._note()
             filled = {name: row[name].strip() for name in ("points", "comment")}
-            ticks = self.notes["ticks"].get(question, {}).get(student, {})
-            same = ticks.get("points") == filled["points"]
+            points, ticks = self.ticks.get((student, question), ("", []))
             return filled | {
                 "answer": row["answer"],
-                "ticks": ticks["items"] if same else [],
+                "ticks": ticks if points == filled["points"] else [],
                 "changed": self._changed(row),
             }
 
@@ -129,10 +131,9 @@ class Reviews:
                 raise LabError(f"{points} is no number from 0 to {of:g}.")
             if len(comment) > LONGEST_COMMENT:
                 raise LabError(f"A comment has at most {LONGEST_COMMENT:,} characters.")
-            place = self.places[question, student]
+            place = self.places[student, question]
             self._write(place, row | {"points": points, "comment": comment})
-            kept = {"items": sorted(ticks), "points": points}
-            self.notes["ticks"].setdefault(question, {})[student] = kept
+            self.ticks[student, question] = points, sorted(ticks)
             self._note()
 
     def _write(self, place: int, row: dict[str, str]) -> None:
@@ -149,7 +150,7 @@ class Reviews:
         with self.lock:
             short = [sound(phrase)[:LONGEST_COMMENT].strip() for phrase in phrases]
             kept = [phrase for phrase in dict.fromkeys(short) if phrase]
-            self.notes["phrases"] = kept[:MOST_PHRASES]
+            self.phrases = kept[:MOST_PHRASES]
             self._note()
 
     def look(self) -> None:
@@ -217,11 +218,11 @@ class Reviews:
         self.lines = [_line(row.values()) for row in rows]
         self.places = {}
         for place, row in enumerate(rows):
-            self.places.setdefault((row["question"], row["student"]), place)
+            self.places.setdefault((row["student"], row["question"]), place)
 
     def _row(self, question: str, student: str) -> dict[str, str]:
         try:
-            return self.rows[self.places[question, student]]
+            return self.rows[self.places[student, question]]
         except KeyError:
             raise LabError(
                 f"{question} of this student is no longer in review.csv: load the page "
@@ -232,19 +233,22 @@ class Reviews:
     def _notes_path(self) -> Path:
         return self.store.folder / "review.json"
 
-    def _noted(self) -> dict:
-        """The notes; without them, reading starts at the first answer."""
-        notes = {"ticks": {}, "phrases": [], "place": ["", ""]}
+    def _remember(self) -> None:
+        """Read the notes; without them, reading starts at the first answer."""
         try:
-            found = json.loads(self._notes_path.read_text(encoding="utf-8"))
-            kept = {key: found[key] for key in notes}
-        except (OSError, ValueError, TypeError, KeyError):
-            return notes
-        sound = all(type(kept[key]) is type(notes[key]) for key in notes)
-        return kept if sound else notes
+            notes = json.loads(self._notes_path.read_text(encoding="utf-8"))
+            ticks = {(s, q): (points, [*on]) for s, q, points, on in notes["ticks"]}
+            phrases, [place] = list(map(str, notes["phrases"])), notes["place"]
+        except (OSError, ValueError, TypeError, LookupError):
+            return
+        self.ticks, self.phrases, self.place = ticks, phrases, list(place)
 
     def _note(self) -> None:
-        write_bytes(self._notes_path, json.dumps(self.notes).encode())
+        """Write the notes: nothing of a student whose row is gone."""
+        there = ((*key, *self.ticks[key]) for key in self.places if key in self.ticks)
+        place = [self.place] if tuple(self.place) in self.places else []
+        notes = {"ticks": [*there], "phrases": self.phrases, "place": place}
+        write_bytes(self._notes_path, json.dumps(notes).encode())
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -256,7 +260,7 @@ def _differing(before: Iterable[Mapping], after: Iterable[Mapping]) -> int:
     """How many answers are new, gone, or filled in differently."""
     read = itemgetter("answer", "points", "comment")
     old, new = (
-        {(row["question"], row["student"]): read(row) for row in rows}
+        {(row["student"], row["question"]): read(row) for row in rows}
         for rows in (before, after)
     )
     return sum(old.get(key) != new.get(key) for key in old.keys() | new.keys())

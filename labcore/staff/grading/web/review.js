@@ -44,7 +44,7 @@ async function load() {
   const found = await ask("/state");
   if (!found.ok) return say(found.fault, true);
   ({questions, phrases, version} = found);
-  const [id, student] = question ? [question.id, question.students[place]] : found.place;
+  const [student, id] = question ? [question.students[place], question.id] : found.place;
   question = questions.find((one) => one.id === id) || questions[0];
   at("question").replaceChildren(...questions.map((one) => {
     const title = `${one.id} ${one.title}`;
