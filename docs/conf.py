@@ -55,7 +55,7 @@ html_theme_options = {
 # Commands that docutils does not know, and what says the same.
 PLAINER = {r"\\texttt\b": r"\\text", r"\\[bB]igg?[lr]?(?![a-zA-Z])": ""}
 # Our docstrings say "name   what it is": two spaces or more.
-ARGUMENT = re.compile(r"^(\w+)  +(\S.*)$")
+ARGUMENT = re.compile(r"^(\w+(?:, \w+)*)  +(\S.*)$")
 
 
 def mathml(translator, node: nodes.Node, block: bool) -> None:
@@ -73,8 +73,18 @@ def mathml(translator, node: nodes.Node, block: bool) -> None:
 
 
 def list_arguments(app, what, name, obj, options, lines: list[str]) -> None:
-    """Make a list of the arguments that a docstring of ours explains in columns."""
-    lines[:] = [ARGUMENT.sub(r":\1: \2", line) for line in lines]
+    """Make a definition list of the arguments that a docstring explains in columns."""
+    made, inside = [], False
+    for line in lines:
+        if found := ARGUMENT.match(line):
+            made += ["", f"``{found[1]}``", f"    {found[2]}"]
+            inside = True
+        elif inside and line.startswith("  "):
+            made.append(f"    {line.strip()}")
+        else:
+            made += ["", line] if inside else [line]
+            inside = False
+    lines[:] = made
 
 
 def shorten_names(app, what, name, obj, options, signature, returned):
