@@ -288,6 +288,7 @@ def _(ask: Trial) -> None:
 
 
 lab.step("idea", "three layers", lambda ask: ask(MLP(6, (5, 4), 3)))
+lab.step("idea", "one convolution", lambda ask: ask(nn.Sequential(nn.Conv2d(1, 2, 3))))
 
 
 @lab.step("any network", "BatchNorm is left out")
@@ -363,6 +364,12 @@ def _(model):
         for name, parameter in model.named_parameters()
         if name.endswith(".weight")
     }
+
+
+lab.mistake(
+    "your dictionary stays empty; give every layer a row, inside the loop",
+    lambda model: {},
+)
 
 
 @lab.mistake("you forget the linear layers")

@@ -53,7 +53,8 @@ class Trial:
 
 def trials(lab: str, only: Container[str] = ()) -> Iterator[Trial]:
     """Of the lab's exercises; `only` these, if some are named."""
-    torch.set_num_threads(1)  # a pool of threads does not survive a fork
+    os.environ["LABCORE_THREADS"] = "1"  # a pool of threads does not survive a fork
+    torch.set_num_threads(1)
     right = [a for a in answers(lab) if not only or a.exercise.id in only]
     for answer in right:
         if not _said(answer, answer.source)["survived"]:  # it also loads what it needs
@@ -111,7 +112,7 @@ def _end(pipe: Connection, child: int) -> dict:
     try:
         said = json.loads(pipe.recv_bytes())
     except EOFError:
-        said = {"survived": False, "step": "", "cause": "it did not end"}
+        said = {"survived": False, "step": "it does not end"}
     pipe.close()
     os.waitpid(child, 0)
     return said
