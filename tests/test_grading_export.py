@@ -77,7 +77,7 @@ def test_canvas_gets_its_export_with_only_the_column_of_the_lab_changed(canvas, 
     expected = expected.replace('N/A,"1"', 'N/A,"2.5"')
     assert made == {"lab90-canvas.csv": expected.encode()}
     said = capsys.readouterr().out
-    assert "Nothing was handed in by 1 student (poesué_15): their cells stay" in said
+    assert "because nothing was handed in: 1 (--zero writes 0)" in said
     assert "Look at 1 student (11al_14): the platform does not let you change" in said
     assert "counts up to 7 points here, but Lab 90 has 6" in said
     assert "2 of 4 students have their points in the column 'Lab 02 (4712)'" in said
@@ -132,6 +132,24 @@ def test_moodle_gets_worksheet_and_pages_in_its_folders(moodle, capsys):
         ]
         assert b"by Rick Roe_13" in archive.read(archive.namelist()[1])
     assert "Look at 1 student (Sué Poe_15): the platform" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, folder",
+    [
+        ("Rick_Roe", "Rick Roe_12"),
+        ("=1+1 <b>x</b>", "1 1 b x b_12"),
+        ("../..", "Participant_12"),
+        ("李", "李_12"),
+    ],
+)
+def test_moodle_takes_what_follows_the_first_underscore_for_the_number(
+    tmp_path, name, folder
+):
+    text = f"Identifier,Full name,Grade\nParticipant 12,{name},\n"
+    made = Grades(tmp_path, text, "x_12").export("moodle")
+    with zipfile.ZipFile(io.BytesIO(made["lab90-moodle-feedback.zip"])) as archive:
+        assert archive.namelist() == [f"{folder}_assignsubmission_file_/lab90.html"]
 
 
 def test_anonymous_moodle(tmp_path):

@@ -114,11 +114,11 @@ def _rows_of(roster: Roster, found: Gathered) -> dict[int, str]:
 def _export_sheet(made: _Export, column: str | None, zero: bool, out: Path) -> None:
     roster, sheet = made.roster, made.roster.sheet
     at = _column(roster, made.lab, column)
-    values, kept, absent = {}, [], []
+    values, kept, absent = {}, [], 0
     for entry in roster.entries:
         standing = made.standing(entry)
         if (standing is None or (standing.absent and not standing.points)) and not zero:
-            absent.append(entry.upload)
+            absent += 1
         elif _fixed(roster, entry, at):
             kept.append(entry.upload)
         else:
@@ -133,7 +133,8 @@ def _export_sheet(made: _Export, column: str | None, zero: bool, out: Path) -> N
     write_bytes(path, sheet.changed(values))
     if absent:
         print(
-            f"Nothing was handed in by {listed(absent)}: their cells stay as they are."
+            f"Cells that stay as they are, because nothing was handed in: {absent} "
+            "(--zero writes 0)."
         )
     if kept:
         print(
@@ -234,22 +235,24 @@ def _export_feedback(store: Store, made: _Export, out: Path) -> None:
         if (standing := made.standing(entry)) and not standing.absent
     }
     pages = _pages(store)
-    folders = {
-        entry: f"{_safe(entry.name).replace('_', ' ')}_{entry.number}"
-        for entry in present
-    }
     path = out / f"lab{made.lab}-moodle-feedback.zip"
     _write_zip(
         path,
         (
             (
-                f"{folders[entry]}_assignsubmission_file_/lab{made.lab}.html",
+                f"{_folder(entry)}/lab{made.lab}.html",
                 pages[student],
             )
             for entry, student in present.items()
         ),
     )
     print(f"{len(present)} pages are in {path}.")
+
+
+def _folder(entry: Entry) -> str:
+    """As Moodle names it; it takes what follows the first _ for the number."""
+    name = " ".join(_safe(entry.name).replace("_", " ").split()) or "Participant"
+    return f"{name}_{entry.number}_assignsubmission_file_"
 
 
 def _export_table(
