@@ -211,11 +211,17 @@ def test_hostile_names_harm_nobody(tmp_path):
     [
         ("moodle", {}, "roster.csv is not Moodle's worksheet: name that with --roster"),
         ("csv", {"column": "x"}, "--column goes with canvas and moodle"),
+        ("canvas", {"column": "ID"}, "no column for 'ID': .* 'Lab 02 .4712.'"),
     ],
 )
 def test_what_does_not_fit_is_told(canvas, kind, more, sentence):
     with pytest.raises(LabError, match=sentence):
         canvas.export(kind, **more)
+
+
+def test_moodle_reads_points_from_one_column_only(moodle):
+    with pytest.raises(LabError, match="for 'Status': name one .*, from 'Grade'"):
+        moodle.export("moodle", column="Status")
 
 
 def test_without_grades_or_list_it_is_told(tmp_path):

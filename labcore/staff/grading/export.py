@@ -162,8 +162,8 @@ def _column(roster: Roster, lab: str, asked: str | None) -> int:
     """The place of the column for the points; LabError with those that there are."""
     header = roster.sheet.header
     if roster.kind == "moodle":
-        places = dict.fromkeys(header)
-        fit = [name for name in places if name == (asked or "Grade")]
+        places = ["Grade"]  # the only one that Moodle reads points from
+        fit = [name for name in places if asked in (None, name)]
     else:
         places = _assignments(roster)
         fit = [name for name in places if _meant(name, asked, lab)]
