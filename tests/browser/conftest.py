@@ -106,10 +106,15 @@ def violations(missing):
     except ImportError:
         missing("axe-playwright-python is missing: python -m labcore setup browser")
 
+    options = {
+        "resultTypes": ["violations"],
+        "preload": False,
+    }  # else it asks for files
+
     def found(page) -> list[str]:
         return [
             f"{page.url}: {rule['id']}: {rule['help']}: {place['html'][:200]}"
-            for rule in Axe().run(page).response["violations"]
+            for rule in Axe().run(page, options=options).response["violations"]
             if rule["impact"] in ("serious", "critical")
             for place in rule["nodes"]
         ]
