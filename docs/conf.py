@@ -4,12 +4,13 @@ No page asks another host for anything: formulas become MathML here, the theme b
 its own fonts and scripts, and sliders are left to JupyterLab.
 """
 
+import html
 import re
 
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
-from sphinx.errors import ExtensionError
+from sphinx.util.logging import getLogger
 
 project = "Pruning Lab"
 author = "the course's authors"
@@ -52,6 +53,7 @@ html_theme_options = {
     "footer_content_items": ["copyright.html"],
 }
 
+LOGGER = getLogger(__name__)
 # Commands that docutils does not know, and what says the same.
 PLAINER = {r"\\texttt\b": r"\\text", r"\\[bB]igg?[lr]?(?![a-zA-Z])": ""}
 # Our docstrings say "name   what it is": two spaces or more.
@@ -65,7 +67,8 @@ def mathml(translator, node: nodes.Node, block: bool) -> None:
     try:
         made = tex2mathml(formula, as_block=block).replace(r"\_", "_")
     except MathError as error:
-        raise ExtensionError(f"{node.astext()!r}: {error}") from error
+        LOGGER.warning("%s: %s", node.astext(), error, location=node)
+        made = f"<code>{html.escape(node.astext())}</code>"
     if block:  # it may be wide: the keyboard has to reach it in order to scroll it
         made = f'<div class="formula" tabindex="0">{made}</div>'
     translator.body.append(made)
