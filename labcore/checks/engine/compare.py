@@ -127,7 +127,8 @@ def _common_cause(expected, got) -> str:
     if got is None and expected is not None:
         return f"{NO_RETURN}; print() only shows a value"
     wanted, found = _kind(expected), _kind(got)
-    if wanted and found and wanted != found:
+    either = {wanted, found} == {"a list", "a tuple"}  # one is as good as the other
+    if wanted and found and wanted != found and not either:
         return f"return {wanted}, not {found}"
     if _is_number(expected) and _is_number(got):
         exact, rounded = _number(expected).item(), _number(got).item()

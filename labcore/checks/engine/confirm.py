@@ -29,20 +29,12 @@ class Comparison(Trial):
     mistaken: Callable = lambda *args: None
 
     def __call__(self, *args, **kwargs) -> object:
-        """Compare the two; the step goes on with the right result."""
+        """Compare the two results; the step goes on with the right one."""
         self._compare(
-            lambda: self._asked(self.answer, args, kwargs),
-            lambda: self._mistaken(args, kwargs),
+            lambda: self._watched(self.answer, *clone(args), **clone(kwargs)),
+            lambda: self._outcome(self.mistaken, args, kwargs)[0],
         )
         return self.exercise.reference(*clone(args), **clone(kwargs))
-
-    def _asked(self, answer: Callable, args, kwargs) -> tuple:
-        inputs = clone(args)
-        return self._watched(answer, *inputs, **clone(kwargs)), inputs
-
-    def _mistaken(self, args, kwargs) -> tuple:
-        result, inputs = self._outcome(self.mistaken, args, kwargs)
-        return result, inputs[: len(args)]
 
     def call(self, *args, **kwargs):
         """A step that judges by itself has nothing to compare with."""

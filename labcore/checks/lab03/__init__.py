@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -112,6 +113,21 @@ def _numbers_alone(ask: Trial, levels: list[float]) -> None:
 
 lab.step("idea", "one sparsity", lambda ask: _numbers_alone(ask, [0.5]))
 lab.step("idea", "three sparsities", lambda ask: _numbers_alone(ask, [0.2, 0.5, 1.0]))
+
+
+@lab.step("idea", "each weight counts")
+def _(ask: Trial) -> None:
+    """Each removed weight turns the answer to one image, and no number is halfway."""
+    model = nn.Sequential(OrderedDict(fc=nn.Linear(10, 2)))
+    for_zero, for_one = torch.full((10,), 9.0), torch.full((10,), -8.0)
+    for_zero[torch.randperm(10, generator=ask.rng)[:5]] = torch.arange(1.0, 6)
+    model.fc.weight.detach().copy_(torch.stack([for_zero, for_one]))
+    model.fc.bias.detach().copy_(torch.tensor([0, 8.5]))
+    labels = torch.zeros(10, dtype=torch.long)
+    case = (model.eval(), "fc", [0.04, 0.09, 0.13], torch.eye(10), labels)
+    ask.through(_accuracies, *case)
+
+
 lab.step("leaves no trace", "falling order", lambda ask: ask(*_case(ask, [0.75, 0.25])))
 
 
@@ -263,6 +279,7 @@ lab.step(
         [0, 2, 2, 5, 4, 3, 1, 8, 9, 0],
     ),
 )
+lab.step("idea", "one image", _answered([1, 2, 3], [1, 0, 3], [1, 2, 3]))
 lab.step(
     "any networks", "twice the same network", _answered([1, 2, 2], [1, 2, 2], [1, 2, 0])
 )
@@ -431,16 +448,27 @@ LARGE_DEAR = _scan_of(
 SIZES = {"conv0": 40, "conv1": 200, "conv2": 400}
 
 
-def _allowing(accuracy: Scanned, most: int) -> Callable:
+def _allowing(accuracy: Scanned, most: int, sizes: Shares = SIZES) -> Callable:
     """A step with this scan, where so many weights may stay."""
-    return lambda ask: ask.through(_plan, 94.0, accuracy, SIZES, most)
+    return lambda ask: ask.through(_plan, 94.0, accuracy, sizes, most)
 
 
 lab.step("idea", "one step", _allowing(SMALL_DEAR, 600))
 lab.step("idea", "several steps", _allowing(SMALL_DEAR, 295))
 lab.step("idea", "a sensitive large layer", _allowing(LARGE_DEAR, 575))
+LARGE_FIRST = {
+    name: LARGE_DEAR[other] for name, other in zip(SIZES, reversed(SIZES), strict=True)
+}
+lab.step(
+    "idea",
+    "the large layer first",
+    _allowing(
+        LARGE_FIRST, 575, dict(zip(SIZES, reversed(SIZES.values()), strict=True))
+    ),
+)
 lab.step("any scan", "nothing to remove", _allowing(SMALL_DEAR, 640))
 lab.step("any scan", "an exact fit", _allowing(SMALL_DEAR, 390))
+lab.step("any scan", "a layer at its last sparsity", _allowing(LARGE_DEAR, 365))
 lab.step(
     "any scan",
     "a layer that gains",

@@ -66,6 +66,11 @@ def _(ask: Trial) -> None:
     ask.through(_loss, student, teacher, 2)
 
 
+@lab.step("idea", "scores below zero")
+def _(ask: Trial) -> None:
+    ask.through(_loss, torch.tensor([[1.0, 2, -1]]), torch.tensor([[3.0, 1, -2]]), 2)
+
+
 @lab.step("any scores", "a gradient")
 def _(ask: Trial) -> None:
     ask.through(_gradient, *_two(ask, 3, 4), 4.0)

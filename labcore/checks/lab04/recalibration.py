@@ -102,6 +102,13 @@ def _untouched(model):
 
 
 @after_recalibration
+def _hooks(model):
+    """hooks in the network afterwards"""
+    parts = list(model.modules())
+    return {"hooks": sum(len(m._forward_hooks | m._forward_pre_hooks) for m in parts)}
+
+
+@after_recalibration
 def _recorded(model):
     """whether autograd recorded the forward passes"""
     recorders = [m for m in model.modules() if isinstance(m, Recorder)]
@@ -166,6 +173,11 @@ def _(ask: Trial) -> None:
     ask.through(_modes, _worn(model, ask), _batches(ask, 1))
 
 
+@lab.step("nothing else", "no hook left")
+def _(ask: Trial) -> None:
+    ask.through(_hooks, _worn(_small_net(), ask), _batches(ask, 2))
+
+
 def _recalibrating(
     norms: Callable = _norms,
     reset: bool = True,
@@ -223,7 +235,8 @@ lab.mistake(
     _recalibrating(batches=lambda batches: batches[:1]),
 )
 lab.mistake(
-    "a BatchNorm in eval mode measures nothing: call norm.train() before the batches",
+    "the BatchNorms measure nothing: put them into training mode, and pass every batch "
+    "through the model",
     _recalibrating(train=lambda model, norms: None),
 )
 lab.mistake(
@@ -287,6 +300,13 @@ def _(model, batches):
                 model(batch)
         norm.eval()
         norm.momentum = momentum
+
+
+@lab.mistake("your hooks stay in the network: call remove() on each of them at the end")
+def _(model, batches):
+    recalibrate(model, batches)
+    for norm in _norms(model):
+        norm.register_forward_pre_hook(lambda *_: None)
 
 
 @lab.mistake("you recalibrated a copy: work on the network you were given")

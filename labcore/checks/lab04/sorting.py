@@ -263,8 +263,8 @@ OWN_INPUTS = (
 )
 lab.mistake(NO_RETURN, lambda model: None)
 lab.mistake(
-    "nothing is sorted: each round of the loop has to go on with the network that "
-    "the round before returned",
+    "nothing is sorted: does the loop reach every pair, and does each round go on with "
+    "the network that the round before returned?",
     copy.deepcopy,
 )
 lab.mistake(

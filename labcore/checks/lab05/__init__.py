@@ -206,7 +206,8 @@ lab.mistake(
     _counting(lambda *call: 2 * _macs_of(*call)),
 )
 lab.mistake(
-    "the total is still 0; hooks run only when the model runs: call model(inputs)",
+    "the total is still 0; has each layer its hook, does the hook add to the total, "
+    "and does the model run?",
     lambda model, inputs: 0,
 )
 
@@ -791,6 +792,7 @@ def _(ask: Trial) -> None:
 lab.step("fused", "a pool after a convolution", lambda ask: ask(BLOCK, True))
 lab.step("fused", "a pool on the image", lambda ask: ask(ON_IMAGE, True))
 lab.step("fused", "a pool after a pool", lambda ask: ask(TWICE, True))
+lab.step("fused", "a pool at the end", lambda ask: ask(BLOCK[:3], True))
 
 
 @lab.step("fused", "random layers, fused")
