@@ -32,7 +32,7 @@ CODE = f'''\
 def fine_grained_prune(tensor, sparsity):
     """By {SECRET}, 20231234."""
     {SECRET} = tensor.abs()  # {SECRET}
-    return {SECRET} > {SECRET}.median(), "{SECRET}"'''
+    return {SECRET} > {SECRET}.median(dim=0, {SECRET}=1), "{SECRET}"'''
 
 
 def failed(step=1, title="five values", points=0, **lines):
@@ -164,7 +164,7 @@ def test_an_example_keeps_what_the_code_does_and_nothing_of_its_author(known):
     assert anonymous(CODE, "fine_grained_prune", known) == (
         "def fine_grained_prune(tensor, sparsity):\n"
         "    a = tensor.abs()\n"
-        "    return (a > a.median(), '...')"
+        "    return (a > a.median(dim=0, a=1), '...')"
     )
 
 

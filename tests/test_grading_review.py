@@ -363,6 +363,13 @@ def test_a_folder_without_free_text_is_told(tmp_path):
         pages.review(tmp_path, ROOT, 0, False)
 
 
+@pytest.mark.parametrize("port", ["taken", 99_999])
+def test_a_port_that_cannot_be_used_is_told(store, desk, port):
+    port = desk.server_port if port == "taken" else port
+    with pytest.raises(LabError, match=f"Port {port} cannot be used .*--port"):
+        pages.review(store.folder, ROOT, port, False)
+
+
 def test_ctrl_c_ends_it_with_a_sentence(store):
     command = [sys.executable, "-m", "labcore", "review", "--no-browser", "--grades"]
     process = subprocess.Popen(

@@ -44,9 +44,10 @@ def review(folder: Path, root: Path, port: int, browser: bool) -> None:
     reviews = Reviews(store, assignment.questions)
     try:
         desk = Desk(reviews, assignment.number, port)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise LabError(
-            f"Port {port} cannot be used ({error.strerror}): name another with --port."
+            f"Port {port} cannot be used ({reason}): name another with --port."
         ) from None
     print(f"Read the free texts at\n\n    {desk.address}\n", flush=True)
     print("The address is for you alone. Press Ctrl-C here to end.", flush=True)

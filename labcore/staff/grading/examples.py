@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import inspect
+import re
 import string
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 
 from labcore.student.cells import bound, parsed, plain
 from labcore.student.tasks import Lab
@@ -107,9 +110,23 @@ def _of_packages() -> frozenset[str]:
         [
             *modules.split(),
             *(name for place in places for name in dir(place)),
+            *(n for place in places for n in _parameters(place) if len(n) > 1),
             *(name for module in modules.split() for name in dir(__import__(module))),
         ]
     )
+
+
+def _parameters(place: object) -> Iterator[str]:
+    """What the functions of a module or class call their arguments."""
+    for name in dir(place):
+        found = inspect.getattr_static(place, name, None)
+        if name.startswith("_") or not callable(found):
+            continue
+        text = (inspect.getdoc(found) or "").partition("->")[0]
+        written = re.match(rf"{re.escape(name)}\(([^)]*)\)", text)  # for C functions
+        yield from re.findall(r"[a-z]\w*", written[1]) if written else ()
+        with suppress(ValueError, TypeError):
+            yield from inspect.signature(found).parameters
 
 
 def known_names(lab: Lab) -> frozenset[str]:
