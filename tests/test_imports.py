@@ -30,7 +30,7 @@ ALLOWED = {
     "scan": {"runtime"},
     "plots": set(),
     "chip": {"assets", "nets", "runtime"},
-    "checks": {"chip", "measure", "nets", "runtime", "tracks"},
+    "checks": {"chip", "lm", "measure", "nets", "runtime", "tracks"},
     "student": {"assets", "checks", "files", "machine", "runtime"},
     "staff": {
         *("assets", "checks", "files", "lm", "machine", "nets", "plots", "raw"),

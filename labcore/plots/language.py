@@ -64,7 +64,10 @@ def bit_curves(
     ax.annotate("dense", (sparsities[0], dense), (0, -11), **NOTE | _POINTS)
     for name, values in curves.items():
         ax.plot(sparsities, values, label=name)
-    ax.set(xlabel="sparsity", ylabel=BITS, ylim=(dense - 0.3, top))
+    highest = max(max(values) for values in curves.values())
+    ax.set(
+        xlabel="sparsity", ylabel=BITS, ylim=(dense - 0.15, min(top, 1.05 * highest))
+    )
     ax.set_xticks(sparsities)
     ax.legend()
     described = []
@@ -115,7 +118,7 @@ def bit_table(
 
 @in_style
 def completions(
-    prompt: str, written: Mapping[str, str], title: str = "", width: int = 42
+    prompt: str, written: Mapping[str, str], title: str = "", width: int = 60
 ) -> Figure:
     """What each model writes after the prompt, side by side in panels."""
     texts = {name: _folded(prompt + text, width) for name, text in written.items()}
