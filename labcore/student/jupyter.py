@@ -11,7 +11,7 @@ from ..files import write_bytes
 from ..runtime import LabError
 from .environment import hand_over
 
-__all__ = ["copy_labs", "start"]
+__all__ = ["copy_labs", "has_browser", "start"]
 
 # nbgrader may live in the same environment; its panels are for instructors.
 SERVER_EXTENSIONS_OFF = [
@@ -55,14 +55,14 @@ def _arguments(work: Path, port: int | None, browser: bool) -> list[str]:
     arguments += ["--ServerApp.answer_yes=True"]  # Ctrl-C stops it without asking
     if port is not None:
         arguments += [f"--port={port}"]
-    if not (browser and _has_browser()):
+    if not (browser and has_browser()):
         arguments += ["--no-browser"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments += ["--allow-root"]
     return arguments
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Whether there is a graphical browser: a text browser would fill the terminal."""
     if sys.platform != "linux":
         return True

@@ -22,6 +22,7 @@ from labcore.staff.grading.assignment import read_assignment
 from labcore.staff.grading.pages import shared
 from labcore.staff.grading.review import Conflict, Reviews
 from labcore.staff.grading.store import Store
+from labcore.student.jupyter import has_browser
 
 __all__ = ["Desk", "review"]
 
@@ -51,7 +52,7 @@ def review(folder: Path, root: Path, port: int, browser: bool) -> None:
         ) from None
     print(f"Read the free texts at\n\n    {desk.address}\n", flush=True)
     print("The address is for you alone. Press Ctrl-C here to end.", flush=True)
-    if browser:
+    if browser and has_browser():
         webbrowser.open(desk.address)
     try:
         desk.serve_forever()
