@@ -104,14 +104,21 @@ def _map(ax: Axes, labs: Mapping[str, Header]) -> None:
         colour = REMOVED if lab.elective else KEPT
         box(ax, (x, y - 0.35), (1.1, 0.7), colour, f"{number} {lab.title}", fontsize=9)
         if lab.elective:
-            from_y = places[max(lab.needs)][1]
-            arrow = {"arrowstyle": "->", "color": GREY}
-            ax.annotate("", (x, y), (1.1, from_y), arrowprops=arrow)
+            _arrow(ax, places[max(lab.needs)], (x, y))
     bottom = min(y for _, y in places.values())
     ax.set(xlim=(-0.05, 2.5), ylim=(bottom - 0.6, 0.9))
     ax.text(0.55, 0.5, "required, in this order", ha="center", **NOTE)
     ax.text(1.9, 0.5, "electives", ha="center", **NOTE)
     ax.axis("off")
+
+
+def _arrow(ax: Axes, needed: tuple[float, float], lab: tuple[float, float]) -> None:
+    """From a required lab to the right; from an elective above it downwards."""
+    (from_x, from_y), (x, y) = needed, lab
+    start, end = (from_x + 1.1, from_y), (x, y)
+    if from_x == x:
+        start, end = (x + 0.55, from_y - 0.35), (x + 0.55, y + 0.35)
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": GREY})
 
 
 def _row(lab: Header, places: Mapping, taken: set[float]) -> float:
