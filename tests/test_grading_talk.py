@@ -139,7 +139,7 @@ def test_the_changes_kept_differ_most():
 def test_changes_run_only_of_answers_that_earned_something():
     asked = {"id": "1.1", "name": "f", "points": 1, "answer": "def f():\n    return 1"}
     exercises = [asked, asked | {"answer": "f = 2"}]
-    exercises += changes_of(exercises)
+    exercises += changes_of(exercises, "ann")
     order = Order(exercises)
     numbers = []
     for number in order:
@@ -153,8 +153,17 @@ def test_changes_run_only_of_answers_that_earned_something():
 def test_an_answer_that_is_endless_or_no_python_has_no_changes():
     asked = {"id": "1.1", "name": "f", "points": 1}
     for source in ("def f(", "x = 1\n" * 5_000, "x = " + "-" * 5_000 + "1"):
-        assert changes_of([asked | {"answer": source}]) == []
+        assert changes_of([asked | {"answer": source}], "ann") == []
 
 
 def test_without_the_talk_there_is_no_sheet():
     assert sheet("90", {"ann": {"texts": []}}) == ""
+
+
+def test_the_same_code_is_changed_in_other_ways_for_another_student():
+    asked = {"id": "1.1", "name": "f", "points": 1, "answer": COUNTING}
+    first, second = (
+        [change["after"] for change in changes_of([asked], student)]
+        for student in ("ann", "bob")
+    )
+    assert first != second

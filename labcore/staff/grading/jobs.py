@@ -138,7 +138,7 @@ def job_of(
         sealed=terms.sandbox,
     )
     if terms.talk:
-        told["exercises"] += changes_of(told["exercises"])
+        told["exercises"] += changes_of(told["exercises"], work.student)
     return {"told": told, "closed": terms.closed, "talk": terms.talk}
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from labcore.checks.engine.compare import NO_RETURN
 from labcore.checks.engine.message import parts
 from labcore.staff.grading.intake import sound
 from labcore.staff.mutants import Mutant, mutants
@@ -25,14 +26,17 @@ LONGEST_ANSWER, LONGEST_LINE = 6_000, 100  # characters
 SECONDS = 2  # of processor time for a change: one that loops is dropped
 SHARE = 0.8  # of the time that the answers took: the last change may take longer
 ANSWERED = ("passed", "partial")
-RAISED = "the error comes from line"
+DULL = ("the error comes from line", NO_RETURN)  # other outcomes tell more
 
 
-def changes_of(exercises: Sequence[dict]) -> list[dict]:
-    """Changed answers, as exercises that refer to the one they come from."""
+def changes_of(exercises: Sequence[dict], student: str) -> list[dict]:
+    """Changed answers, as exercises that refer to the one they come from.
+
+    Students with the same code get different changes.
+    """
     found = []
     for number, asked in enumerate(exercises):
-        for mutant in _some(asked["answer"]):
+        for mutant in _some(asked["answer"], student):
             found.append(
                 {
                     **{name: asked[name] for name in ("id", "name", "points")},
@@ -48,13 +52,13 @@ def changes_of(exercises: Sequence[dict]) -> list[dict]:
     return found
 
 
-def _some(source: str) -> list[Mutant]:
-    """A few changes of short lines, other ones for each student, spread over them."""
+def _some(source: str, student: str) -> list[Mutant]:
+    """A few changes of short lines, spread over them."""
     if len(source) > LONGEST_ANSWER or parsed(source) is None:
         return []
     short = [m for m in mutants(source) if 0 < len(m.after) <= LONGEST_LINE]
     by_line: dict[int, list[Mutant]] = {}
-    for mutant in sorted(short, key=lambda mutant: _drawn(mutant.source)):
+    for mutant in sorted(short, key=lambda mutant: _drawn(student + mutant.source)):
         by_line.setdefault(mutant.line, []).append(mutant)
     rounds = max(map(len, by_line.values()), default=0)
     spread = [
@@ -154,7 +158,7 @@ def _said(change: Mapping) -> _Said:
 
 def _news(said: _Said, kept: Sequence[_Said]) -> tuple[bool, ...]:
     return (
-        not said.cause.startswith(RAISED),  # a wrong result tells more
+        not said.cause.startswith(DULL),
         said.step not in {k.step for k in kept},
         said.step[0] not in {k.step[0] for k in kept},
         bool(said.cause) and said.cause not in {k.cause for k in kept},
