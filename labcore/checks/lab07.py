@@ -78,7 +78,7 @@ def _coupled(reference: Callable) -> Callable:
             return Plain("links of lists; write each member as a tuple: (name, axis)")
         if not same(before, args[1:]):
             return Plain("links, but an argument is changed")
-        return _comparable(links, reference(*args))
+        return _comparable(links, reference(*args)) if links else Plain("no links")
 
     return scenario
 
@@ -203,6 +203,10 @@ def _reading(axis_of: Callable[[nn.Module, str], int]) -> Callable:
 
 
 lab.mistake(NO_RETURN, lambda model, names: None)
+lab.mistake(
+    "your list stays empty: append a link in each round of the loop",
+    lambda model, names: [],
+)
 lab.mistake(
     "you link names: a member is a pair, (name, axis)",
     lambda model, names: [*pairwise(names)],

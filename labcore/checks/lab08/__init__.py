@@ -485,7 +485,7 @@ lab.mistake(
     _round(_only_masked),
 )
 lab.mistake(
-    "the network is still trained afterwards; rewind it itself, not a copy",
+    "the network is still trained afterwards; rewind the network that you were given",
     _round(lambda model, start, masks: None),
 )
 lab.mistake(
