@@ -46,6 +46,10 @@ FRONT = {"uniform": [(10, 30), (20, 50)], "global": [(10, 40), (20, 80)]}
 
 # name of the function -> its arguments without the title
 EXAMPLES = {
+    "bit_bars": ({"gzip": 1.9, "TinyLM": 1.2}, 1.2),
+    "bit_curves": ([0.3, 0.5], {"magnitude": [1.3, 1.4], "Wanda": [1.3, 1.5]}, 1.2),
+    "bit_table": ({"row": {"magnitude": 1.4, "Wanda": 1.3}}, 1.2),
+    "completions": ("def f(x):", {"dense": " return 2", "pruned": " retrun 2x"}),
     "channel_places": (WEIGHT, {"weight": [1, 2, 3, 4]}, WEIGHT.T, [1]),
     "convolution_picture": (np.ones((3, 2, 3, 3)), 1),
     "cost_bars": ({"MACs": 0.5, "time": 1.2},),
