@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -73,6 +74,20 @@ def test_free_texts_are_read_by_keyboard_alone(visit, desk, store):
     press("Escape")
     page.reload()
     shows(page, "#status", "Answer 3 of 3: not read yet.")
+
+
+def test_keys_in_a_hurry_belong_to_the_answer_that_they_led_to(visit, desk, store):
+    page = visit()
+    page.goto(desk.address)
+    shows(page, "#status", "Answer 1 of 3: not read yet.")
+    slow = desk.reviews.answer
+    desk.reviews.answer = lambda **asked: time.sleep(0.5) or slow(**asked)
+    for key in ["2", "j", "1", "j", "c", *"a j?", "Escape", "1"]:
+        page.keyboard.press(key)
+    shows(page, "#which", "Answer 3 of 3")
+    shows(page, "#status", "Saved.")
+    first, second, third = page.evaluate("question.students")
+    assert filled(store) == {first: ("1", ""), second: ("3", ""), third: ("3", "a j?")}
 
 
 def test_an_edit_of_the_file_shows_while_the_page_is_open(visit, desk, store):

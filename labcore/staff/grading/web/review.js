@@ -12,6 +12,8 @@ let questions = [], phrases = [];
 let question, place = 0; // what is shown: a question, and an answer's place in it
 let shown = null; // points, comment and ticks that the file has for this answer
 let version = 0, named = false, timer = 0, saving = null;
+let moving = false; // on the way to another answer: what is pressed belongs to that one
+const held = []; // keys pressed meanwhile
 
 async function ask(path, content = {}) {
   let reply;
@@ -30,6 +32,7 @@ async function ask(path, content = {}) {
 }
 
 function say(text, bad = false) {
+  if (at("status").textContent === text) return; // else it is read aloud again
   at("status").textContent = text;
   at("status").className = bad ? "bad" : "";
 }
@@ -40,26 +43,37 @@ function inWords(points, none) {
 
 // what the file holds
 
+// Draws everything anew, unless somebody is at work: then the next look does it.
 async function load() {
   const found = await ask("/state");
   if (!found.ok) return say(found.fault, true);
+  if (!found.questions.length) return say("review.csv has no answer any more.", true);
+  const [student, id] = shown ? [question.students[place], question.id] : found.place;
+  const now = found.questions.find((one) => one.id === id) || found.questions[0];
+  const known = now.students.indexOf(student);
+  const where = known >= 0 ? known : Math.max(0, now.points.indexOf(""));
+  const answer = await ask("/answer", {question: now.id, student: now.students[where]});
+  if (!answer.ok) return say(answer.fault, true);
+  if (shown && (moving || saving || !same(shown, typed()))) return;
   ({questions, phrases, version} = found);
-  const [student, id] = question ? [question.students[place], question.id] : found.place;
-  question = questions.find((one) => one.id === id) || questions[0];
+  question = now;
   at("question").replaceChildren(...questions.map((one) => {
     const title = `${one.id} ${one.title}`;
     return new Option(title, one.id, false, one === question);
   }));
   drawQuestion();
   drawPhrases();
-  const known = question.students.indexOf(student);
-  await open(known >= 0 ? known : Math.max(0, question.points.indexOf("")));
+  show(where, answer);
 }
 
 async function open(where) {
   const found = await ask("/answer",
     {question: question.id, student: question.students[where]});
-  if (!found.ok) return say(found.fault, true);
+  if (found.ok) show(where, found);
+  else say(found.fault, true);
+}
+
+function show(where, found) {
   place = where;
   shown = found;
   at("answer").textContent = found.answer;
@@ -157,7 +171,7 @@ async function look() {
   if (!found.ok) return say(found.fault, true);
   if (at("status").textContent === GONE) say("It answers again.");
   if (!same(shown, typed()) && !saving && at("conflict").hidden) await save();
-  if (found.version > version && !saving && same(shown, typed())) await load();
+  if (found.version > version) await load();
   notice(found);
 }
 
@@ -240,7 +254,7 @@ function drawPhrases() {
     use.addEventListener("click", () => usePhrase(index));
     const drop = made("button", "Drop");
     drop.setAttribute("aria-label", `Drop comment ${index + 1}`);
-    drop.addEventListener("click", () => keepPhrases(phrases.filter((other) => other !== phrase)));
+    drop.addEventListener("click", () => keepPhrases(phrases.filter((p) => p !== phrase)));
     const line = made("li", "");
     line.append(use, " ", drop);
     return line;
@@ -311,6 +325,7 @@ function flipModel() {
   at("model").open = !at("model").open;
 }
 
+const FIELDS = "input:not([type=checkbox]), textarea, select";
 const KEYS = {
   j: () => go(place + 1), k: () => go(place - 1), u: unread, q: nextQuestion,
   a: () => tick(() => true), z: zero, x: clear, s: keepComment,
@@ -318,33 +333,64 @@ const KEYS = {
   "?": () => at("help").showModal(),
 };
 
-function pressed(event) {
-  const field = event.target.closest("input:not([type=checkbox]), textarea, select");
-  if (at("help").open || event.altKey || event.metaKey) return;
-  if (event.key === "Escape" && field) return field.blur();
+// What a key does now; nothing if it is for the browser.
+function action(event) {
+  const field = document.activeElement.closest(FIELDS);
+  if (event.key === "Escape" && field) return () => field.blur();
   if (event.key === "Enter" && event.ctrlKey) {
-    event.target.blur();
-    return unread();
+    return () => {
+      document.activeElement.blur();
+      return unread();
+    };
   }
-  if (field || event.ctrlKey || !at("on").checked || !shown) return;
+  if (field || event.ctrlKey || !at("on").checked || !shown) return null;
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code);
   const index = digit ? (Number(digit[1]) + 9) % 10 : -1;
-  const act = KEYS[event.key.toLowerCase()];
-  if (digit && event.shiftKey) usePhrase(index);
-  else if (digit && boxes()[index]) boxes()[index].click();
-  else if (act) act();
+  if (digit && event.shiftKey) return () => usePhrase(index);
+  if (digit) return () => boxes()[index]?.click();
+  return KEYS[event.key.toLowerCase()];
+}
+
+function pressed(event) {
+  if (at("help").open || event.altKey || event.metaKey) return;
+  const act = moving ? null : action(event);
+  if (moving) held.push(event);
+  else if (act) run(act);
   else return;
   event.preventDefault();
 }
 
+// Does one thing, and then what was pressed while it went to another answer.
+async function run(act) {
+  if (moving) return;
+  moving = true;
+  document.body.classList.add("moving");
+  await act();
+  while (held.length) {
+    const event = held.shift();
+    const next = action(event);
+    if (next) await next();
+    else write(event.key);
+  }
+  moving = false;
+  document.body.classList.remove("moving");
+}
+
+function write(key) {
+  const field = document.activeElement.closest(FIELDS);
+  if (!field?.setRangeText || key.length !== 1) return;
+  field.setRangeText(key, field.selectionStart, field.selectionEnd, "end");
+  soon(PAUSE);
+}
+
 document.addEventListener("keydown", pressed);
-at("question").addEventListener("change", () => change(at("question").value));
+at("question").addEventListener("change", () => run(() => change(at("question").value)));
 for (const [id, act] of Object.entries({
   back: KEYS.k, next: KEYS.j, unread, name: flipName, clear, keep: keepComment,
   keys: KEYS["?"], close: () => at("help").close(),
   theirs: () => { fill(shown); say("Taken from the file."); },
-  mine: () => { at("conflict").hidden = true; save(); },
-})) at(id).addEventListener("click", act);
+  mine: () => { at("conflict").hidden = true; return save(); },
+})) at(id).addEventListener("click", () => run(act));
 for (const id of ["points", "comment"]) {
   at(id).addEventListener("input", () => soon(PAUSE));
   at(id).addEventListener("blur", () => soon(0));
