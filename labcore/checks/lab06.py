@@ -269,7 +269,7 @@ def _earlier(method, t, default_mask, n, m):
     """compute_mask(t, default_mask)"""
     mask = _plain(method(n, m).compute_mask(t, default_mask))
     if not _is_mask(mask, t):
-        return mask
+        return {"mask": mask}
     before = default_mask.bool()
     back = (mask & ~before).sum().item()
     return {"came back": back, "mask": (mask & before).long()}
