@@ -26,6 +26,8 @@ and writes the table.
 - **by its line**: the changed answer raises an error, and the check quotes the line.
 - **equivalent**: the change is no mistake, for a reason in `tests/mutants/labNN.toml`.
 
+Exercise 11.2 is left out, because its answers are written in C.
+
 | exercise | changes | refused | by a sentence | by its line | equivalent |
 |---|---:|---:|---:|---:|---:|
 """
