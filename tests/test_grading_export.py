@@ -231,6 +231,17 @@ def test_without_grades_or_list_it_is_told(tmp_path):
         Grades(tmp_path, None, "ann").export("canvas")
 
 
+def test_an_interrupted_grading_makes_nobody_absent_and_is_not_exported(canvas):
+    canvas.store.set_found(["doejane_12", "poesué_15"])
+    (said, *_) = merge(canvas.store, "90", {})
+    assert said == "1 student (poesué_15) not graded yet: continue with --resume"
+    students = [r["student"] for r in canvas.store.table("summary.csv")]
+    assert students == ["11al_14", "doejane_12", "roerick_13"]
+    with pytest.raises(LabError, match="1 student .poesué_15. not graded yet"):
+        canvas.export("canvas", column="4712", zero=True)
+    assert not canvas.out.exists()
+
+
 def test_strangers_unread_texts_and_short_rows_are_told(canvas, capsys):
     canvas.store.save(result("mallory"))
     canvas.export("canvas", given=canvas.given(CANVAS), column="4712")
@@ -278,6 +289,7 @@ def full(moodle):
     )
     merge(moodle.store, "90", {})
     moodle.store.log("fault", student=rick, text="rick's own")
+    moodle.store.set_found([rick, "Jane Doe_12"])
     (moodle.folder / "results" / ".x.json.ab.tmp").write_text(rick)
     return moodle
 

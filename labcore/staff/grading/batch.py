@@ -55,6 +55,7 @@ def grade_class(options: Options) -> None:
     with store.locked():
         terms = _terms(store, assignment, options)
         _keep_about(store, options.about)
+        store.set_found(submission.student for submission in found)
         done = store.results()
         works: Iterable[Work] = (
             work_of(submission, assignment) for submission in found

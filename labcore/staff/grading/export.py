@@ -65,6 +65,11 @@ def export(
         asked = {q.id: q for q in read_assignment(lab, root).questions}
         roster = read_roster(given)[1] if given else None
         found = merged(store, lab, asked)
+        if found.ungraded:
+            raise LabError(
+                f"{listed(found.ungraded)} not graded yet: continue with 'labcore "
+                "grade ... --resume', then export."
+            )
         for sentence in found.said:
             print(f"Look at {sentence}.")
         if waiting := sum(standing.waiting for standing in found.students.values()):

@@ -16,7 +16,7 @@ __all__ = ["forget"]
 
 BY_HAND = ("review.csv", "overrides.csv")
 TABLES = ("summary.csv", "grades.csv", "remarks.csv", "keys.csv", *BY_HAND)
-NOTES = ("run.json", "review.json")
+NOTES = ("run.json", "found.json", "review.json")
 OURS = (
     *TABLES,
     *NOTES,

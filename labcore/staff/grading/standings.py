@@ -56,6 +56,7 @@ class Gathered:
     reviews: Mapping[tuple, dict]
     all_taken: bool  # whether every filled row of review.csv could be used
     roster: Roster | None
+    ungraded: list[str]
     said: list[str] = field(default_factory=list)
 
     def same_file(self, student: str) -> list[str]:
@@ -75,7 +76,10 @@ def gathered(store: Store) -> Gathered:
     """Everything in the folder of grades, put together; `said` is worth a look."""
     results, said = store.results(), []
     roster, policy = roster_of(store), policy_of(store.late())
-    entries = _entries(roster, results, said)
+    ungraded = [student for student in store.found() if student not in results]
+    if ungraded:
+        said.append(f"{listed(ungraded)} not graded yet: continue with --resume")
+    entries = _entries(roster, [*results, *ungraded], said)
     if roster:
         results = _with_absent(results, roster, entries, said)
     reviews, all_taken = reviews_in(store, results, said)
@@ -97,7 +101,7 @@ def gathered(store: Store) -> Gathered:
         _take_off(students, results, policy, decided, said)
     for (student, exercise), (points, reason) in overrides.items():
         _override(students[student], exercise, points, reason)
-    return Gathered(students, results, reviews, all_taken, roster, said)
+    return Gathered(students, results, reviews, all_taken, roster, ungraded, said)
 
 
 def roster_of(store: Store) -> Roster | None:
@@ -113,11 +117,13 @@ def listed(names: Collection[str], most: int = 200) -> str:
     return f"{count} ({text if len(text) <= most else f'{text[:most]} ...'})"
 
 
-def _entries(roster: Roster | None, results: Mapping, said: list[str]) -> dict:
+def _entries(
+    roster: Roster | None, students: Collection[str], said: list[str]
+) -> dict[str, Entry]:
     if roster is None:
         return {}
-    entries = roster.matched(results)
-    if unknown := [student for student in results if student not in entries]:
+    entries = roster.matched(students)
+    if unknown := [student for student in students if student not in entries]:
         said.append(f"roster.csv, which lacks {listed(unknown)} with an upload")
     often = Counter(entry.row for entry in entries.values())
     for row in (row for row, count in often.items() if count > 1):

@@ -74,6 +74,18 @@ class Store:
     def set_late(self, settings: dict) -> None:
         self._write("late.json", json.dumps(settings, indent=1))
 
+    def found(self) -> list[str]:
+        """All who had handed in when grading last began, graded or not yet."""
+        path = self.folder / "found.json"
+        if not path.exists():
+            return []
+        found = _read(path, "students", "grade with --resume")
+        return [student for (student,) in found["students"]]
+
+    def set_found(self, students: Iterable[str]) -> None:
+        found = {"students": [[student] for student in students]}
+        self._write("found.json", json.dumps(found))
+
     def roster(self) -> bytes | None:
         """The list of the class, byte for byte as it was given."""
         path = self.folder / "roster.csv"
