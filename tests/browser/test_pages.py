@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import shutil
 import threading
 
 import pytest
@@ -28,12 +29,24 @@ OUTCOMES = {
 
 
 @pytest.fixture(scope="module")
-def site(missing):
-    """The address of the site that `make site` built."""
+def pages(missing, tmp_path_factory):
+    """A copy of what `make site` built, which may be built again meanwhile."""
     if not (SITE / "index.html").is_file():
         missing("the site is not built: make site")
-    with served(SITE) as address:
+    return shutil.copytree(SITE, tmp_path_factory.mktemp("site") / "html")
+
+
+@pytest.fixture(scope="module")
+def site(pages):
+    with served(pages) as address:
         yield address
+
+
+@pytest.fixture
+def addresses(site, pages) -> list[str]:
+    """Every page of the site."""
+    paths = sorted(path.relative_to(pages) for path in pages.rglob("*.html"))
+    return [f"{site}/{p.as_posix()}" for p in paths if p.parts[0] != "_static"]
 
 
 @pytest.fixture(scope="module")
@@ -75,24 +88,19 @@ class served:
         self.server.server_close()
 
 
-def addresses(site) -> list[str]:
-    paths = sorted(path.relative_to(SITE) for path in SITE.rglob("*.html"))
-    return [f"{site}/{p.as_posix()}" for p in paths if p.parts[0] != "_static"]
-
-
-def test_every_page_of_the_site_loads_and_asks_no_other_machine(visit, site):
+def test_every_page_of_the_site_loads_and_asks_no_other_machine(visit, addresses):
     page = visit()
-    for address in addresses(site):
+    for address in addresses:
         assert page.goto(address).ok
 
 
 @SCHEMES
-def test_axe_finds_nothing_serious_on_the_site(visit, site, violations, scheme):
+def test_axe_finds_nothing_serious_on_the_site(visit, addresses, violations, scheme):
     """Of the listings of code, which are many and alike, one is looked at."""
     page = visit(color_scheme=scheme)
-    listings = [each for each in addresses(site) if "/_modules/labcore/" in each]
+    listings = [each for each in addresses if "/_modules/labcore/" in each]
     found = []
-    for address in sorted(set(addresses(site)) - set(listings[1:])):
+    for address in sorted(set(addresses) - set(listings[1:])):
         page.goto(address)
         found += violations(page)
     assert found == []
@@ -100,7 +108,7 @@ def test_axe_finds_nothing_serious_on_the_site(visit, site, violations, scheme):
 
 def test_the_search_of_the_site_finds_a_word(visit, site):
     page = visit()
-    page.goto(f"{site}/index.html")
+    assert page.goto(f"{site}/index.html").ok
     page.keyboard.press("Control+k")
     page.locator("input[type=search]:focus").wait_for()
     page.keyboard.type("kurtosis")
