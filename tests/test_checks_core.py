@@ -162,6 +162,22 @@ def test_a_likely_cause_has_to_explain_what_was_right_before():
     assert lines(lambda t: 2, exercise)["likely"] == "you return 2"
 
 
+def test_a_likely_cause_has_to_explain_the_rest_of_its_group_too():
+    """One wrong number has many explanations, and the next step tells them apart."""
+    exercise = exercise_of(
+        total,
+        ("two values", lambda ask: ask(torch.tensor([2.0, 3.0]))),
+        ("three values", lambda ask: ask(torch.tensor([2.0, 3.0, 4.0]))),
+        mistakes=[
+            Mistake("you return 3", lambda t, _: 3),
+            Mistake("you take the last", lambda t, _: t[-1]),
+        ],
+    )
+    assert lines(lambda t: t[-1], exercise)["likely"] == "you take the last"
+    assert lines(lambda t: 3, exercise)["likely"] == "you return 3"
+    assert "likely" not in lines(lambda t: 3 if len(t) == 2 else 7, exercise)
+
+
 def test_a_wrong_answer_fails_in_a_run_that_is_not_strict_too(monkeypatch):
     monkeypatch.setenv("LABCORE_STRICT", "0")
     with pytest.raises(CheckFailed):

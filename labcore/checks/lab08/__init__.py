@@ -520,12 +520,24 @@ def _(model, start, masks):
         _weight(model, name).copy_(start[f"{name}.weight"] * mask)
 
 
-@lab.mistake("you change start, which the next round needs; multiply in the network")
+CHANGES_START = "you change start, which the next round needs; multiply in the network"
+
+
+@lab.mistake(CHANGES_START)
 @_round
 def _(model, start, masks):
     _rewind(model, start, masks)
     for name, mask in masks.items():
         start[f"{name}.weight"].mul_(mask)
+
+
+@lab.mistake(CHANGES_START)
+@_round
+def _(model, start, masks):
+    for name, parameter in model.named_parameters():
+        parameter.data = start[name]
+    for name, mask in masks.items():
+        _weight(model, name).mul_(mask)
 
 
 @lab.mistake(
