@@ -58,9 +58,7 @@ def trials(lab: str, only: Container[str] = ()) -> Iterator[Trial]:
     right = [a for a in answers(lab) if not only or a.exercise.id in only]
     for answer in right:
         if not _said(answer, answer.source)["survived"]:  # it also loads what it needs
-            raise ValueError(
-                f"{answer.exercise.id}, {answer.title} is refused"
-            )
+            raise ValueError(f"{answer.exercise.id}, {answer.title} is refused")
     made = [(answer, mutant) for answer in right for mutant in mutants(answer.source)]
     for (answer, mutant), said in zip(made, _tried(made), strict=True):
         yield Trial(answer, mutant, **said)
