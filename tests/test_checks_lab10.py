@@ -165,7 +165,7 @@ def sweep_by_rows(weight, upper, choose, block=32):
         kept = choose(scores)
         for j in columns:
             for row in (~kept[:, j - start]).nonzero().flatten().tolist():
-                found[row] -= found[row, j] / inverse[j, j] * inverse[j]
+                found[row, j:] -= found[row, j] / inverse[j, j] * inverse[j, j:]
                 found[row, j] = 0
             inverse = inverse - torch.outer(inverse[j], inverse[j]) / inverse[j, j]
     return found
@@ -187,6 +187,28 @@ def sweep_lazily(weight, upper, choose, block=32):
             part[:, j] = column
         weight[:, stop:] -= errors @ upper[start:stop, stop:]
     return weight
+
+
+def sweep_with_traces(weight, upper, choose, block=32):
+    weight, diagonal = weight.clone(), upper.diagonal()
+    for start in range(0, weight.shape[1], block):
+        stop = min(start + block, weight.shape[1])
+        kept = choose((weight[:, start:stop] / diagonal[start:stop]).square())
+        for j in range(start, stop):
+            error = torch.where(kept[:, j - start], 0, weight[:, j]) / upper[j, j]
+            weight[:, j:] -= error[:, None] * upper[j, j:]
+    return weight
+
+
+def norms_in_eval_mode(model, batches):
+    return norms_by_hooks(model.eval(), batches)
+
+
+def norms_with_one_hook_left(model, batches):
+    found = norms_by_hooks(model, batches)
+    layer = next(m for m in model.modules() if isinstance(m, nn.Linear))
+    layer.register_forward_pre_hook(lambda layer, inputs: None)
+    return found
 
 
 def sweep_in_place(weight, upper, choose, block=32):
@@ -220,6 +242,8 @@ RIGHT = {
 WRONG = {
     "input_norms": [
         ("hooks left", norms_with_hooks_left, "called twice", "call remove()"),
+        ("one hook left", norms_with_one_hook_left, "called twice", "call remove()"),
+        ("eval mode", norms_in_eval_mode, "called twice", "leave out model.eval()"),
         (
             "nothing",
             lambda model, batches: None,
@@ -244,6 +268,7 @@ WRONG = {
         ),
     ],
     "sweep": [
+        ("traces", sweep_with_traces, "exact zeros", "rounding leaves traces"),
         (
             "in place",
             sweep_in_place,

@@ -100,19 +100,23 @@ def _(ask: Trial) -> None:
 
 @lab.step("any model", "called twice")
 def _(ask: Trial) -> None:
-    model = _filled(nn.Sequential(nn.Linear(2, 2)), ask)
+    model = _filled(MLP(inputs=2, hidden=(3,), classes=2), ask).train()
     for batch in (torch.ones(1, 2), torch.tensor([[2.0, 0.0]])):
         ask(model, [batch])
-    left = [
-        hook
-        for layer in model.modules()
-        for hook in (*layer._forward_hooks, *layer._forward_pre_hooks)
+    hooks = [
+        h for m in model.modules() for h in (m._forward_hooks, m._forward_pre_hooks)
     ]
-    if left:
+    if left := sum(map(len, hooks)):
         ask.wrong(
             expected="a model without hooks, as it came",
-            got=f"{len(left)} hooks left behind after two calls",
+            got=f"{left} hooks left behind after two calls",
             likely="call remove() on every hook when all batches are through",
+        )
+    if not model.training:
+        ask.wrong(
+            expected="a model in training mode, as it came",
+            got="evaluation mode",
+            likely="leave out model.eval(), or restore the mode at the end",
         )
 
 
@@ -156,6 +160,14 @@ lab.mistake(
     _summed_up(_inputs, lambda rows: torch.cat(rows).mean(0)),
 )
 lab.mistake(
+    "square each value before you add up",
+    _summed_up(_inputs, lambda rows: torch.cat(rows).sum(0).abs()),
+)
+lab.mistake(
+    "these are sums; a norm is the root of the sum of squares",
+    _summed_up(_inputs, lambda rows: torch.cat(rows).sum(0)),
+)
+lab.mistake(
     "these are sums of magnitudes; a norm is the root of the sum of squares",
     _summed_up(_inputs, lambda rows: torch.cat(rows).abs().sum(0)),
 )
@@ -194,6 +206,14 @@ lab.mistake(
 def _(model, batches):
     direct = dict(model.named_children())
     return {n: v for n, v in input_norms(model, batches).items() if n in direct}
+
+
+lab.help(
+    "must match the size of tensor",
+    "A hook that uses the variable of a loop sees its last value, so all hooks write "
+    "to one place. Let a function make each hook: `def listen(name):`, with "
+    "`def hook(layer, inputs):` inside.",
+)
 
 
 @lab.exercise("10.2", points={"rows": 3, "groups": 2})
@@ -462,6 +482,11 @@ def _emptied(inverse: Tensor, p: int) -> Tensor:
     return new
 
 
+def _without(p: int, w: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    stay = [i for i in range(len(w)) if i != p]
+    return w[stay], inverse[_block(stay)]
+
+
 def _zeroed(w: Tensor, p: int) -> Tensor:
     new = w.clone()
     new[p] = 0
@@ -510,6 +535,25 @@ lab.mistake(
     "row and column p are zero, but the other elements have to change too: subtract "
     "the outer product",
     lambda w, inverse, p: (_step(w, inverse, p), _emptied(inverse, p)),
+)
+lab.mistake(
+    "inverse[:, p] * inverse[p] multiplies element by element; torch.outer makes all "
+    "products",
+    lambda w, inverse, p: (
+        _step(w, inverse, p),
+        inverse - inverse[:, p] * inverse[p] / inverse[p, p],
+    ),
+)
+lab.mistake(
+    "these weights come from the new inverse, whose column p is zero; use the old one",
+    lambda w, inverse, p: (
+        w - w[p] / _left(inverse, p)[p, p] * _left(inverse, p)[:, p],
+        _left(inverse, p),
+    ),
+)
+lab.mistake(
+    "place p is gone here; keep the shapes, with zeros at p",
+    lambda w, inverse, p: _without(p, _step(w, inverse, p), _left(inverse, p)),
 )
 lab.mistake(
     "return both, the new weights and the new inverse",
@@ -589,12 +633,27 @@ def _(ask: Trial) -> None:
         _sweep(ask, rows, inputs, half_of_the_block, block)
 
 
+@lab.step("block after block", "exact zeros")
+def _(ask: Trial) -> None:
+    weight = distinct(ask.rng, 16, 32)
+    upper = torch.linalg.cholesky(_inverse(ask, 32), upper=True).float()
+    traces = (ask.call(weight, upper, half_of_each_row, 4) != 0).sum().item() - 16 * 16
+    if traces > 0:
+        ask.wrong(
+            given="block = 4, a weight of shape (16, 32) in float32",
+            expected="256 weights that are exactly zero",
+            got=f"{traces} of them that are not",
+            likely="rounding leaves traces; write zeros after the correction",
+        )
+
+
 def _swept(
     score: Callable = lambda w, diagonal: (w / diagonal).square(),
     correction: Callable = lambda u, j: u[j] / u[j, j],
     reach: Callable = lambda j, stop, inputs: slice(j, inputs),
     all_rows: bool = False,
     early: bool = False,
+    zeros: bool = True,
 ) -> Callable:
     """A mistake: another score or correction, or one in other columns or rows.
 
@@ -602,6 +661,7 @@ def _swept(
     reach        the columns that are corrected
     all_rows     weights that stay are treated as lost, too
     early        every mask is chosen before the first correction
+    zeros        what goes is set to zero after its correction
     """
 
     def mistaken(weight: Tensor, upper: Tensor, choose: Choose, block: int) -> Tensor:
@@ -615,14 +675,15 @@ def _swept(
                 lost = weight[:, j] * (all_rows | ~kept[:, j - start])
                 columns = reach(j, stop, inputs)
                 weight[:, columns] -= torch.outer(lost, correction(upper, j)[columns])
+                weight[zeros & ~kept[:, j - start], j] = 0
         return weight
 
     return mistaken
 
 
 lab.mistake(
-    "no other weight makes up for what goes here: subtract error times upper[j, j:] "
-    "from column j and all columns after it",
+    "no other weight makes up for what goes here: compute the error before you write "
+    "zeros, and subtract error times upper[j, j:] from column j and all after it",
     _swept(reach=lambda j, stop, inputs: slice(j, j + 1)),
 )
 lab.mistake(
@@ -632,7 +693,7 @@ lab.mistake(
 lab.mistake(
     "the columns after j make up for a weight that is still there: column j is "
     "corrected too, and becomes zero",
-    _swept(reach=lambda j, stop, inputs: slice(j + 1, inputs)),
+    _swept(reach=lambda j, stop, inputs: slice(j + 1, inputs), zeros=False),
 )
 lab.mistake(
     "the columns before j are settled; correct column j and those after it",
@@ -650,15 +711,22 @@ lab.mistake(
     "is 0",
     _swept(all_rows=True),
 )
+for _zeros in (True, False):
+    lab.mistake(
+        "the correction has the wrong sign: subtract it",
+        _swept(correction=lambda u, j: -u[j] / u[j, j], zeros=_zeros),
+    )
+    lab.mistake(
+        "the error is the lost weight divided by upper[j, j]",
+        _swept(correction=lambda u, j: u[j], zeros=_zeros),
+    )
+    lab.mistake(
+        "divide by upper[j, j] once, in the error; the row of upper stays as it is",
+        _swept(correction=lambda u, j: u[j] / u[j, j].square(), zeros=_zeros),
+    )
 lab.mistake(
-    "the correction has the wrong sign: subtract it",
-    _swept(
-        correction=lambda u, j: -u[j] / u[j, j],
-    ),
-)
-lab.mistake(
-    "the error is the lost weight divided by upper[j, j]",
-    _swept(correction=lambda u, j: u[j]),
+    "you choose for all columns at once; score and choose for each block by itself",
+    lambda w, u, c, b: sweep(w, u, c, w.shape[1]),
 )
 lab.mistake(
     "you choose by magnitude; the score is the square of weight / diagonal",

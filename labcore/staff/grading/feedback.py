@@ -24,9 +24,7 @@ SENTENCES = {
 }
 
 
-def page(
-    lab: str, rows: Sequence[dict], notes: Sequence[str], off: float = 0
-) -> str:
+def page(lab: str, rows: Sequence[dict], notes: Sequence[str], off: float = 0) -> str:
     """The HTML page of one student; whatever people wrote appears as plain text.
 
     off   points taken off for being late
