@@ -118,13 +118,13 @@ def bit_table(
 
 @in_style
 def completions(
-    prompt: str, written: Mapping[str, str], title: str = "", width: int = 60
+    prompt: str, written: Mapping[str, str], title: str = "", width: int = 72
 ) -> Figure:
     """What each model writes after the prompt, side by side in panels."""
     texts = {name: _folded(prompt + text, width) for name, text in written.items()}
     lines = max(text.count("\n") for text in texts.values()) + 1
     rows = -(-len(texts) // 2)
-    figure = new_figure(title, 9.6, rows * (0.19 * lines + 0.5) + 0.4)
+    figure = new_figure(title, 9.6, rows * (0.15 * lines + 0.4) + 0.4)
     axes = figure.subplots(rows, 2, squeeze=False).ravel()
     for ax in axes:
         ax.axis("off")
