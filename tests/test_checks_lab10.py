@@ -143,7 +143,7 @@ def remove_in_place(w, inverse, p):
     return w, remove_by_formula(w, inverse, p)[1]
 
 
-def sweep_by_columns(weight, upper, choose, block=32):
+def sweep_by_columns(weight, upper, choose, block=32, zeros=True):
     weight, diagonal = weight.clone(), upper.diagonal()
     for start in range(0, weight.shape[1], block):
         stop = min(start + block, weight.shape[1])
@@ -151,7 +151,7 @@ def sweep_by_columns(weight, upper, choose, block=32):
         for j in range(start, stop):
             error = torch.where(kept[:, j - start], 0, weight[:, j]) / upper[j, j]
             weight[:, j:] -= error[:, None] * upper[j, j:]
-            weight[~kept[:, j - start], j] = 0
+            weight[zeros & ~kept[:, j - start], j] = 0
     return weight
 
 
@@ -190,14 +190,7 @@ def sweep_lazily(weight, upper, choose, block=32):
 
 
 def sweep_with_traces(weight, upper, choose, block=32):
-    weight, diagonal = weight.clone(), upper.diagonal()
-    for start in range(0, weight.shape[1], block):
-        stop = min(start + block, weight.shape[1])
-        kept = choose((weight[:, start:stop] / diagonal[start:stop]).square())
-        for j in range(start, stop):
-            error = torch.where(kept[:, j - start], 0, weight[:, j]) / upper[j, j]
-            weight[:, j:] -= error[:, None] * upper[j, j:]
-    return weight
+    return sweep_by_columns(weight, upper, choose, block, zeros=False)
 
 
 def norms_in_eval_mode(model, batches):
