@@ -294,6 +294,14 @@ def _lowest_go(scores: Tensor, count: int) -> Tensor:
     return mask.scatter(1, scores.argsort(dim=1)[:, :count], False)
 
 
+def _everywhere(scores: Tensor, sparsity: float) -> Tensor:
+    """The places of the lowest of any row go in all rows."""
+    mask = torch.ones(scores.shape, dtype=torch.bool)
+    count = round(sparsity * scores.shape[1])
+    mask[:, scores.argsort(dim=1)[:, :count].flatten()] = False
+    return mask
+
+
 def _ones(norms: Tensor) -> Tensor:
     return torch.ones_like(norms)
 
@@ -341,6 +349,12 @@ lab.mistake(
 lab.mistake(
     "you rank down the columns; the weights of one output stand in a row",
     lambda w, norms, s, g: _lowest_go((w.abs() * norms).t(), round(s * w.shape[0])).t(),
+)
+lab.mistake(
+    "mask[:, lowest] removes these inputs in every row; scatter_ writes row by row",
+    lambda w, norms, s, g: _everywhere(
+        (w.abs() * norms).reshape(-1, g or w.shape[1]), s
+    ).view(w.shape),
 )
 lab.mistake(
     "the groups play no part here: with `group`, rank within each group of "

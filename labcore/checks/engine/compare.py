@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Mapping, Set
 from itertools import zip_longest
+from types import FunctionType
 
 import torch
 from torch import Tensor, nn
@@ -217,6 +218,8 @@ def _show(value) -> str:
             return _show_values(value.tolist())
         shape = ", ".join(map(str, value.shape))
         return f"tensor of shape ({shape}), {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, FunctionType):
+        return value.__name__
     if isinstance(value, float):
         text = f"{value:.6g}"
         return text if re.search("[.en]", text) else f"{text}.0"
