@@ -46,7 +46,7 @@ release: setup
 
 # the README's picture and its alt text
 picture: setup
-	@$(LABCORE) run labcore.staff.authoring.overview
+	@LABCORE_PRECISION=fp32 $(LABCORE) run labcore.staff.authoring.overview
 
 # the course as pages in docs/_build/html; SITE_REPOSITORY=address links to solutions
 site:

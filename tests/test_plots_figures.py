@@ -28,8 +28,8 @@ def test_predictions_name_the_answer_and_what_it_should_have_been(channels):
     labels[5] = 2
     classes = ("shirt", "bag", "boot")
     figure = plots.predictions(images, shares, labels, classes)
-    assert titles(figure)[0] == "bag 80%"
-    assert titles(figure)[5].startswith("bag 80%\n") and "boot" in titles(figure)[5]
+    assert titles(figure)[0] == "bag 80 %"
+    assert titles(figure)[5].startswith("bag 80 %\n") and "boot" in titles(figure)[5]
     whole, bar = figure.axes[0].patches
     assert bar.get_width() == pytest.approx(0.8 * whole.get_width())
 
@@ -53,8 +53,8 @@ def test_there_is_one_histogram_a_layer(count):
 def test_a_threshold_says_how_much_of_each_layer_it_removes():
     weights = {"half": torch.tensor([0.1, -0.1, 1, -1]), "none": torch.ones(4)}
     figure = plots.weight_histograms(weights, threshold=0.5)
-    assert titles(figure)[0].endswith("50% removed")
-    assert titles(figure)[1].endswith("0% removed")
+    assert titles(figure)[0].endswith("50 % removed")
+    assert titles(figure)[1].endswith("0 % removed")
     for ax in figure.axes[:2]:
         assert sorted(line.get_xdata()[0] for line in ax.lines) == [-0.5, 0.5]
 

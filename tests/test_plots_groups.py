@@ -59,7 +59,10 @@ def test_the_alt_text_names_layers_shortcuts_and_members():
     said = graph().description
     assert said.startswith("5 layers, 1 addition: conv1, bn1, conv2, add, last.")
     assert "A shortcut leads from bn1 to add through side." in said
-    assert "Group A, 4 members: what bn1, conv1 put out; what conv2, side read." in said
+    assert (
+        "Group A, 4 members: the outputs of bn1, conv1; the inputs of conv2, side."
+        in said
+    )
 
 
 def test_the_alt_text_of_shares_has_the_numbers_of_channels():

@@ -65,13 +65,13 @@ def test_masks_of_layers_stand_side_by_side(count):
         assert [cell.get_x() for cell in ax.patches][-2:] == [4, 4]
         assert ax.get_xlim()[0] < 0 and ax.get_xlim()[1] > 5
         assert not any(texts(ax))
-    assert "method 0: 67%, 100%" in figure.description
+    assert "method 0: 67 %, 100 %" in figure.description
 
 
 def test_each_mask_may_have_its_label_and_says_what_it_keeps():
     figure = plots.mask_grid({"a": [MASK, MASK]}, labels=["layer 1", "layer 2"])
     said = [text for text in texts(figure.axes[0]) if text]
-    assert said == ["layer 1: 67% kept", "layer 2: 67% kept"]
+    assert said == ["layer 1: 67 % kept", "layer 2: 67 % kept"]
 
 
 def test_an_order_is_a_curve_and_several_draws_are_a_band():

@@ -22,7 +22,6 @@ from notebooks import (
     write,
 )
 
-from labcore.runtime import LabError
 from labcore.staff.authoring.release import secrets
 from labcore.staff.authoring.site import build, lab_page, stage
 from labcore.student.notebooks import tags
@@ -84,6 +83,13 @@ def test_after_a_typed_prediction_all_is_folded_up_to_the_cell_that_draws_it():
     assert seen == {"measure": True, "draw": True, "later": False}
 
 
+def test_what_gives_nothing_away_stays_open_after_a_prediction():
+    told = code("sizes", "1")
+    told.metadata["tags"] = ["open"]
+    made = page(prose("ask", "**Predict**: how much?"), told, code("measure", "2"))
+    assert not folded(made["sizes"]) and folded(made["measure"])
+
+
 def test_what_follows_a_second_title_becomes_a_part_of_the_page():
     made = page(prose("deeper", "# Going deeper\n\n## More"), prose("x", "### Task"))
     assert made["deeper"].source == "## Going deeper\n\n### More"
@@ -129,10 +135,7 @@ def course(tmp_path):
     """A course of one lab and one guide, and the folder for its pages."""
     name = "11_on_the_chip.ipynb"
     links = prose("links", "[answer](../solutions/11_on_the_chip.ipynb#cell-id=x)")
-    result = code("on-the-board", "1")
-    image = '<img alt="Two bars" src="data:image/png;base64,AAAA">'
-    result.outputs = [new_output("display_data", {"text/html": image})]
-    write(tmp_path / "solutions" / name, notebook(prose("t", "# Lab"), links, result))
+    write(tmp_path / "solutions" / name, notebook(prose("t", "# Lab"), links))
     write(tmp_path / "labs" / name, notebook(prose("t", "# Lab"), links))
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text(
@@ -170,12 +173,6 @@ def test_a_file_that_is_no_page_is_named_or_linked_at_the_code_host(course):
     assert "answer (`solutions/11_on_the_chip.ipynb`)" in made["11_on_the_chip.ipynb"]
     made = staged(course, "https://host.example/course/")
     assert "(https://host.example/course/blob/main/LICENSE)" in made["index.md"]
-
-
-def test_a_result_that_is_gone_is_missed_in_one_sentence(course):
-    write(course / "solutions" / "11_on_the_chip.ipynb", notebook(prose("t", "# Lab")))
-    with pytest.raises(LabError, match="has no cell 'on-the-board'"):
-        stage(course, course / "out")
 
 
 class Parts(HTMLParser):

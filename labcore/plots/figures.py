@@ -66,7 +66,7 @@ def predictions(
             ax.add_patch(bar)
         ax.set(xlim=(-1, width), ylim=(height + 4, -1))
         ax.axis("off")
-        answer = f"{classes[best]} {shares[best]:.0%}"
+        answer = f"{classes[best]} {100 * shares[best]:.0f} %"
         verdict = "" if right else f"\n(correct: {classes[int(label)]})"
         ax.set_title(answer + verdict, fontsize=9, weight=None if right else "bold")
         said.append(
@@ -103,12 +103,13 @@ def weight_histograms(
         text = f"{short_name(name)} spreads by {two_digits(values.std())}"
         if threshold:
             small = values[np.abs(values) < threshold]
-            text += f" and loses {len(small) / len(values):.0%}"
+            gone = f"{100 * len(small) / len(values):.0f} %"
+            text += f" and loses {gone}"
             ax.hist(small, bins, range=(-edge, edge), color=REMOVED)
             for x in (-threshold, threshold):
                 ax.axvline(x, color=MARKED, linewidth=1, linestyle="--")
             ax.set_xlim(-edge, edge)
-            panel += f", {len(small) / len(values):.0%} removed"
+            panel += f", {gone} removed"
         said.append(text)
         ax.set_title(panel, fontsize=9)
         ax.tick_params(labelsize=8)

@@ -73,8 +73,8 @@ def _graph_in_words(
     for letter, group in zip(LETTERS, groups, strict=False):
         rows = ", ".join(sorted(name for name, axis in group if axis == 0))
         columns = ", ".join(sorted(name for name, axis in group if axis == 1))
-        sides = [f"what {rows} put out"] if rows else []
-        sides += [f"what {columns} read"] if columns else []
+        sides = [f"the outputs of {rows}"] if rows else []
+        sides += [f"the inputs of {columns}"] if columns else []
         told.append(f"Group {letter}, {len(group)} members: {'; '.join(sides)}.")
     return " ".join(told)
 

@@ -74,7 +74,7 @@ def mask_grid(
         left, shares = 0, []
         for place, mask in enumerate(map(np.asarray, masks)):
             _cells(ax, None, mask, left=left)
-            shares.append(f"{mask.mean():.0%}")
+            shares.append(f"{100 * mask.mean():.0f} %")
             if place < len(labels):
                 middle = (left + mask.shape[1] / 2, len(mask) + 0.3)
                 words = f"{labels[place]}: {shares[-1]} kept"

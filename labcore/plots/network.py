@@ -39,7 +39,7 @@ def network_picture(
     unit: str = "",
     title: str = "",
 ) -> Figure:
-    """A network as a row of layers; a block is as large as what the layer puts out.
+    """A network as a row of layers; a block is as large as its output.
 
     shapes   name -> (channels, height, width), or (outputs,) of a linear layer, in
              order; an input that is no layer may come first
@@ -113,9 +113,7 @@ def _amount(value: float) -> str:
 
 def _network_sentence(shapes, values, unit: str) -> str:
     said = ", ".join(f"{short_name(n)} {_size_text(s)}" for n, s in shapes.items())
-    text = (
-        f"A row of {len(shapes)} blocks, with the size of what each puts out: {said}."
-    )
+    text = f"A row of {len(shapes)} blocks, with the size of each output: {said}."
     if values:
         said = ", ".join(f"{short_name(n)} {_amount(v)}" for n, v in values.items())
         text += f" Bars below show {unit or 'a value'}: {said}."
@@ -124,7 +122,7 @@ def _network_sentence(shapes, values, unit: str) -> str:
 
 @in_style
 def convolution_picture(weight, lit: int = 0, size: int = 6, title: str = "") -> Figure:
-    """What a convolution reads, its weight of four axes, and what it puts out.
+    """What a convolution reads, its weight of four axes, and its output.
 
     weight   (out, in, kh, kw), a few channels each
     lit      the output channel whose weights and one of whose values are highlighted

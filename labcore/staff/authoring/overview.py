@@ -6,22 +6,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...checks import lab01
+from ...chip import BOARD, IMAGINARY, build, candidates, export
 from ...files import write_bytes
-from ...nets import layers
 from ...plots.alt import alt_text, describe
 from ...plots.style import (
-    ACCURACY,
     GREY,
     KEPT,
+    MARKED,
     NOTE,
     REFERENCE,
     REMOVED,
@@ -36,7 +35,8 @@ __all__ = ["Header", "draw", "headers"]
 
 ROOT = Path(__file__).parents[3]
 PICTURE = "docs/course.png"
-SHARES = (0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+SMALL = "compact, 80 % zeros"  # of the networks that ship with Lab 11
+LIMITS = {"flash": BOARD.flash / 1024, "RAM": BOARD.ram / 1024}  # in KiB
 HEADER = re.compile(r"About (?P<minutes>\d+) minutes.*?Needs: (?P<needs>[^.]*)\.")
 
 
@@ -63,16 +63,26 @@ def headers(solutions: Path) -> dict[str, Header]:
     return found
 
 
+@dataclass(frozen=True)
+class Result:
+    """What one network needs on the chip, in KiB, and its accuracy on val."""
+
+    name: str
+    needs: Mapping[str, float]  # flash, RAM
+    accuracy: float
+
+
 @in_style
-def draw(labs: Mapping[str, Header], curve: Mapping[float, float], said: str) -> Figure:
-    """labs: their headers; curve: share removed -> accuracy; said: a check's message"""
+def draw(labs: Mapping[str, Header], results: Sequence[Result], said: str) -> Figure:
+    """labs: their headers; said: a check's message"""
     figure = new_figure("", 12, 5.4)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.25))
     left.suptitle("the labs, and what each one needs")
     _map(left.subplots(), labs)
     above, below = right.subfigures(2, 1, height_ratios=(1.35, 1))
-    above.suptitle("a trained network without its smallest weights, not retrained")
-    _result(above.subplots(), curve)
+    above.suptitle("from a trained network to one that a microcontroller holds")
+    for ax, memory in zip(above.subplots(1, 2, sharey=True), LIMITS, strict=True):
+        _memory(ax, memory, results)
     below.suptitle("what a check says to a wrong answer")
     ax = below.subplots()
     ax.axis("off")
@@ -82,9 +92,9 @@ def draw(labs: Mapping[str, Header], curve: Mapping[float, float], said: str) ->
         figure,
         f"A map of {len(labs)} labs, {', '.join(labs)}, of which {', '.join(electives)}"
         " are electives. "
-        f"A curve of accuracy against the share of weights removed: "
-        f"{curve[0]:.0f} % with all weights, {curve[0.5]:.0f} % without half of them, "
-        f"{curve[0.9]:.0f} % without nine tenths. "
+        f"{' '.join(map(_sentence, results))} "
+        f"The chip has {LIMITS['flash']:.0f} KiB of flash and "
+        f"{LIMITS['RAM']:.0f} of RAM. "
         f"A check's message: {' '.join(said.split())}.",
     )
     return figure
@@ -129,25 +139,38 @@ def _row(lab: Header, places: Mapping, taken: set[float]) -> float:
     return row
 
 
-def _result(ax: Axes, curve: Mapping[float, float]) -> None:
-    shares = [100 * share for share in curve]
-    ax.plot(shares, list(curve.values()))
-    ax.axhline(curve[0], **REFERENCE)
-    ax.annotate("dense", (100, curve[0]), va="bottom", ha="right", **NOTE)
-    ax.set(xlabel="weights removed, %", ylabel=ACCURACY, xlim=(0, 100), ylim=(0, 102))
+def _memory(ax: Axes, memory: str, results: Sequence[Result]) -> None:
+    """A bar for each network, and a line for what the chip has."""
+    names = [f"{each.name}\n{each.accuracy:.1f} % right" for each in results]
+    sizes, limit = [each.needs[memory] for each in results], LIMITS[memory]
+    colours = [KEPT if size <= limit else REMOVED for size in sizes]
+    ax.barh(names, sizes, 0.55, color=colours)
+    for row, size in enumerate(sizes):  # beside the bar, and beside the line
+        ax.text(max(size, limit), row, f" {size:,.0f}", va="center", fontsize=9)
+    ax.axvline(limit, **REFERENCE | {"color": MARKED})
+    ax.text(limit, -0.5, f" the chip: {limit:.0f}", **NOTE | {"color": MARKED})
+    ax.set(xlabel=f"{memory}, KiB", xlim=(0, 1.2 * max(sizes)), ylim=(1.5, -0.7))
 
 
-def measured(bench: Workbench) -> dict[float, float]:
-    """Accuracy on val by the share removed: the smallest weights of all layers."""
-    found = {}
-    for share in SHARES:
-        model = bench.dense()
-        weights = [layer.weight.detach() for layer in layers(model).values()]
-        magnitudes = torch.cat([weight.abs().flatten() for weight in weights]).sort()[0]
-        threshold = magnitudes[round(share * len(magnitudes))]
-        for weight in weights:
-            weight[weight.abs() < threshold] = 0
-        found[share] = bench.accuracy(model)
+def _sentence(result: Result) -> str:
+    flash, ram = result.needs["flash"], result.needs["RAM"]
+    return (
+        f"The {result.name} network is right for {result.accuracy:.1f} % of the "
+        f"images and needs {flash:,.0f} KiB of flash and {ram:,.0f} of RAM."
+    )
+
+
+def measured(bench: Workbench) -> list[Result]:
+    """The trained network as it is, and the small one of Lab 11."""
+    networks = {
+        "dense": (bench.dense(), "float32"),
+        "pruned": (candidates()[SMALL], "sparse"),
+    }
+    found = []
+    for name, (network, storage) in networks.items():
+        firmware = build(export(network, storage), IMAGINARY)
+        needs = {"flash": len(firmware.flash) / 1024, "RAM": firmware.ram / 1024}
+        found.append(Result(name, needs, bench.accuracy(network)))
     return found
 
 

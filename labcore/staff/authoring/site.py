@@ -39,8 +39,6 @@ GUIDES = {
     "labcore/data/README.md": "data.md",
     "README.md": "README.md",  # no page: others include its parts
 }
-RESULT = ("11_on_the_chip.ipynb", "on-the-board")  # the figure on the first page
-FIGURE = '<div class="cell_output"><div class="output text_html">{}</div></div>'
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(?=#+ )", re.MULTILINE)
 PREDICT = re.compile(r"\*\*Predict\b")
@@ -95,14 +93,14 @@ def stage(root: Path, folder: Path, repository: str = "") -> None:
         write_bytes(folder / page, text.encode())
     for path in links.pictures:
         write_bytes(folder / path, (root / path).read_bytes())
-    write_bytes(folder / "result.html", _result(root / "solutions").encode())
 
 
 def lab_page(lab: NotebookNode, solution: NotebookNode) -> NotebookNode:
     """A lab with the outputs of its solution, but none that gives something away.
 
     Answers and checks show no output. What follows a prediction is folded: up to the
-    cell that draws the guess, or to the next text if no number is typed.
+    cell that draws the guess, or to the next text if no number is typed; cells tagged
+    *open* stay as they are.
     """
     page = copy.deepcopy(lab)
     outputs = {cell.id: cell.get("outputs", []) for cell in solution.cells}
@@ -114,7 +112,8 @@ def lab_page(lab: NotebookNode, solution: NotebookNode) -> NotebookNode:
         guesses |= set(GUESS.findall(cell.source))
         if not grading(cell):
             cell.outputs = outputs.get(cell.id, [])
-            if cell.outputs and (predicted or guesses):
+            secret = (predicted or guesses) and "open" not in tags(cell)
+            if cell.outputs and secret:
                 _fold(cell, "output", "Show the result, after you have guessed")
         if "given" in tags(cell):
             _fold(cell, "input", "Show the code, given from earlier labs")
@@ -151,19 +150,6 @@ def _prose(nb: NotebookNode) -> Iterator[NotebookNode]:
 
 def _note(name: str) -> NotebookNode:
     return new_markdown_cell(NOTE.format(name=name), id="about-this-page")
-
-
-def _result(solutions: Path) -> str:
-    """The first page's figure, as the HTML that its cell put out."""
-    name, cell_id = RESULT
-    for cell in read_notebook(solutions / name).cells:
-        if cell.id == cell_id:
-            figure = "".join(o.data["text/html"] for o in cell.outputs if "data" in o)
-            return FIGURE.format(figure)
-    raise LabError(
-        f"{name} has no cell {cell_id!r}: say in {Path(__file__).name} which figure "
-        "the site's first page shows."
-    )
 
 
 class _Links:
