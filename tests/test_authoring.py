@@ -338,6 +338,14 @@ def test_rewritten_lines_are_stored_in_their_last_state():
     assert kept[0].text == "2 of 2\ndone\n"
 
 
+def test_prints_are_stored_as_one_output_however_the_kernel_sent_them():
+    figure = display(png="iVBORw0KGgo=")
+    bar = stream("stderr", "100%|###| 10/10")
+    said = [stream("stdout", text) for text in ("1\n", "2\n", "3\n")]
+    kept, _ = cleaned(said[0], bar, said[1], figure, said[2])
+    assert [o.get("text") for o in kept] == ["1\n2\n", None, "3\n"]
+
+
 def test_timings_are_not_stored():
     assert cleaned(stream("stdout", "1.2 ms\n"), tags=["timing"])[0] == []
 

@@ -13,8 +13,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.engine.compare import NO_RETURN, clone, same, show
+from labcore.checks.engine.compare import clone, same, show
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.likeness import NO_RETURN
 from labcore.checks.engine.returned import drawn, input_afterwards, numbers, of_network
 from labcore.checks.engine.trial import Trial, Wrong
 from labcore.nets import MLP, VGG, ResidualBlock, ResNet8

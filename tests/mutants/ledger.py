@@ -49,8 +49,7 @@ class Ledger:
             at = trial.answer.exercise.id, trial.change
             if trial.survived and at not in listed:
                 survivors.append(trial)
-            named = trial.cause and not trial.shows_a_line and not trial.survived
-            if named and Judged(*at, trial.cause) not in self.causes:
+            if trial.is_known and Judged(*at, trial.cause) not in self.causes:
                 unjudged.append(trial)
         return survivors, unjudged
 
@@ -61,7 +60,7 @@ class Ledger:
             at = trial.answer.exercise.id, trial.change
             if trial.survived:
                 survivors.add(at)
-            else:
+            elif trial.is_known:
                 causes.add(Judged(*at, trial.cause))
         gone = [e for e in self.equivalent if (e.exercise, e.change) not in survivors]
         gone += self.causes - causes

@@ -22,20 +22,22 @@ swapped, ...), and run each changed answer through the check. `make mutants` doe
 and writes the table.
 
 - **refused**: the check says that the changed answer is wrong.
-- **by a sentence**: it also names a likely cause, and we read that the cause is true.
-- **by its line**: the changed answer raises an error, and the check quotes the line.
+- **a mistake**: it also names the likely mistake, and we read that it is the true one.
+- **a line**: the changed answer raises an error, and the check quotes the line.
+- **a likeness**: it says what the result has in common with the right one, such as
+  *all values are 2 times what they should be*. This is computed, so it is true.
 - **equivalent**: the change is no mistake, for a reason in `tests/mutants/labNN.toml`.
 
 Exercise 11.2 is left out, because its answers are written in C.
 
-| exercise | changes | refused | by a sentence | by its line | equivalent |
-|---|---:|---:|---:|---:|---:|
+| exercise | changes | refused | a mistake | a line | a likeness | equivalent |
+|---|---:|---:|---:|---:|---:|---:|
 """
 Row = tuple[int, ...]
 
 
 def rows(tried: Iterable[Trial]) -> dict[str, Row]:
-    """By exercise: changes, refused, by a sentence, by its line, equivalent."""
+    """By exercise: changes, refused, a mistake, a line, a likeness, equivalent."""
     found: dict[str, list[Trial]] = {}
     for trial in tried:
         found.setdefault(trial.answer.exercise.id, []).append(trial)
@@ -44,9 +46,11 @@ def rows(tried: Iterable[Trial]) -> dict[str, Row]:
 
 def _row(tried: list[Trial]) -> Row:
     refused = [trial for trial in tried if not trial.survived]
-    by_line = sum(trial.shows_a_line for trial in refused)
-    named = sum(bool(trial.cause) for trial in refused) - by_line
-    return len(tried), len(refused), named, by_line, len(tried) - len(refused)
+    said = sum(trial.is_known for trial in refused)
+    lines = sum(trial.shows_a_line for trial in refused)
+    alike = sum(bool(trial.cause) for trial in refused) - said - lines
+    same = len(tried) - len(refused)
+    return len(tried), len(refused), said, lines, alike, same
 
 
 def table(found: Mapping[str, Row]) -> str:

@@ -50,6 +50,13 @@ class Trial:
         """Whether the message quotes the line that raised the error, true as it is."""
         return self.cause.startswith(ERROR)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a known mistake is named; what is computed is true as it is, too."""
+        said = self.cause.removesuffix(" ...")
+        known = (m.sentence for m in self.answer.exercise.mistakes)
+        return bool(said) and any(sentence.startswith(said) for sentence in known)
+
 
 def trials(lab: str, only: Container[str] = ()) -> Iterator[Trial]:
     """Of the lab's exercises; `only` these, if some are named."""

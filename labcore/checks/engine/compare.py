@@ -11,9 +11,8 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NO_RETURN", "clone", "common_cause", "difference", "same", "show"]
+__all__ = ["clone", "close", "difference", "is_number", "number", "same", "show"]
 
-NO_RETURN = "the function ends without return"
 RELATIVE, ABSOLUTE = 1e-5, 1e-6  # for float32 sums, and where they cancel near zero
 
 
@@ -45,10 +44,10 @@ def _same(expected, got) -> bool:
             isinstance(got, Tensor)
             and got.shape == expected.shape
             and got.dtype == expected.dtype
-            and bool(_close(expected, got).all())
+            and bool(close(expected, got).all())
         )
-    if _is_number(expected):
-        return _is_number(got) and bool(_close(_number(expected), _number(got)))
+    if is_number(expected):
+        return is_number(got) and bool(close(number(expected), number(got)))
     if isinstance(expected, Mapping):
         return (
             isinstance(got, Mapping)
@@ -64,7 +63,7 @@ def _same(expected, got) -> bool:
     return type(expected) is type(got) and expected == got
 
 
-def _is_number(value) -> bool:
+def is_number(value) -> bool:
     """A plain number, or a tensor or array without dimensions; not True or False."""
     if isinstance(value, bool):
         return False
@@ -75,12 +74,12 @@ def _is_number(value) -> bool:
     )
 
 
-def _number(value) -> Tensor:
+def number(value) -> Tensor:
     plain = value.item() if hasattr(value, "item") else value
     return torch.tensor(float(plain), dtype=torch.double)
 
 
-def _close(expected: Tensor, got: Tensor) -> Tensor:
+def close(expected: Tensor, got: Tensor) -> Tensor:
     return torch.isclose(
         got.double(), expected.double(), RELATIVE, ABSOLUTE, equal_nan=True
     )
@@ -114,46 +113,6 @@ def _type_of(value) -> str:
     return f"of type {type(value).__name__}"
 
 
-def common_cause(expected, got, none_is_an_answer: bool = False) -> str:
-    """Frequent mistakes in any exercise: no return, a wrong kind of value, rounding."""
-    try:
-        if got is None and none_is_an_answer:
-            return ""
-        return _common_cause(expected, got)
-    except Exception:  # an object may fail even when asked for its type
-        return ""
-
-
-def _common_cause(expected, got) -> str:
-    if got is None and expected is not None:
-        return f"{NO_RETURN}; print() only shows a value"
-    wanted, found = _kind(expected), _kind(got)
-    either = {wanted, found} == {"a list", "a tuple"}  # one is as good as the other
-    if wanted and found and wanted != found and not either:
-        return f"return {wanted}, not {found}"
-    if _is_number(expected) and _is_number(got):
-        exact, rounded = _number(expected).item(), _number(got).item()
-        if any(round(exact, digits) == rounded for digits in range(2, 7)):
-            return "you rounded; return the full number"
-    return ""
-
-
-def _kind(value) -> str:
-    """The kind of value, in words; empty if beginners would not confuse it."""
-    if _is_number(value):
-        return "a number"
-    kinds = {
-        str: "text",
-        list: "a list",
-        tuple: "a tuple",
-        dict: "a dictionary",
-        set: "a set",
-        Tensor: "a tensor of several values",
-        nn.Module: "a network",
-    }
-    return next((name for kind, name in kinds.items() if isinstance(value, kind)), "")
-
-
 class Nothing:
     def __repr__(self) -> str:
         return "nothing"
@@ -183,7 +142,7 @@ def _first_difference(expected, got) -> tuple[str, object, object] | None:
 def _first_element(expected: Tensor, got: Tensor) -> tuple[str, object, object] | None:
     if expected.shape != got.shape or expected.dim() == 0:
         return None
-    places = (~_close(expected, got)).nonzero()
+    places = (~close(expected, got)).nonzero()
     if len(places) == 0:
         return None
     first = tuple(places[0].tolist())

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 
 import labcore
-from labcore.checks.engine.compare import clone, common_cause, difference, same, show
+from labcore.checks.engine.compare import clone, difference, same, show
+from labcore.checks.engine.likeness import changes, likeness
 from labcore.checks.engine.picture import bars_picture, mask_picture
 from labcore.checks.engine.watch import Watched, watched
 from labcore.runtime import LabError
@@ -90,6 +91,10 @@ class Trial:
             likely = _in_place(before[place], args[place])
         else:
             likely = self.known_mistake(before, kwargs, got, after=args)
+            if not likely and same(before[place], args[place]):
+                likely = f"{name} is unchanged; this function has to change it in place"
+            if not likely and (alike := likeness(expected[place], args[place])):
+                likely = f"of {name}: {alike}"
         return {
             "expected": expected_text,
             "got": f"{name} is now {got_text}",
@@ -136,7 +141,8 @@ class Trial:
             expected=expected_text,
             got=got_text,
             likely=self._first_like(got, asked)
-            or common_cause(expected, got, self.exercise.may_return_none),
+            or self._changed(expected, got, asked)
+            or likeness(expected, got, self.exercise.may_return_none),
             picture=bars_picture(expected, got) or mask_picture(expected, got),
         )
 
@@ -194,17 +200,30 @@ class Trial:
 
         If there are more steps in the group, the two have to agree there as well.
         """
-        tried = [(ask, got), *self.history]  # the newest result rules out most mistakes
         for mistake in self.exercise.mistakes:
-            try:
-                explains = all(
-                    same(asked(mistake.function), seen) for asked, seen in tried
-                )
-                if explains and self.confirms(mistake.function):
-                    return mistake.sentence
-            except Exception:  # it fails on these inputs, so it is another mistake
-                continue
+            if self._explains(mistake.function, got, ask):
+                return mistake.sentence
         return ""
+
+    def _changed(self, expected, got, ask: Callable[[Callable], object]) -> str:
+        """A sentence if all results are the right ones with one change, as `-x`."""
+        for sentence, change in changes(expected, got):
+
+            def mistaken(*args, change=change):
+                return change(self.exercise.reference(*args))
+
+            if self._explains(mistaken, got, ask):
+                return sentence
+        return ""
+
+    def _explains(self, mistaken: Callable, got, ask) -> bool:
+        """Whether it gives this result and the earlier ones, and agrees in the rest."""
+        tried = [(ask, got), *self.history]  # the newest result rules out most mistakes
+        try:
+            explains = all(same(asked(mistaken), seen) for asked, seen in tried)
+            return explains and self.confirms(mistaken)
+        except Exception:  # it fails on these inputs, so it is another mistake
+            return False
 
     def _outcome(self, mistaken: Callable, args, kwargs) -> tuple:
         """The mistake's result, and its arguments afterwards."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from labcore.checks.engine.compare import NO_RETURN, show
+from labcore.checks.engine.compare import show
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.likeness import NO_RETURN
 from labcore.checks.engine.returned import drawn
 from labcore.checks.engine.trial import Trial
 

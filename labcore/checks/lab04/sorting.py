@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from labcore.checks.engine.compare import NO_RETURN
 from labcore.checks.engine.exercise import Lab
+from labcore.checks.engine.likeness import NO_RETURN
 from labcore.checks.engine.returned import drawn, input_afterwards, of_network
 from labcore.checks.engine.trial import Trial, Wrong
 from labcore.checks.lab04.cutting import select_channels

@@ -17,6 +17,7 @@ from .structure import problems
 __all__ = ["execute_solutions"]
 
 CELL_SECONDS = 600
+STORED = {"LABCORE_PRECISION": "fp32"}  # the texts' numbers, on every machine
 
 
 def execute_solutions(paths: Sequence[Path]) -> None:
@@ -55,7 +56,7 @@ def _run(nb: NotebookNode, path: Path) -> None:
         on_cell_execute=lambda cell, cell_index: running.append(cell.id),
     )
     try:
-        client.execute(env=strict_environment())
+        client.execute(env=strict_environment() | STORED)
     except CellExecutionError as error:
         line = next(iter(error.evalue.strip().splitlines()), "")
         reason = f"{error.ename}: {line}".rstrip(": ")

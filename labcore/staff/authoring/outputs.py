@@ -31,7 +31,7 @@ def clean_outputs(nb: NotebookNode, name: str) -> list[str]:
             if text := _warning(output):
                 warned.append(f"{name}, cell {cell.id!r}: {text}")
         kept = [] if "timing" in tags(cell) else map(_clean, cell.outputs)
-        cell.outputs = [output for output in kept if output]
+        cell.outputs = _joined([output for output in kept if output])
         _limit_figures(cell, name)
     return warned
 
@@ -49,6 +49,18 @@ def _clean(output: NotebookNode) -> NotebookNode | None:
             return None
     output.get("metadata", {}).pop(WIDGET, None)
     return output
+
+
+def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Prints that follow each other as one output, however the kernel sent them."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        kinds = {each.output_type for each in (*joined[-1:], output)}
+        if joined and kinds == {"stream"}:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _last_states(text: str) -> str:

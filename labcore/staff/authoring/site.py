@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[3]
 GUIDES = {
     "labs/README.md": "students.md",
     "solutions/README.md": "instructors.md",
+    "solutions/MUTANTS.md": "mutants.md",
     "CONTRIBUTING.md": "developers.md",
     "CHANGELOG.md": "changes.md",
     "labcore/data/README.md": "data.md",

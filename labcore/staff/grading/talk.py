@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from labcore.checks.engine.compare import NO_RETURN
+from labcore.checks.engine.likeness import NO_RETURN
 from labcore.checks.engine.message import parts
 from labcore.staff.grading.intake import sound
 from labcore.staff.mutants import Mutant, mutants

@@ -1,0 +1,143 @@
+"""What a message says of a wrong result that no known mistake explains."""
+
+import math
+
+import pytest
+import torch
+from torch import nn, tensor
+
+from labcore.checks.engine.exercise import Exercise, Step
+from labcore.checks.engine.likeness import changes, likeness
+from labcore.checks.engine.message import parts
+
+ROW = tensor([1.0, 2.0, 4.0])
+SQUARE = tensor([[1.0, 2.0], [3.0, 4.0]])
+MASK = tensor([True, True, False, False])
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "said"),
+    [
+        (ROW, 2 * ROW, "all values are 2 times what they should be"),
+        (ROW, ROW / 8, "all values have to be multiplied by 8"),
+        (ROW, ROW - 0.25, "all values are 0.25 too small"),
+        (ROW, 1 - ROW, "each value is 1 minus what it should be"),
+        (ROW, -ROW, "the sign is wrong"),
+        (tensor([1.0, -2]), tensor([1.0, 2]), "some signs are wrong"),
+        (ROW, ROW.flip(0), "the values are right, but their order is reversed"),
+        (ROW, ROW[[1, 0, 2]], "the values are right, but not their order"),
+        (SQUARE, SQUARE.T, "the values are right, but rows and columns are swapped"),
+        (ROW, ROW[:2], "its end is missing; what there is of it is right"),
+        (ROW, ROW[1:], "its beginning is missing"),
+        (
+            ROW,
+            ROW[None],
+            "the values are right, but the shape is (1, 3) instead of (3)",
+        ),
+        (SQUARE, SQUARE[:, :1], "the shape is (2, 1) instead of (2, 2)"),
+        (ROW, ROW.double(), "the values are right, but their type is float64"),
+        (ROW, 0 * ROW, "all values are zero"),
+        (ROW, tensor([1.0, 0, 0]), "too many values are zero; the others are right"),
+        (tensor([1.0, 0, 0]), ROW, "values that should be zero are not"),
+        (ROW, ROW / 0, "there is an infinite value in it"),
+        (ROW, ROW * math.nan, "there is nan (not a number) in it"),
+        (ROW, tensor([1.0, 2.0, 5.0]), "all values are right but the last"),
+        (ROW, tensor([1.0, 3.0, 4.0]), "all values are right but one"),
+        (ROW, tensor([7.0, 7.0, 7.0]), "all values are the same"),
+        (MASK, ~MASK, "True and False are the wrong way round"),
+        (MASK, tensor([True] * 3 + [False]), "too many places are True"),
+        (MASK, tensor([True] + [False] * 3), "too few places are True"),
+        (MASK, tensor([True, False, True, False]), "the number of True is right"),
+        ([1, 2, 4], [2, 4, 8], "all values are 2 times"),
+        (
+            [ROW, MASK],
+            [MASK, ROW],
+            "the entries are right, but their order is reversed",
+        ),
+        (["a", "b"], ["a", "b", "c"], "it begins right, and then goes on for too long"),
+        (["a", "b"], ["c", "a", "b"], "it ends right, but begins too early"),
+        (["a", "b"], ["c"], "it has too few entries"),
+        ({"a": 1, "b": 2}, {"a": 1}, "it lacks an entry for 'b'"),
+        ({"a": 1}, {"a": 1, "b": 2}, "an entry for 'b' does not belong to it"),
+        ({"a": 1}, {"b": 1}, "its keys are others: 'b' instead of 'a'"),
+        ({"a": ROW, "b": MASK}, {"a": -ROW, "b": MASK}, "the sign is wrong"),
+        (7, 8, "this is 1 too large"),
+        (1 / 3, 0.33, "you rounded"),
+        (0.5, math.nan, "this is nan"),
+        (0.5, [0.5], "return a number, not a list"),
+        (0.5, None, "the function ends without return"),
+    ],
+)
+def test_a_likeness_is_told(expected, got, said):
+    assert likeness(expected, got).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        (ROW, tensor([3.0, 1.0, 9.0])),
+        ({"a": ROW, "b": ROW}, {"a": -ROW, "b": 2 * ROW}),  # two different likenesses
+        (MASK, tensor([False, True, True, True])),
+        (0.4, 0.7),
+        ("a", "b"),
+        (True, False),
+        ({1, 2}, {3}),
+        (object(), object()),
+    ],
+)
+def test_where_nothing_simple_is_true_nothing_is_told(expected, got):
+    assert likeness(expected, got) == ""
+
+
+def test_a_network_is_seen_as_its_parameters():
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    with torch.no_grad():
+        for mine, yours in zip(one.parameters(), other.parameters(), strict=True):
+            yours.copy_(2 * mine)
+    assert likeness(one, other).startswith("all values are 2 times")
+
+
+def half(value):
+    return value / 2
+
+
+def said_of(answer, *inputs):
+    def ask_for(value):
+        return lambda ask: ask(value)
+
+    exercise = Exercise("9.9", half, {"all": 1})
+    exercise.steps = [Step("all", f"of {value}", ask_for(value)) for value in inputs]
+    return parts(exercise.run(answer).message)[1].get("likely", "")
+
+
+def test_a_change_of_a_number_is_told_only_if_it_explains_the_other_inputs_too():
+    assert said_of(lambda value: -value / 2, 3, 5).startswith("the sign is wrong")
+    assert said_of(lambda value: value * 2, 3, 5).startswith("this is 4 times")
+    assert said_of(lambda value: -value / 2 if value == 3 else value, 3, 5) == ""
+    assert said_of(lambda value: value / 2 if value == 3 else -value / 2, 3, 5) == ""
+
+
+def test_of_two_single_numbers_several_changes_may_be_true():
+    told = [sentence for sentence, _ in changes(2.0, 4.0)]
+    assert "this is the square of the right number" in told
+    assert "this is 2 times the right number" in told
+    for value in ([4.0], "4", True, None):
+        assert list(changes(2.0, value)) == []
+
+
+def double_in_place(values):
+    values *= 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda values: None, "values is unchanged"),
+        (lambda values: [values.mul_(-2)].clear(), "of values: the sign is wrong"),
+    ],
+)
+def test_an_input_that_should_change_is_looked_at_too(answer, said):
+    exercise = Exercise("9.9", double_in_place, {"all": 1})
+    exercise.steps = [Step("all", "three", lambda ask: ask(ROW.clone()))]
+    message = exercise.run(answer).message
+    assert parts(message)[1].get("likely", "").startswith(said), message
