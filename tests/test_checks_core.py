@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import sys
 import types
 
@@ -21,6 +22,7 @@ from labcore.checks.engine.exercise import (
     Mistake,
     Step,
 )
+from labcore.checks.engine.message import parts
 from labcore.checks.engine.watch import handed, lent
 from labcore.runtime import LabError
 from labcore.staff.authoring.release import CODE_STUB
@@ -241,6 +243,38 @@ def test_a_seed_changes_the_inputs_and_repeats_them(monkeypatch):
     assert inputs() == inputs(seed=5)
     for changed in (3, 4):  # what is drawn, and a new network's weights
         assert inputs(seed=0)[changed] != inputs(seed=5)[changed]
+
+
+def any_length(ask):
+    for _ in range(5):
+        count = torch.randint(1, 40, (), generator=ask.rng).item()
+        ask(torch.randn(count, generator=ask.rng))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_random_inputs_that_fail_a_small_one_is_shown(seed):
+    exercise = exercise_of(total, ("any length", any_length))
+
+    def answer(tensor, twice=False):
+        return tensor.sum() if len(tensor) < 3 else tensor[1:].sum()
+
+    shown = parts(verdict(answer, exercise, seed=seed).message)[1]["given"]
+    assert 3 <= len(json.loads(shown.partition("tensor = ")[2])) <= 6
+
+
+def test_an_input_with_a_network_is_not_drawn_again():
+    asked = []
+
+    def parameters_of(model):
+        return sum(p.numel() for p in model.parameters())
+
+    def answer(model):
+        asked.append(model)
+        return 0
+
+    exercise = exercise_of(parameters_of, ("any", lambda ask: ask(nn.Linear(9, 9))))
+    assert verdict(answer, exercise).status == "failed"
+    assert len(asked) == 1
 
 
 def test_a_check_leaves_torchs_random_numbers_as_they_were():

@@ -60,7 +60,10 @@ MASK = tensor([True, True, False, False])
         ({"a": 1, "b": 2}, {"a": 1}, "it lacks an entry for 'b'"),
         ({"a": 1}, {"a": 1, "b": 2}, "an entry for 'b' does not belong to it"),
         ({"a": 1}, {"b": 1}, "its keys are others: 'b' instead of 'a'"),
-        ({"a": ROW, "b": MASK}, {"a": -ROW, "b": MASK}, "the sign is wrong"),
+        ({"a": ROW, "b": ROW}, {"a": -ROW, "b": -ROW}, "the sign is wrong"),
+        ({"a": ROW, "b": 1}, {"a": -ROW, "b": 1}, "in ['a']: the sign is wrong"),
+        ([ROW, ROW, MASK], [-ROW, -ROW, MASK], "in [0] and others: the sign"),
+        ({"a": ROW, "b": 1}, {"a": None, "b": 1}, "in ['a']: there is None"),
         (7, 8, "this is 1 too large"),
         (1 / 3, 0.33, "you rounded"),
         (0.5, math.nan, "this is nan"),
@@ -133,7 +136,7 @@ def double_in_place(values):
     ("answer", "said"),
     [
         (lambda values: None, "values is unchanged"),
-        (lambda values: [values.mul_(-2)].clear(), "of values: the sign is wrong"),
+        (lambda values: [values.mul_(-2)].clear(), "in values: the sign is wrong"),
     ],
 )
 def test_an_input_that_should_change_is_looked_at_too(answer, said):

@@ -11,7 +11,16 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
-__all__ = ["clone", "close", "difference", "is_number", "number", "same", "show"]
+__all__ = [
+    "clone",
+    "close",
+    "difference",
+    "is_number",
+    "number",
+    "same",
+    "show",
+    "values_in",
+]
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-6  # for float32 sums, and where they cancel near zero
 
@@ -83,6 +92,17 @@ def close(expected: Tensor, got: Tensor) -> Tensor:
     return torch.isclose(
         got.double(), expected.double(), RELATIVE, ABSOLUTE, equal_nan=True
     )
+
+
+def values_in(value) -> int:
+    """How many values there are to write down; 0 if there is a network among them."""
+    if isinstance(value, Tensor):
+        return value.numel()
+    if isinstance(value, Mapping | list | tuple):
+        parts = value.values() if isinstance(value, Mapping) else value
+        counts = [values_in(part) for part in parts]
+        return sum(counts) if all(counts) else 0
+    return 0 if isinstance(value, nn.Module) else 1
 
 
 def difference(expected, got) -> tuple[str, str]:

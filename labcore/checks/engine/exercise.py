@@ -21,8 +21,10 @@ networks and the inputs that it passed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -33,7 +35,7 @@ import torch
 from labcore import runtime
 from labcore.checks.engine.confirm import Comparison, Otherwise
 from labcore.checks.engine.message import message
-from labcore.checks.engine.trial import Trial, Unwritten, Wrong
+from labcore.checks.engine.trial import Trial, Unnamed, Unwritten, Wrong
 from labcore.checks.engine.watch import lent
 from labcore.runtime import LabError
 
@@ -51,6 +53,7 @@ __all__ = [
 
 # modules that do what an exercise asks for: an answer has to do it itself
 REFUSED = ("labcore.measure", "labcore.scan", "labcore.checks")
+BY_HAND, REDRAWN = 12, 20  # an input of so many values is small; else draw so often
 
 
 class CheckFailed(AssertionError):
@@ -172,30 +175,56 @@ class Exercise:
             def confirms(mistaken: Callable, done=done) -> bool:
                 return self._agree(done, seed, answer, mistaken)
 
+            before = list(history)
             try:
                 self._take(step, seed, Trial, answer, history, confirms)
             except Unwritten as todo:
                 return self._verdict("todo", 0, f"TODO  {todo}")
             except Wrong as wrong:
-                return self._wrong(done, wrong)
+                ask = (answer, before, confirms)
+                return self._wrong(done, self._smaller(step, seed, wrong, *ask))
             note(self._points_after(done + 1))
         titles = ", ".join(step.title for step in self.steps)
         total = len(self.steps)
         text = f"ok    {total} of {total}: {titles}"
         return self._verdict("passed", self.points, text)
 
-    def _seed_of(self, step: Step, seed: int) -> int:
+    def _seed_of(self, step: Step, seed: int, draw: int | None) -> int:
         """A seed per step, so that adding a step does not change the others' inputs."""
-        text = f"{seed} {self.id} {step.title}"
+        text = f"{seed} {self.id} {step.title}" + ("" if draw is None else f" {draw}")
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
-    def _take(self, step: Step, seed: int, kind: type[Trial], answer, *more) -> None:
-        """Run a step with networks seeded, then restore torch's own random state."""
-        seed = self._seed_of(step, seed)
+    def _take(
+        self, step: Step, seed: int, kind: type[Trial], answer, *more, draw=None
+    ) -> None:
+        """Run a step with networks seeded, then restore torch's own random state.
+
+        draw   the number of other random inputs
+        """
+        seed = self._seed_of(step, seed, draw)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             rng = torch.Generator().manual_seed(seed)
             step.run(kind(self, answer, rng, *more))
+
+    def _smaller(self, step: Step, seed: int, wrong: Wrong, answer, history, *more):
+        """The failure with the smallest input, of this one and some drawn anew.
+
+        So a beginner can redo by hand what a random case shows.
+        """
+        found = {None: wrong.size}  # draw: size of its input
+        for draw in range(REDRAWN if wrong.size > BY_HAND else 0):
+            with contextlib.suppress(Unwritten):
+                try:
+                    self._take(step, seed, Unnamed, answer, list(history), draw=draw)
+                except Wrong as other:
+                    found[draw] = other.size or math.inf
+        if (best := min(found, key=found.get)) is not None:
+            try:
+                self._take(step, seed, Trial, answer, list(history), *more, draw=best)
+            except Wrong as smaller:
+                return smaller
+        return wrong
 
     def _agree(self, done: int, seed: int, answer, mistaken: Callable) -> bool:
         """Whether answer and mistake agree in this step and the rest of its group."""

@@ -1,7 +1,7 @@
 """What a wrong result has in common with the right one, where no known mistake fits.
 
 Each sentence is true of the two values that the message shows, whatever led to them. A
-list of numbers is seen as a tensor. Of containers, what differs is looked at part by
+list of numbers is seen as a tensor. Of a container, what differs is looked at part by
 part; a sentence is said if it is true of all these parts.
 """
 
@@ -65,10 +65,10 @@ def _kind(value) -> str:
 def _parts(expected, got) -> str:
     expected, got = _opened(expected), _opened(got)
     if isinstance(expected, Mapping):
-        return _keys(expected, got) or _of_all(_differing(expected, got))
+        return _keys(expected, got) or _of_parts(expected, got)
     if isinstance(expected, list | tuple):
         pairs = dict(enumerate(expected)), dict(enumerate(got))
-        return _entries(list(expected), list(got)) or _of_all(_differing(*pairs))
+        return _entries(list(expected), list(got)) or _of_parts(*pairs)
     if isinstance(expected, Tensor) and expected.dim():
         return _tensors(expected, got)
     if is_number(expected) and is_number(got):
@@ -86,15 +86,21 @@ def _opened(value):
     return value
 
 
-def _differing(expected: Mapping, got: Mapping) -> Iterator[tuple]:
-    for key, value in expected.items():
-        if not same(value, got[key]):
-            yield value, got[key]
+def _of_parts(expected: Mapping, got: Mapping) -> str:
+    """What is true of each part that differs; it says where, if others are right."""
+    wrong = [key for key, value in expected.items() if not same(value, got[key])]
+    said = {_of_part(expected[key], got[key]) for key in wrong}
+    if len(said) > 1 or not any(said):
+        return ""
+    if len(wrong) == len(expected):
+        return said.pop()
+    return f"in [{wrong[0]!r}]{' and others' if len(wrong) > 1 else ''}: {said.pop()}"
 
 
-def _of_all(pairs: Iterator[tuple]) -> str:
-    said = {_kinds(*pair) or _parts(*pair) for pair in pairs}
-    return said.pop() if len(said) == 1 else ""
+def _of_part(expected, got) -> str:
+    if got is None:
+        return "there is None instead of a value"
+    return _kinds(expected, got) or _parts(expected, got)
 
 
 def _keys(expected: Mapping, got: Mapping) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sysconfig
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import labcore
-from labcore.checks.engine.compare import clone, difference, same, show
+from labcore.checks.engine.compare import clone, difference, same, show, values_in
 from labcore.checks.engine.likeness import changes, likeness
 from labcore.checks.engine.picture import bars_picture, mask_picture
 from labcore.checks.engine.watch import Watched, watched
@@ -34,7 +35,7 @@ NOT_THE_STUDENTS = (
 
 LABELS = ("given", "expected", "got", "likely")
 
-__all__ = ["Trial", "Unwritten", "Wrong"]
+__all__ = ["Trial", "Unnamed", "Unwritten", "Wrong"]
 
 
 class Unwritten(Exception):
@@ -42,7 +43,12 @@ class Unwritten(Exception):
 
 
 class Wrong(Exception):
-    """What a step found: the message's lines below the title, and a picture."""
+    """What a step found: the message's lines below the title, and a picture.
+
+    size   of the input, in values; 0 if it is not one to redo by hand, as a network
+    """
+
+    size = 0
 
     def __init__(self, picture: Sequence[str] = (), **lines: str) -> None:
         self.picture = picture
@@ -63,6 +69,10 @@ class Trial:
 
     def __call__(self, *args, **kwargs) -> object:
         """Call the answer; compare its result and inputs with the reference's."""
+        with sized(args):
+            return self._compared(*args, **kwargs)
+
+    def _compared(self, *args, **kwargs) -> object:
         args = tuple(clone(a) if isinstance(a, dict | list) else a for a in args)
         before, expected_args = clone(args), clone(args)
         given = self._given(args, kwargs)
@@ -94,7 +104,7 @@ class Trial:
             if not likely and same(before[place], args[place]):
                 likely = f"{name} is unchanged; this function has to change it in place"
             if not likely and (alike := likeness(expected[place], args[place])):
-                likely = f"of {name}: {alike}"
+                likely = f"in {name}: {alike}"
         return {
             "expected": expected_text,
             "got": f"{name} is now {got_text}",
@@ -120,6 +130,10 @@ class Trial:
         oracle   what to compare the answer with, if not the reference
         names    of the arguments, if they differ from the answer's
         """
+        with sized(args):
+            self._played(scenario, args, oracle, names)
+
+    def _played(self, scenario: Callable, args, oracle, names) -> None:
         expected = scenario(oracle or self.exercise.reference, *clone(args))
         before, given = clone(args), self._given(args, {}, names)
         given = "; ".join(filter(None, (scenario.__doc__, given)))
@@ -264,6 +278,26 @@ class Trial:
         named = dict(zip(names, args, strict=False)) | kwargs
         shown = {name: f"{name} = {show(value, 220)}" for name, value in named.items()}
         return ", ".join(sorted(shown.values(), key=len))  # the last may be cut
+
+
+class Unnamed(Trial):
+    """Finds what is wrong, but not the likely cause, which would take longer."""
+
+    def _first_like(self, *_) -> str:
+        return ""
+
+    def _changed(self, *_) -> str:
+        return ""
+
+
+@contextlib.contextmanager
+def sized(args):
+    """Note on a failure how large its input is."""
+    try:
+        yield
+    except Wrong as wrong:
+        wrong.size = values_in(args)
+        raise
 
 
 def _told(error: BaseException) -> str:
