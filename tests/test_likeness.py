@@ -65,8 +65,10 @@ MASK = tensor([True, True, False, False])
         ([ROW, ROW, MASK], [-ROW, -ROW, MASK], "in [0] and others: the sign"),
         ({"a": ROW, "b": 1}, {"a": None, "b": 1}, "in ['a']: there is None"),
         (7, 8, "this is 1 too large"),
+        ((2, 1), (3, 1), "in [0]: this is 1 too large"),
         (1 / 3, 0.33, "you rounded"),
         (0.5, math.nan, "this is nan"),
+        (0.5, (-1) ** 0.5, "this is a complex number"),
         (0.5, [0.5], "return a number, not a list"),
         (0.5, None, "the function ends without return"),
     ],
@@ -118,6 +120,11 @@ def test_a_change_of_a_number_is_told_only_if_it_explains_the_other_inputs_too()
     assert said_of(lambda value: value * 2, 3, 5).startswith("this is 4 times")
     assert said_of(lambda value: -value / 2 if value == 3 else value, 3, 5) == ""
     assert said_of(lambda value: value / 2 if value == 3 else -value / 2, 3, 5) == ""
+
+
+def test_a_change_may_be_that_of_each_number_in_a_list():
+    told = [sentence for sentence, _ in changes([0.5, 0.25], [0.5, 0.75])]
+    assert told == ["of each number: this is 1 minus the right number"]
 
 
 def test_of_two_single_numbers_several_changes_may_be_true():

@@ -39,6 +39,8 @@ def likeness(expected, got, none_is_an_answer: bool = False) -> str:
 def _kinds(expected, got) -> str:
     if got is None and expected is not None:
         return f"{NO_RETURN}; print() only shows a value"
+    if isinstance(got, complex) and is_number(expected):
+        return "this is a complex number, as the root of a negative one is"
     wanted, found = _kind(expected), _kind(got)
     either = {wanted, found} == {"a list", "a tuple"}  # one is as good as the other
     if wanted and found and wanted != found and not either:
@@ -63,12 +65,14 @@ def _kind(value) -> str:
 
 
 def _parts(expected, got) -> str:
-    expected, got = _opened(expected), _opened(got)
+    if isinstance(expected, nn.Module):
+        expected, got = dict(expected.state_dict()), dict(got.state_dict())
     if isinstance(expected, Mapping):
         return _keys(expected, got) or _of_parts(expected, got)
     if isinstance(expected, list | tuple):
-        pairs = dict(enumerate(expected)), dict(enumerate(got))
-        return _entries(list(expected), list(got)) or _of_parts(*pairs)
+        if said := _of_numbers(expected, got) or _entries(list(expected), list(got)):
+            return said
+        return _of_parts(dict(enumerate(expected)), dict(enumerate(got)))
     if isinstance(expected, Tensor) and expected.dim():
         return _tensors(expected, got)
     if is_number(expected) and is_number(got):
@@ -76,14 +80,13 @@ def _parts(expected, got) -> str:
     return ""
 
 
-def _opened(value):
-    """A network as its state, a list of numbers as a tensor."""
-    if isinstance(value, nn.Module):
-        return dict(value.state_dict())
-    plain = isinstance(value, list | tuple) and len(value) > 1
-    if plain and all(is_number(v) for v in value):
-        return torch.stack([number(v) for v in value])
-    return value
+def _of_numbers(expected, got) -> str:
+    """Of two lists, if they are numbers."""
+    if len(expected) < 2 or not all(is_number(value) for value in (*expected, *got)):
+        return ""
+    return _tensors(
+        *(torch.stack([number(v) for v in each]) for each in (expected, got))
+    )
 
 
 def _of_parts(expected: Mapping, got: Mapping) -> str:
@@ -254,18 +257,23 @@ def changes(expected, got) -> Iterator[tuple[str, Callable]]:
     """What makes the right number this one: a sentence, and the change as a function.
 
     Much is true of two numbers by chance, so ask the function about other inputs too.
+    In a list, each number is changed.
     """
+    each = "of each number: " if isinstance(expected, list | tuple) else ""
     for sentence, change in CHANGES.items():
-        if _is_changed(change, expected, got):
-            yield sentence, change
+        changed = partial(_changed, change)
+        try:
+            alike = same(changed(expected), got)
+        except Exception:  # 1 / 0, or an object that fails even when asked for its type
+            continue
+        if alike:
+            yield each + sentence, changed
 
 
-def _is_changed(change: Callable, expected, got) -> bool:
-    try:
-        right = number(expected).item()
-        return is_number(expected) and is_number(got) and same(change(right), got)
-    except Exception:  # 1 / 0, or an object that fails even when asked for its type
-        return False
+def _changed(change: Callable, value):
+    if isinstance(value, list | tuple):
+        return [_changed(change, each) for each in value]
+    return change(number(value).item())
 
 
 CHANGES = {

@@ -346,6 +346,32 @@ lab.mistake(
 )
 
 
+def _to_wrong(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+    return (first == labels) & (second != labels)
+
+
+def _to_right(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
+    return (first != labels) & (second == labels)
+
+
+CONDITIONS = {
+    "counts images that both networks get right": lambda f, s, t: (f == t) & (s == t),
+    "counts images that both networks get wrong": lambda f, s, t: (f != t) & (s != t),
+}
+for words, condition in CONDITIONS.items():
+    lab.mistake(f"to_wrong {words}", _counted(condition, _to_right))
+    lab.mistake(f"to_right {words}", _counted(_to_wrong, condition))
+
+lab.mistake(
+    "to_wrong counts where one of its two conditions holds; both have to",
+    _counted(lambda f, s, t: (f == t) | (s != t), _to_right),
+)
+lab.mistake(
+    "to_right counts where one of its two conditions holds; both have to",
+    _counted(_to_wrong, lambda f, s, t: (f != t) | (s == t)),
+)
+
+
 @lab.mistake("these are percentages; return how many images it is")
 def _(first, second, labels):
     pair = changed_answers(first, second, labels)

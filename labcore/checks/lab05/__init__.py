@@ -688,6 +688,26 @@ lab.mistake(
     "you kept the share that is removed; if a share p goes, 1 - p is left",
     lambda macs, ratio: predicted_share(macs, 1 - ratio),
 )
+lab.mistake(
+    "if a share p goes, 1 - p is left; you have 1 + p",
+    lambda macs, ratio: predicted_share(macs, -ratio),
+)
+lab.mistake(
+    "only the classifier is in your sum; add what is left of each convolution",
+    lambda macs, ratio: macs[-1] / sum(macs),
+)
+lab.mistake(
+    "the inputs become fewer as well, but for the first convolution's",
+    _powers(lambda n: [1] * (n - 2) + [0, 0]),
+)
+lab.mistake(
+    "the outputs become fewer as well, but for the last convolution's",
+    _powers(lambda n: [0] + [1] * (n - 2) + [0]),
+)
+lab.mistake(
+    "a convolution in the middle loses inputs and outputs; that makes two factors",
+    _powers(lambda n: [1] * (n - 1) + [0]),
+)
 ONLY_ONE = "a single convolution is the first and the last one; it loses nothing"
 for pair in ([1, 0], [2, 0], [1, 1], [0, 1], [2, 1]):
     lab.mistake(
