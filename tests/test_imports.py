@@ -33,8 +33,8 @@ ALLOWED = {
     "checks": {"chip", "lm", "measure", "nets", "runtime", "tracks"},
     "student": {"assets", "checks", "files", "machine", "runtime"},
     "staff": {
-        *("assets", "checks", "files", "lm", "machine", "nets", "plots", "raw"),
-        *("runtime", "student", "texts", "tracks", "training"),
+        *("assets", "checks", "chip", "files", "lm", "machine", "nets", "plots"),
+        *("raw", "runtime", "student", "texts", "tracks", "training"),
     },
     "labcore": {"tracks"},
     "__main__": {"runtime", "staff", "student"},
