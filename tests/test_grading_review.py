@@ -29,10 +29,12 @@ from labcore.staff.grading.store import Store, read_table, table_text  # noqa: E
 from labcore.student.tasks import Question  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-WHY = Question(
-    "Q1.1", "why?", "why", 4, "YOUR ANSWER HERE", "3 points: a. 1 point: b.", "because"
-)
 HOSTILE = "<script>alert(1)</script> =1+1 \u202eevil"
+WHY = Question(
+    *("Q1.1", "why?", "why", 4, "YOUR ANSWER HERE"),
+    *("3 points: a. 1 point: b.", "because", f"Why? {HOSTILE}"),
+)
+LONG = "long, " * 50_000
 
 
 def result(student, text="It doubles."):
@@ -148,6 +150,44 @@ def test_points_that_are_none_are_refused(store, reviews, points):
     assert filled(store)["ann"] == ("", "")
 
 
+def test_a_comment_that_is_too_long_is_refused_and_the_others_are_saved(store, reviews):
+    with pytest.raises(LabError, match="at most 10,000 characters"):
+        save(reviews, comment=LONG)
+    save(reviews, "bob", comment="short")
+    assert (filled(store)["ann"], filled(store)["bob"]) == (("", ""), ("3", "short"))
+
+
+def test_a_long_comment_in_the_file_stays_and_can_be_given_points(store, reviews):
+    edit(store, "ann", comment=LONG)
+    save(reviews, "bob")
+    assert reviews.answer("Q1.1", "ann")["comment"] == LONG.strip()
+    save(reviews, "ann", "2", LONG, seen=("", LONG.strip()))
+    assert merge(store, "01", {"Q1.1": WHY}) == []
+    assert filled(store)["ann"] == ("2", LONG.strip())
+
+
+def test_a_text_full_of_formulas_does_not_spoil_the_table(store):
+    many = ";=" * 50_000  # as long as an answer may be, before it is defused
+    store.save(result("ann", many))
+    assert merge(store, "01", {"Q1.1": WHY}) == []
+    assert Reviews(store, [WHY]).answer("Q1.1", "ann")["answer"] == many
+
+
+def test_a_quotation_mark_that_swallows_rows_is_told_and_the_file_stays(store, reviews):
+    path = store.folder / "review.csv"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace("\nbob,", '\n"bob,'), encoding="utf-8")
+    damaged = path.read_bytes()
+    with pytest.raises(LabError, match="review.csv, row 4, has a quotation mark"):
+        save(reviews)
+    with pytest.raises(LabError, match="review.csv, row 4, has a quotation mark"):
+        merge(store, "01", {"Q1.1": WHY})
+    assert path.read_bytes() == damaged
+    path.write_text(whole, encoding="utf-8")
+    save(reviews)
+    assert filled(store)["ann"] == ("3", "")
+
+
 def test_an_answer_that_changed_after_its_review_is_marked(store, reviews):
     save(reviews, "ann")
     merge(store, "01", {"Q1.1": WHY})
@@ -236,9 +276,12 @@ def test_a_rubric_whose_points_do_not_add_up_has_no_items():
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
-def test_every_rubric_of_the_course_can_be_ticked(path):
+def test_every_question_is_shown_and_its_rubric_can_be_ticked(path):
     for question in read_assignment(path.name[:2], ROOT).questions:
         assert items_of(question.rubric, question.points), question.id
+        assert question.text.startswith("*Free text, about "), question.id
+        assert not {"###", "MARK SCHEME"} & set(question.text.split()), question.id
+        assert 100 < len(question.text) < 1500, question.id
 
 
 # the server

@@ -24,6 +24,7 @@ from labcore.student.running import WALL, Outcome
 from labcore.student.splice import Report, splice
 
 __all__ = [
+    "HEADING",
     "Lab",
     "Question",
     "Row",
@@ -65,6 +66,7 @@ class Question:
     stub: str
     rubric: str = ""
     model: str = ""
+    text: str = ""  # what is asked
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from notebooks import ROOT  # noqa: E402
 from test_grading_report import OF_CLASS, saved  # noqa: E402
-from test_grading_review import HOSTILE, WHY, edit, filled, result  # noqa: E402
+from test_grading_review import HOSTILE, LONG, WHY, edit, filled, result  # noqa: E402
 
 from labcore.staff.grading.desk import Desk  # noqa: E402
 from labcore.staff.grading.merge import merge  # noqa: E402
@@ -100,11 +100,70 @@ def test_an_edit_of_the_file_shows_while_the_page_is_open(visit, desk, store):
     assert page.locator("#comment").input_value() == "theirs"
 
 
+def test_the_question_folds_by_a_key_and_is_shown_as_text(visit, desk):
+    page = visit(viewport=PHONE)
+    page.goto(desk.address)
+    shows(page, "#status", "Answer 1 of 3: not read yet.")
+    question = page.locator("#asked-text")
+    assert question.is_hidden()
+    page.keyboard.press("t")
+    question.wait_for()
+    assert question.inner_text() == WHY.text
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.locator("#asked-text:focus").count():
+            break
+    page.locator("#asked-text:focus").wait_for()
+    page.keyboard.press("t")
+    question.wait_for(state="hidden")
+
+
+def test_a_comment_that_is_too_long_waits_in_its_box(visit, desk, store):
+    page = visit()
+    page.goto(desk.address)
+    shows(page, "#status", "Answer 1 of 3: not read yet.")
+    first = page.evaluate("question.students[0]")
+    page.keyboard.press("1")
+    page.keyboard.press("c")
+    page.keyboard.insert_text(LONG)
+    page.keyboard.press("Escape")
+    shows(page, "#status", "this comment has 299,999 characters; shorten it to 10,000")
+    assert filled(store)[first] == ("3", "")
+    page.keyboard.press("2")
+    page.keyboard.press("j")
+    page.locator("body:not(.moving)").wait_for()
+    shows(page, "#which", "Answer 1 of 3")
+    assert page.locator("#comment").input_value() == LONG
+    assert filled(store)[first] == ("4", "")
+    page.locator("#comment").fill("short")
+    shows(page, "#status", "Saved.")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    shows(page, "#status", "Answer 2 of 3")
+    assert filled(store)[first] == ("4", "short")
+
+
+def test_a_long_comment_of_the_file_can_be_given_points(visit, desk, store):
+    page = visit()
+    page.goto(desk.address)
+    shows(page, "#status", "Answer 1 of 3: not read yet.")
+    first = page.evaluate("question.students[0]")
+    edit(store, first, comment=LONG)
+    shows(page, "#notice", "1 row of review.csv changed outside this page")
+    assert page.locator("#comment").input_value() == LONG.strip()
+    page.keyboard.press("1")
+    shows(page, "#status", "Saved.")
+    assert filled(store)[first] == ("3", LONG.strip())
+
+
 @SCHEMES
 def test_the_page_for_free_texts_can_be_used_by_all(visit, desk, violations, scheme):
     page = visit(color_scheme=scheme, viewport=PHONE)
     page.goto(desk.address)
     shows(page, "#status", "Answer 1 of 3")
+    page.keyboard.press("t")
+    page.keyboard.press("m")
+    page.locator("#asked-text").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     found = violations(page)
     page.keyboard.press("?")

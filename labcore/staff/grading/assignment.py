@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from labcore.runtime import LabError
 from labcore.staff.authoring.markers import MARKER, regions
 from labcore.student.notebooks import digest, grading, read_notebook
-from labcore.student.tasks import Lab, Question, Task, read_lab
+from labcore.student.tasks import HEADING, Lab, Question, Task, read_lab
 
 __all__ = ["Assignment", "read_assignment"]
 
@@ -38,14 +38,17 @@ def read_assignment(number: str, root: Path) -> Assignment:
     """The lab with this two-digit number in the clone of the course at `root`."""
     paths = [_only(root / folder, number) for folder in ("labs", "solutions")]
     notebook, solution = map(read_notebook, paths)
-    answers = dict(_answers(solution))
+    answers, asked = dict(_answers(solution)), dict(_asked(solution))
     lab = read_lab(notebook, number)
     references = [answers[task.grade_id] for task in lab.tasks]
     released = str(notebook.metadata.get("released"))
     return Assignment(
         lab=lab,
         stem=paths[0].stem,
-        questions=tuple(_with_model(q, answers[q.grade_id]) for q in lab.questions),
+        questions=tuple(
+            replace(_with_model(q, answers[q.grade_id]), text=asked[q.grade_id])
+            for q in lab.questions
+        ),
         version=digest("\n".join([released, *references])),
     )
 
@@ -65,6 +68,19 @@ def _answers(solution: NotebookNode) -> Iterator[tuple[str, str]]:
     for cell in solution.cells:
         if grading(cell).get("solution"):
             yield grading(cell)["grade_id"], cell.source
+
+
+def _asked(solution: NotebookNode) -> Iterator[tuple[str, str]]:
+    """What stands between the heading of each free text and its answer."""
+    text = ""
+    for cell in solution.cells:
+        if cell.cell_type != "markdown":
+            continue
+        if grading(cell).get("solution"):
+            yield grading(cell)["grade_id"], text.strip()
+            continue
+        *above, below = HEADING.split(cell.source)
+        text = below if above else f"{text}\n\n{below}"
 
 
 def _with_model(question: Question, solution: str) -> Question:

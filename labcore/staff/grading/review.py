@@ -67,6 +67,7 @@ class Reviews:
                 "questions": list(found.values()),
                 "phrases": self.phrases,
                 "place": self.place,
+                "longest": LONGEST_COMMENT,
             }
 
     def _question(self, row: Mapping) -> dict:
@@ -78,6 +79,7 @@ class Reviews:
             "of": of,
             "rubric": rubric,
             "model": asked.model if asked else row.get("model answer", ""),
+            "text": asked.text if asked else "",
             "items": [asdict(item) for item in items_of(rubric, of)],
             "students": [],
             "points": [],
@@ -129,7 +131,7 @@ class Reviews:
             of = self._of(row)
             if points and number_in(points, of) is None:
                 raise LabError(f"{points} is no number from 0 to {of:g}.")
-            if len(comment) > LONGEST_COMMENT:
+            if len(comment) > LONGEST_COMMENT and comment != row["comment"].strip():
                 raise LabError(f"A comment has at most {LONGEST_COMMENT:,} characters.")
             place = self.places[student, question]
             self._write(place, row | {"points": points, "comment": comment})

@@ -10,9 +10,11 @@ import io
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 
 from labcore.files import write_bytes
@@ -193,21 +195,42 @@ def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
     """The rows by column, in any form that spreadsheets save; `columns` must exist."""
     try:
         text = _text(path.read_bytes())
-        if not text.strip():
-            return []
-        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
-        rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
-        if lacking := [name for name in columns if name not in rows.fieldnames]:
-            raise LabError(
-                f"{path.name} has no column {' and no column '.join(lacking)}: its "
-                f"first line must name them as it did ({', '.join(columns)})."
-            )
-        return [
-            {key: _as_it_was(value or "") for key, value in row.items() if key}
-            for row in rows
-        ]
-    except (OSError, UnicodeError, csv.Error) as error:
+    except (OSError, UnicodeError) as error:
         raise LabError(f"{path.name} cannot be read ({error}): fix it.") from None
+    if not text.strip():
+        return []
+    header, *rows = _cells(path.name, text)
+    names = [name.strip() for name in header]
+    if lacking := [name for name in columns if name not in names]:
+        raise LabError(
+            f"{path.name} has no column {' and no column '.join(lacking)}: its "
+            f"first line must name them as it did ({', '.join(columns)})."
+        )
+    return [
+        {
+            name: _as_it_was(cell)
+            for name, cell in zip_longest(names, row[: len(names)], fillvalue="")
+            if name
+        }
+        for row in rows
+        if row
+    ]
+
+
+def _cells(name: str, text: str) -> list[list[str]]:
+    """Row by row; a quotation mark that swallows the rows below it is refused."""
+    csv.field_size_limit(sys.maxsize)  # else a single long text spoils the whole table
+    lines = io.StringIO(text, newline="")
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(lines, delimiter=_separator(text), strict=True):
+            rows.append(row)
+    except csv.Error as error:
+        raise LabError(
+            f"{name}, row {len(rows) + 1}, has a quotation mark out of place "
+            f"({error}): write one at each end of a text, and two for each one inside."
+        ) from None
+    return rows
 
 
 def table_without(data: bytes, student: str) -> bytes:

@@ -11,6 +11,7 @@ const GONE =
 let questions = [], phrases = [];
 let question, place = 0; // what is shown: a question, and an answer's place in it
 let shown = null; // points, comment and ticks that the file has for this answer
+let longest = Infinity; // characters of a comment
 let version = 0, named = false, timer = 0, saving = null;
 let moving = false; // on the way to another answer: what is pressed belongs to that one
 const held = []; // keys pressed meanwhile
@@ -55,7 +56,7 @@ async function load() {
   const answer = await ask("/answer", {question: now.id, student: now.students[where]});
   if (!answer.ok) return say(answer.fault, true);
   if (shown && (moving || saving || !same(shown, typed()))) return;
-  ({questions, phrases, version} = found);
+  ({questions, phrases, version, longest} = found);
   question = now;
   at("question").replaceChildren(...questions.map((one) => {
     const title = `${one.id} ${one.title}`;
@@ -103,10 +104,15 @@ function same(one, other) {
 }
 
 // Saves what is typed, one request after the other; true if the file has all of it.
+// A comment that is too long waits in its box, and everything else is saved.
 async function save() {
   clearTimeout(timer);
   while (saving) await saving;
-  if (!shown || same(shown, typed())) return true;
+  if (!shown) return true;
+  if (same(shown, typed())) {
+    if (at("status").textContent.startsWith("Not saved:")) say("Saved.");
+    return true;
+  }
   const values = typed();
   if (!at("conflict").hidden) {
     say("Choose first which points stay.", true);
@@ -116,10 +122,22 @@ async function save() {
     say(`Not saved: ${values.points} is no number from 0 to ${question.of}.`, true);
     return false;
   }
-  saving = send(values);
-  const saved = await saving;
-  saving = null;
-  return saved;
+  const fault = values.comment === shown.comment ? "" : tooLong(values.comment);
+  if (fault) values.comment = shown.comment;
+  if (!same(shown, values)) {
+    saving = send(values);
+    const saved = await saving;
+    saving = null;
+    if (!saved) return false;
+  }
+  if (fault) say(`Not saved: ${fault}. The points are saved.`, true);
+  return !fault;
+}
+
+function tooLong(comment) {
+  const [has, most] = [comment.length, longest].map((n) => n.toLocaleString("en"));
+  return comment.length <= longest ? "" :
+    `this comment has ${has} characters; shorten it to ${most} or fewer`;
 }
 
 function isNumber(points) {
@@ -154,7 +172,8 @@ async function differs(which) {
   }
   shown = found;
   at("conflict").hidden = false;
-  const comment = found.comment === "" ? "no comment" : `the comment “${found.comment}”`;
+  const short = found.comment.slice(0, 200) + (found.comment.length > 200 ? " …" : "");
+  const comment = short === "" ? "no comment" : `the comment “${short}”`;
   say("Not saved, because the file changed since you opened this answer. It has " +
     `${inWords(found.points, "no points")} and ${comment}. Choose one.`, true);
   return false;
@@ -222,6 +241,8 @@ function made(tag, text) {
 
 function drawQuestion() {
   at("of").textContent = `of ${question.of}`;
+  at("asked-text").textContent = question.text;
+  at("asked").hidden = question.text === "";
   at("model-text").textContent = question.model;
   at("items").replaceChildren(...question.items.map((item, index) => {
     const box = made("input", "");
@@ -290,6 +311,8 @@ async function keepPhrases(changed) {
 
 function keepComment() {
   const comment = at("comment").value.trim();
+  const fault = tooLong(comment);
+  if (fault) return say(`Not kept: ${fault}.`, true);
   if (comment && !phrases.includes(comment)) keepPhrases([...phrases, comment]);
 }
 
@@ -321,15 +344,16 @@ function flipName() {
   drawWhich();
 }
 
-function flipModel() {
-  at("model").open = !at("model").open;
+function flip(id) {
+  at(id).open = !at(id).open;
 }
 
 const FIELDS = "input:not([type=checkbox]), textarea, select";
 const KEYS = {
   j: () => go(place + 1), k: () => go(place - 1), u: unread, q: nextQuestion,
   a: () => tick(() => true), z: zero, x: clear, s: keepComment,
-  p: () => focus("points"), c: () => focus("comment"), m: flipModel, n: flipName,
+  p: () => focus("points"), c: () => focus("comment"), n: flipName,
+  t: () => flip("asked"), m: () => flip("model"),
   "?": () => at("help").showModal(),
 };
 
@@ -398,6 +422,8 @@ for (const id of ["points", "comment"]) {
 window.addEventListener("beforeunload", (event) => {
   if (shown && !same(shown, typed())) event.preventDefault();
 });
-at("model").open = matchMedia("(min-width: 60rem)").matches;
+for (const id of ["asked", "model"]) {
+  at(id).open = matchMedia("(min-width: 60rem)").matches;
+}
 setInterval(look, LOOK);
 load();
