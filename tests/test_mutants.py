@@ -9,7 +9,7 @@ from labcore.staff.mutants import mutants
 pytest.importorskip("resource", reason="changed answers run in forked processes")
 
 from tests.mutants.ledger import Ledger  # noqa: E402
-from tests.mutants.table import LABS, rows, stored  # noqa: E402
+from tests.mutants.table import LABS, named, rows, stored  # noqa: E402
 from tests.mutants.trying import trials  # noqa: E402
 
 
@@ -73,6 +73,10 @@ def test_what_no_run_can_notice_is_left_alone(source):
 @pytest.mark.parametrize("source", ["1 +", "x = (" * 500, "\0"])
 def test_what_is_no_python_has_no_changes(source):
     assert mutants(source) == []
+
+
+def test_most_messages_name_a_cause():
+    assert named(stored()) > 0.7
 
 
 @pytest.mark.long

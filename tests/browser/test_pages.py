@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 
@@ -60,7 +61,7 @@ def grades(tmp_path_factory):
         number="90",
         out=folder / "grades",
         root=course(folder / "course"),
-        terms=Terms(seeds=(1,), timeout=60, sandbox=False),
+        terms=Terms(seeds=(1,), timeout=60, sandbox=False, talk=True),
         jobs=1,
     )
     batch.grade_class(options)
@@ -127,3 +128,19 @@ def test_axe_finds_nothing_serious_in_feedback(visit, grades, violations, scheme
         page.get_by_role("heading", level=1, name="Lab 90: ").wait_for()
         found += violations(page)
     assert found == []
+
+
+@SCHEMES
+def test_axe_finds_nothing_serious_in_the_talk(visit, grades, violations, scheme):
+    page = visit(color_scheme=scheme, viewport={"width": 390, "height": 844})
+    page.goto((grades / "talk.html").as_uri())
+    page.get_by_role("heading", level=1, name="Lab 90: five minutes").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert violations(page) == []
+
+
+def test_the_talk_prints_on_one_page_a_student(visit, grades):
+    page = visit()
+    page.goto((grades / "talk.html").as_uri())
+    printed = page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == len(OUTCOMES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from labcore.files import write_bytes
 from tests.mutants.trying import Trial
 
-__all__ = ["LABS", "rows", "stored", "table", "write"]
+__all__ = ["LABS", "named", "rows", "stored", "table", "write"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "solutions" / "MUTANTS.md"
@@ -56,9 +56,16 @@ def _row(tried: list[Trial]) -> Row:
 def table(found: Mapping[str, Row]) -> str:
     total = tuple(map(sum, zip(*found.values(), strict=True)))
     lines = [*sorted(found.items(), key=_place), ("all", total)]
-    return "".join(
+    rows = "".join(
         f"| {exercise} | {' | '.join(map(str, row))} |\n" for exercise, row in lines
     )
+    return f"{rows}\nOf those refused, {100 * named(found):.0f} % are told a cause.\n"
+
+
+def named(found: Mapping[str, Row]) -> float:
+    """The share of the refused changes whose message names a cause."""
+    _, refused, *causes, _ = map(sum, zip(*found.values(), strict=True))
+    return sum(causes) / refused
 
 
 def _place(item: tuple[str, Row]) -> tuple[int, ...]:
