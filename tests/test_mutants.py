@@ -8,6 +8,7 @@ from labcore.staff.mutants import mutants
 
 pytest.importorskip("resource", reason="changed answers run in forked processes")
 
+from tests.mutants import inc  # noqa: E402
 from tests.mutants.ledger import Ledger  # noqa: E402
 from tests.mutants.table import LABS, named, rows, stored  # noqa: E402
 from tests.mutants.trying import trials  # noqa: E402
@@ -73,6 +74,21 @@ def test_what_no_run_can_notice_is_left_alone(source):
 @pytest.mark.parametrize("source", ["1 +", "x = (" * 500, "\0"])
 def test_what_is_no_python_has_no_changes(source):
     assert mutants(source) == []
+
+
+def test_c_is_changed_too_but_no_comment_and_no_head():
+    source = "float f(int n) {  // 1 + 1\n    return n++ + 32 & 0.5f;\n}"
+    changed = {mutant.after for mutant in inc.mutants(source)}
+    assert changed == {
+        "return n-- + 32 & 0.5f;",
+        "return n + 32 & 0.5f;",
+        "return n++ - 32 & 0.5f;",
+        "return n++ + 33 & 0.5f;",
+        "return n++ + 31 & 0.5f;",
+        "return n++ + 32 | 0.5f;",
+        "return n++ + 32 & 1.5f;",
+        "return n++ + 32 & -1.5f;",
+    }
 
 
 def test_most_messages_name_a_cause():

@@ -19,17 +19,20 @@ __all__ = ["Answer", "answers", "checks", "tests"]
 HERE = Path(__file__).resolve().parents[1]
 ANSWER = "answer"
 ROWS = 2  # differently written answers of each exercise
-LEFT_OUT = {"sparse_dot"}  # its answers are written in C
+IN_C = {"sparse_dot"}  # its answers are functions that return C
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A right answer: its text with its helpers, and the names that it needs."""
+    """A right answer: its text with its helpers, and the names that it needs.
+
+    name   of what the check is given; empty where the text itself is the answer, in C
+    """
 
     exercise: Exercise
     title: str
     source: str
-    name: str  # of what the check is given
+    name: str
     names: Mapping[str, object]
 
 
@@ -49,7 +52,10 @@ def answers(lab: str) -> Iterator[Answer]:
     package = checks(lab).__name__
     references = {id(e.reference) for e in checks(lab).EXERCISES.values()}
     for name, exercise in checks(lab).EXERCISES.items():
-        if name in LEFT_OUT:
+        if name in IN_C:
+            right = tests(lab).RIGHT[name][:ROWS]
+            for title, answer in [("the reference", exercise.reference), *right]:
+                yield Answer(exercise, title, answer(), "", {})
             continue
         yield _reference(exercise, package, references - {id(exercise.reference)})
         for title, expression in rows[name][:ROWS]:

@@ -28,8 +28,6 @@ and writes the table.
   *all values are 2 times what they should be*. This is computed, so it is true.
 - **equivalent**: the change is no mistake, for a reason in `tests/mutants/labNN.toml`.
 
-Exercise 11.2 is left out, because its answers are written in C.
-
 | exercise | changes | refused | a mistake | a line | a likeness | equivalent |
 |---|---:|---:|---:|---:|---:|---:|
 """

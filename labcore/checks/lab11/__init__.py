@@ -266,7 +266,7 @@ _wrong_c(
     help="Let the loop over the words run while `start < n`.",
 )
 _wrong_c(
-    "one word too many is read; the loop over the words runs while start < n",
+    "more words are read than the row has; the loop over them runs while start < n",
     f"for (int start = 0; start <= n; start += 32) {SET_BITS} "
     "sum += *values++ * x[start + __builtin_ctz(bits)];",
 )
@@ -307,8 +307,16 @@ _wrong_c(
     "sum += *values++ * x[start + __builtin_ctz(bits)];",
 )
 _wrong_c(
-    "*++values leaves out the first value; *values++ reads a value, then steps on",
+    "the first value is left out; *values++ reads a value, then steps on",
     f"{WORDS} {SET_BITS} sum += *++values * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "you step back from the first value; the next one stands behind it: *values++",
+    f"{WORDS} {SET_BITS} sum += *values-- * x[start + __builtin_ctz(bits)];",
+)
+_wrong_c(
+    "the products are subtracted; add them to the sum",
+    f"{WORDS} {SET_BITS} sum -= *values++ * x[start + __builtin_ctz(bits)];",
 )
 _wrong_c(
     "each product replaces the sum; add it with +=",
@@ -375,7 +383,7 @@ _wrong_c(
     }}""",
 )
 lab.mistake(
-    "the function only returns 0; add each kept weight times its x",
+    "no product reaches the sum here; add each kept weight times its x",
     lambda: _c(""),
 )
 lab.help(

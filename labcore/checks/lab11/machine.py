@@ -28,8 +28,8 @@ __all__ = [
 LONGEST = 4000  # characters; the answer needs about 300
 BLOCKS = 20_000  # that a call may run
 ROOM = 8192  # bytes for the mask, the values and x, each
-GAP = torch.tensor([7777.0, 7777.0])  # behind the last value: reading on shows
-ONE_TOO_MANY = 2**32 - 3  # a word behind the last one, with nearly all its bits set
+GAP = torch.tensor([7777.0, 7777.0])  # on both sides of the values: to read on shows
+ONE_TOO_MANY = 2**32 - 3  # a word on both sides, with nearly all its bits set
 # what could read other files, or make a compiler work without end
 ANYWHERE = (
     (r"\\", "a backslash"),
@@ -108,16 +108,16 @@ def _call(answer: Callable, kept: Mapping[int, float], n: int, count: bool = Fal
     weights, x = torch.zeros(n), torch.arange(1.0, n + 1)
     weights[list(kept)] = torch.tensor(list(kept.values()))
     words, values = packed(weights[None])
-    words = F.pad(words[0], (0, 1), value=ONE_TOO_MANY)
-    parts = {
-        0: words.to(torch.uint32),
-        1: torch.cat([values, GAP.half()]),
-        2: torch.cat([x, GAP]),
-    }
-    at = [board.arena + ROOM * place for place in parts]
+    parts = (
+        F.pad(words[0], (1, 1), value=ONE_TOO_MANY).to(torch.uint32),
+        torch.cat([GAP.half(), values, GAP.half()]),
+        torch.cat([GAP, x, GAP]),
+    )
+    starts = [board.arena + ROOM * place for place in range(len(parts))]
     board.write(board.arena, torch.zeros(ROOM * len(parts) // 4))
-    for place, content in parts.items():
-        board.write(at[place], content)
+    for start, content in zip(starts, parts, strict=True):
+        board.write(start, content)
+    at = [start + skipped for start, skipped in zip(starts, (4, 4, 8), strict=True)]
     work = board.call(function, *at, n, count=count, blocks=BLOCKS)
     if not torch.equal(board.read(at[2], n), x):
         raise LabError("sparse_dot has changed x: only read what the pointers show.")
