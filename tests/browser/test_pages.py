@@ -16,8 +16,12 @@ from corpus import save  # noqa: E402
 from notebooks import ROOT  # noqa: E402
 from toylab import course, handed_in  # noqa: E402
 
+from labcore.checks.engine.message import message  # noqa: E402
+from labcore.checks.engine.picture import LARGEST  # noqa: E402
 from labcore.staff.grading import batch  # noqa: E402
 from labcore.staff.grading.jobs import Terms  # noqa: E402
+from labcore.staff.grading.talk import KEPT  # noqa: E402
+from labcore.staff.grading.talkpage import sheet  # noqa: E402
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 SITE = ROOT / "docs/_build/html"
@@ -139,8 +143,24 @@ def test_axe_finds_nothing_serious_in_the_talk(visit, grades, violations, scheme
     assert violations(page) == []
 
 
-def test_the_talk_prints_on_one_page_a_student(visit, grades):
-    page = visit()
-    page.goto((grades / "talk.html").as_uri())
-    printed = page.pdf(format="A4")
-    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == len(OUTCOMES)
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_the_longest_talk_prints_on_one_page_a_student(visit, paper):
+    """Three changes, each with long lines, a message that was cut, and a picture."""
+    rows = {label: "many words " * 99 for label in ("given", "expected", "got")}
+    picture = [" " * 12 + "# . . . . . . .  " * 3] * (2 + LARGEST)
+    line = "model.get_submodule(name).weight " * 3
+    change = {
+        **{"id": "10.1", "name": "FineGrainedPruner", "line": 17},
+        **{"before": line, "after": line},
+        "message": message("[10.1 FineGrainedPruner] FAILED: it", rows, picture),
+    }
+    result = {
+        "talk": {"changes": [change] * KEPT, "figure": "many words " * 9},
+        "texts": [{"source": "It is 35.9 of " + "many words " * 99}],
+    }
+    page = visit(color_scheme="dark")
+    page.set_content(sheet("10", {"ann": result, "bob": result}))
+    printed = page.pdf(format=paper)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 2
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 29, 31)"

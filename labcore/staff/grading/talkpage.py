@@ -87,11 +87,11 @@ def _change(change: Mapping) -> str:
     gone = after in ("", "pass")
     becomes = "is left out" if gone else "becomes the next one"
     return (
-        f"<p>Your answer to {escape(where)}:</p>\n"
+        f"<div class=change>\n<div>\n<p>Your answer to {escape(where)}:</p>\n"
         f"<pre>{escape(change['before'])}</pre>\n<p>What does the check say if this "
         f"line {becomes}, and why at that step?</p>\n"
-        f"{'' if gone else f'<pre>{escape(after)}</pre>'}\n"
-        f"<pre class=answer>{escape(change['message'])}</pre>\n"
+        f"{'' if gone else f'<pre>{escape(after)}</pre>'}\n</div>\n"
+        f"<pre class=answer>{escape(change['message'])}</pre>\n</div>\n"
     )
 
 

@@ -130,7 +130,7 @@ async function save() {
     saving = null;
     if (!saved) return false;
   }
-  if (fault) say(`Not saved: ${fault}. The points are saved.`, true);
+  if (fault) say(`Not saved: ${fault}. Everything else is saved.`, true);
   return !fault;
 }
 
