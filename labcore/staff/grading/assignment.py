@@ -74,13 +74,11 @@ def _asked(solution: NotebookNode) -> Iterator[tuple[str, str]]:
     """What stands between the heading of each free text and its answer."""
     text = ""
     for cell in solution.cells:
-        if cell.cell_type != "markdown":
-            continue
         if grading(cell).get("solution"):
             yield grading(cell)["grade_id"], text.strip()
-            continue
-        *above, below = HEADING.split(cell.source)
-        text = below if above else f"{text}\n\n{below}"
+        elif cell.cell_type == "markdown":
+            *above, below = HEADING.split(cell.source)
+            text = below if above else f"{text}\n\n{below}"
 
 
 def _with_model(question: Question, solution: str) -> Question:
