@@ -87,7 +87,7 @@ def test_c_is_changed_too_but_no_comment_and_no_head():
         "return n++ + 31 & 0.5f;",
         "return n++ + 32 | 0.5f;",
         "return n++ + 32 & 1.5f;",
-        "return n++ + 32 & -1.5f;",
+        "return n++ + 32 & -0.5f;",
     }
 
 

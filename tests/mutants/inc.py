@@ -46,6 +46,6 @@ def mutants(source: str) -> list[Mutant]:
 
 def _others(token: str) -> Iterator[str]:
     yield from OTHERS.get(token, ())
-    if number := re.fullmatch(r"(\d+)(\.\d+)?(\w*)", token):
-        whole, rest = int(number[1]), (number[2] or "") + number[3]
-        yield from (f"{whole + 1}{rest}", f"{whole - 1}{rest}")
+    if number := re.fullmatch(r"(\d+)(\.\d+)?(\D*)", token):
+        value = float(token.rstrip("f")) if number[2] else int(number[1])
+        yield from (f"{value + 1}{number[3]}", f"{value - 1}{number[3]}")
