@@ -18,37 +18,39 @@ MASK = tensor([True, True, False, False])
 @pytest.mark.parametrize(
     ("expected", "got", "said"),
     [
-        (ROW, 2 * ROW, "all values are 2 times what they should be"),
-        (ROW, ROW / 8, "all values have to be multiplied by 8"),
-        (ROW, ROW - 0.25, "all values are 0.25 too small"),
-        (ROW, 1 - ROW, "each value is 1 minus what it should be"),
         (ROW, -ROW, "the sign is wrong"),
         (tensor([1.0, -2]), tensor([1.0, 2]), "some signs are wrong"),
         (ROW, ROW.flip(0), "the values are right, but their order is reversed"),
-        (ROW, ROW[[1, 0, 2]], "the values are right, but not their order"),
+        (ROW, ROW[[1, 0, 2]], "the numbers are right, but stand at wrong places"),
         (SQUARE, SQUARE.T, "the values are right, but rows and columns are swapped"),
         (ROW, ROW[:2], "its end is missing; what there is of it is right"),
         (ROW, ROW[1:], "its beginning is missing"),
         (
             ROW,
             ROW[None],
-            "the values are right, but the shape is (1, 3) instead of (3)",
+            "the values are right, but the shape is (1, 3) instead of (3,)",
         ),
         (SQUARE, SQUARE[:, :1], "the shape is (2, 1) instead of (2, 2)"),
-        (ROW, ROW.double(), "the values are right, but their type is float64"),
+        (ROW, ROW.double(), "the values are right, but the type is float64 instead of"),
+        (ROW, ROW > 1, "the type is bool instead of float32"),
+        (MASK, torch.arange(2), "the type is int64 instead of bool"),
+        (ROW, ROW * 1j, "its values are complex"),
         (ROW, 0 * ROW, "all values are zero"),
         (ROW, tensor([1.0, 0, 0]), "too many values are zero; the others are right"),
-        (tensor([1.0, 0, 0]), ROW, "values that should be zero are not"),
+        (tensor([1.0, 0, 0]), ROW, "values that should be zero are not; the others"),
+        (0 * ROW, ROW, "values that should be zero are not"),
         (ROW, ROW / 0, "there is an infinite value in it"),
         (ROW, ROW * math.nan, "there is nan (not a number) in it"),
         (ROW, tensor([1.0, 2.0, 5.0]), "all values are right but the last"),
         (ROW, tensor([1.0, 3.0, 4.0]), "all values are right but one"),
         (ROW, tensor([7.0, 7.0, 7.0]), "all values are the same"),
         (MASK, ~MASK, "True and False are the wrong way round"),
+        (MASK, MASK | True, "all places are True, and some should not be"),
+        (tensor([True]), tensor([False]), "all places are False, and some should not"),
         (MASK, tensor([True] * 3 + [False]), "too many places are True"),
         (MASK, tensor([True] + [False] * 3), "too few places are True"),
         (MASK, tensor([True, False, True, False]), "the number of True is right"),
-        ([1, 2, 4], [2, 4, 8], "all values are 2 times"),
+        ([1, 2, 4], [4, 2, 1], "the values are right, but their order is reversed"),
         (
             [ROW, MASK],
             [MASK, ROW],
@@ -59,17 +61,19 @@ MASK = tensor([True, True, False, False])
         (["a", "b"], ["c"], "it has too few entries"),
         ({"a": 1, "b": 2}, {"a": 1}, "it lacks an entry for 'b'"),
         ({"a": 1}, {"a": 1, "b": 2}, "an entry for 'b' does not belong to it"),
-        ({"a": 1}, {"b": 1}, "its keys are others: 'b' instead of 'a'"),
+        ({"a": 1}, {"b": 1}, "it has the key 'b' instead of 'a'"),
         ({"a": ROW, "b": ROW}, {"a": -ROW, "b": -ROW}, "the sign is wrong"),
         ({"a": ROW, "b": 1}, {"a": -ROW, "b": 1}, "in ['a']: the sign is wrong"),
+        ([{"a": ROW, "b": 1}, 2], [{"a": -ROW, "b": 1}, 2], "in [0]['a']: the sign"),
         ([ROW, ROW, MASK], [-ROW, -ROW, MASK], "in [0] and others: the sign"),
         ({"a": ROW, "b": 1}, {"a": None, "b": 1}, "in ['a']: there is None"),
-        (7, 8, "this is 1 too large"),
-        ((2, 1), (3, 1), "in [0]: this is 1 too large"),
         (1 / 3, 0.33, "you rounded"),
         (0.5, math.nan, "this is nan"),
         (0.5, (-1) ** 0.5, "this is a complex number"),
         (0.5, [0.5], "return a number, not a list"),
+        (0.5, tensor([0.5]), "return a number, not a tensor that holds it"),
+        (0.5, ROW, "return a number, not a tensor of several values"),
+        (["a"], {"a": 1}.keys(), "return a list, not something of type dict_keys"),
         (0.5, None, "the function ends without return"),
     ],
 )
@@ -81,9 +85,13 @@ def test_a_likeness_is_told(expected, got, said):
     ("expected", "got"),
     [
         (ROW, tensor([3.0, 1.0, 9.0])),
-        ({"a": ROW, "b": ROW}, {"a": -ROW, "b": 2 * ROW}),  # two different likenesses
+        (ROW, 2 * ROW),  # it may be true by chance: one of `changes`
+        ({"a": ROW, "b": ROW}, {"a": -ROW, "b": ROW.flip(0)}),  # two likenesses
         (MASK, tensor([False, True, True, True])),
         (0.4, 0.7),
+        (0.004, 0.0),  # no digit is left to know a rounded number by
+        (99.996, 100),
+        (tensor([3.0]), tensor([-3.0])),
         ("a", "b"),
         (True, False),
         ({1, 2}, {3}),
@@ -98,8 +106,14 @@ def test_a_network_is_seen_as_its_parameters():
     one, other = nn.Linear(2, 2), nn.Linear(2, 2)
     with torch.no_grad():
         for mine, yours in zip(one.parameters(), other.parameters(), strict=True):
-            yours.copy_(2 * mine)
-    assert likeness(one, other).startswith("all values are 2 times")
+            yours.copy_(-mine)
+    assert likeness(one, other).startswith("the sign is wrong")
+    assert likeness(one, nn.Linear(2, 2, bias=False)) == "", "its keys are not known"
+
+
+def test_of_what_a_check_has_noted_neither_keys_nor_kinds_are_told():
+    for got in ({"b": 1}, {"a": "text"}, {"a": None}):
+        assert likeness({"a": 1}, got) and likeness({"a": 1}, got, seen=True) == ""
 
 
 def half(value):
@@ -125,6 +139,9 @@ def test_a_change_of_a_number_is_told_only_if_it_explains_the_other_inputs_too()
 def test_a_change_may_be_that_of_each_number_in_a_list():
     told = [sentence for sentence, _ in changes([0.5, 0.25], [0.5, 0.75])]
     assert told == ["of each number: this is 1 minus the right number"]
+    for expected, got in ((ROW, 3 * ROW), ({"a": ROW}, {"a": 3 * ROW})):
+        told = [sentence for sentence, _ in changes(expected, got)]
+        assert told == ["of each number: this is 3 times the right number"]
 
 
 def test_of_two_single_numbers_several_changes_may_be_true():
@@ -144,6 +161,7 @@ def double_in_place(values):
     [
         (lambda values: None, "values is unchanged"),
         (lambda values: [values.mul_(-2)].clear(), "in values: the sign is wrong"),
+        (lambda values: [values.zero_()].clear(), "in values: all values are zero"),
     ],
 )
 def test_an_input_that_should_change_is_looked_at_too(answer, said):

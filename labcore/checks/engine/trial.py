@@ -103,8 +103,10 @@ class Trial:
             likely = self.known_mistake(before, kwargs, got, after=args)
             if not likely and same(before[place], args[place]):
                 likely = f"{name} is unchanged; this function has to change it in place"
-            if not likely and (alike := likeness(expected[place], args[place])):
-                likely = f"in {name}: {alike}"
+            if not likely and (
+                said := likeness(expected[place], args[place], seen=True)
+            ):
+                likely = f"in {name}{said[3:] if said[:4] == 'in [' else f': {said}'}"
         return {
             "expected": expected_text,
             "got": f"{name} is now {got_text}",
@@ -144,19 +146,22 @@ class Trial:
 
         got = self._guarded(lambda watch: played(Watched(self.answer, watch)), given)
         if not same(expected, got):
-            self._differs(expected, got, given, played)
+            self._differs(expected, got, given, played, seen=True)
         self.history.append((played, got))
 
-    def _differs(self, expected, got, given: str, asked: Callable) -> None:
+    def _differs(
+        self, expected, got, given: str, asked: Callable, seen: bool = False
+    ) -> None:
         """Report a wrong result; `asked(mistake)` calls a mistake in the same way."""
         expected_text, got_text = difference(expected, got)
+        may_be_none = self.exercise.may_return_none
         self.wrong(
             given=given,
             expected=expected_text,
             got=got_text,
             likely=self._first_like(got, asked)
             or self._changed(expected, got, asked)
-            or likeness(expected, got, self.exercise.may_return_none),
+            or likeness(expected, got, may_be_none=may_be_none, seen=seen),
             picture=bars_picture(expected, got) or mask_picture(expected, got),
         )
 
