@@ -406,6 +406,12 @@ def test_nothing_a_beginner_hands_in_crashes_a_check(answer, got, likely):
     assert message["read"] == "Hint 1 of exercise 9.1, just below"
 
 
+def test_an_error_in_a_comprehension_is_told_by_its_line_alone():
+    message = lines(lambda tensor, twice=False: {n: 1 / n for n in (1, 0)})
+    assert message["likely"].startswith("the error comes from line ")
+    assert "which was called" not in message["likely"]
+
+
 def test_a_torch_function_that_lacks_a_kind_of_number_is_no_unwritten_answer():
     """torch says NotImplementedError as well, as for abs() of a bool tensor."""
 

@@ -25,7 +25,7 @@ and writes the table.
 - **a mistake**: it also names the likely mistake, and we read that it is the true one.
 - **a line**: the changed answer raises an error, and the check quotes the line.
 - **a likeness**: it says what the result has in common with the right one, such as
-  *all values are 2 times what they should be*. This is computed, so it is true.
+  *the values are right, but their order is reversed*. This is computed, so it is true.
 - **equivalent**: the change is no mistake, for a reason in `tests/mutants/labNN.toml`.
 
 | exercise | changes | refused | a mistake | a line | a likeness | equivalent |
