@@ -111,6 +111,12 @@ def scan_and_restore_at_the_end(model, name, sparsities, images, labels):
     return found
 
 
+def scan_outside_blocks(model, name, sparsities, images, labels):
+    if "." in name:
+        return {level: evaluate(model, images, labels) for level in sparsities}
+    return scan_a_copy(model, name, sparsities, images, labels)
+
+
 def changes_by_conditions(first, second, labels):
     to_wrong = (first == labels) & (second != labels)
     to_right = (first != labels) & (second == labels)
@@ -334,6 +340,7 @@ WRONG = {
         ("no clone", scan_with_an_alias, "falling order", ALIAS),
         ("a state_dict", scan_with_a_state_dict, "falling order", ALIAS),
         ("put back late", scan_and_restore_at_the_end, "falling order", ALIAS),
+        ("not in a block", scan_outside_blocks, "a layer in a block", None),
     ],
     "changed_answers": [
         ("one number", agreement, "ten images", "return a tuple, not a number"),

@@ -54,12 +54,13 @@ def scan_layer(
 def _clear(
     ask: Trial, model: nn.Module, names: list[str], levels: list[float]
 ) -> tuple[Tensor, Tensor]:
-    """Images on which the best score stands out, dense and at each of the levels.
+    """At most 12 images on which the best score stands out, dense and at each level.
 
-    So an answer may compute in bfloat16. Half of the labels are the dense answer.
+    So an answer may compute in bfloat16. Those whose class changes come first. Half of
+    the labels are the dense answer.
     """
     first = next(model.parameters())
-    shape = (3, 32, 32) if first.dim() == 4 else first.shape[1:]
+    shape = (3, 4, 4) if first.dim() == 4 else first.shape[1:]
     images = torch.randint(-4, 5, (80, *shape), generator=ask.rng).float()
 
     nets = [model]
@@ -70,11 +71,31 @@ def _clear(
     scores = torch.stack([net(images) for net in nets])  # (nets, images, classes)
     best = scores.topk(2, dim=2).values
     stands_out = best[..., 0] - best[..., 1] > 0.1 * scores.abs().amax(dim=2)
-    images = images[stands_out.all(dim=0)][:12]
+    clear = stands_out.all(dim=0)
+    classes = scores[:, clear].argmax(dim=2)
+    changes = (classes != classes[0]).sum(dim=0)
+    images = images[clear][changes.argsort(descending=True, stable=True)[:12]]
 
     labels = model(images).argmax(dim=1)
     other = torch.randint(scores.shape[2], labels.shape, generator=ask.rng)
     return images, torch.where(torch.arange(len(labels)) % 2 == 0, labels, other)
+
+
+def _telling(
+    ask: Trial, make: Callable[[], nn.Module], names: list[str], levels: list[float]
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """A network and 12 images: no two of its layers and levels, nor the dense network,
+    have the same accuracy."""
+    while True:
+        model = fill(make(), ask.rng, unit=1)
+        images, labels = _clear(ask, model, names, levels)
+        if len(images) < 12:
+            continue
+        found = [_percent_right(model, images, labels)]
+        for name in names:
+            found += scan_layer(model, name, levels, images, labels).values()
+        if len({round(value, 2) for value in found}) == len(found):
+            return model, images, labels
 
 
 def _case(ask: Trial, levels: list[float]) -> tuple:
@@ -133,18 +154,35 @@ lab.step("leaves no trace", "falling order", lambda ask: ask(*_case(ask, [0.75, 
 
 @lab.step("leaves no trace", "other layers")
 def _(ask: Trial) -> None:
-    model = fill(MLP(3, (4, 3), 3), ask.rng, unit=1)
-    images, labels = _clear(ask, model, ["fc1", "fc2", "fc3"], [0.5])
+    names = ["fc1", "fc2", "fc3"]
+    model, *data = _telling(ask, lambda: MLP(3, (4, 3), 3), names, [0.5])
     for name in ("fc3", "fc2"):
-        ask(model, name, [0.5], images, labels)
+        ask(model, name, [0.5], *data)
+
+
+def _with_a_block() -> nn.Module:
+    parts = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()
+    block = OrderedDict(zip(("conv", "bn", "relu"), parts, strict=True))
+    layers = nn.Sequential(block), nn.Flatten(), nn.Linear(16, 3)
+    names = ("backbone", "flatten", "classifier")
+    return nn.Sequential(OrderedDict(zip(names, layers, strict=True)))
+
+
+def _mode_afterwards(scan, model, *case):
+    """the mode of the network afterwards; it was in evaluation mode before"""
+    scan(model.eval(), *case)
+    training = any(module.training for module in model.modules())
+    return "training mode" if training else "evaluation mode"
 
 
 @lab.step("leaves no trace", "a layer in a block")
 def _(ask: Trial) -> None:
+    name, levels = "backbone.conv", [0.9, 0.3]
+    model, *data = _telling(ask, _with_a_block, [name], levels)
     # channels-last as on a bench, or evaluate() would replace the weight's memory
-    model = VGG(width=2).eval().to(memory_format=torch.channels_last)
-    images, labels = _clear(ask, model, ["backbone.conv2"], [0.9, 0.3])
-    ask(model, "backbone.conv2", [0.9, 0.3], images, labels)
+    model = model.to(memory_format=torch.channels_last)
+    ask(model, name, levels, *data)
+    ask.through(_mode_afterwards, model, name, levels, *data)
 
 
 def _pruned_by(prune: Callable[[nn.Module, str, float], object]) -> Callable:
@@ -231,6 +269,16 @@ def _largest_first(model, name, sparsity):
     weight = model.get_submodule(name).weight.detach()
     mask = fine_grained_prune(1 / weight, sparsity)  # no weight here is zero
     weight[~mask] = 0
+
+
+@lab.mistake(
+    "the network is left in training mode; leave it as it was, or put a copy into "
+    "training mode"
+)
+def _(model, *case):
+    found = scan_layer(model, *case)
+    model.train()
+    return found
 
 
 lab.help(
