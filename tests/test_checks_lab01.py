@@ -149,6 +149,11 @@ def threshold_that_sorts_in_place(weights, share):
     return threshold_by_sorting(weights, share)
 
 
+def threshold_by_the_last_position(weights, share):
+    values = all_magnitudes(weights).sort().values
+    return values[int(share * (len(values) - 1))].item()
+
+
 @torch.no_grad()
 def rescale(conv, norm, factor):
     conv.weight *= factor
@@ -286,6 +291,12 @@ WRONG = {
             threshold_that_sorts_in_place,
             "two layers, seven weights",
             "an operation in place",
+        ),
+        (
+            "int() of the last position",
+            threshold_by_the_last_position,
+            "two layers, seven weights",
+            None,
         ),
         (
             "mask",

@@ -421,11 +421,22 @@ def _seven() -> list[Tensor]:
 @lab.step("idea", "two layers, seven weights")
 def _(ask: Trial) -> None:
     ask(_seven(), 0.3)
+    ask(_seven()[::-1], 0.3)  # tells the first layer from the largest threshold
 
 
-lab.step("idea", "another share", lambda ask: ask(_seven(), 0.6))
+@lab.step("idea", "another share")
+def _(ask: Trial) -> None:
+    ask(_seven(), 0.6)
+    ask(_seven(), 0.2)  # tells one position too early from int(share * 6)
+
+
 lab.step("exact", "nothing removed", lambda ask: ask(_seven(), 0.0))
-lab.step("exact", "2.8 weights are three", lambda ask: ask(_seven(), 0.4))
+
+
+@lab.step("exact", "2.8 weights are three")
+def _(ask: Trial) -> None:
+    ask(_seven(), 0.4)
+    ask(_seven(), 0.9)  # 6.3 weights, and 5.4 of one weight fewer
 
 
 @lab.step("exact", "random layers")
@@ -476,6 +487,16 @@ lab.mistake(
 lab.mistake(
     "you average over the layers; put all layers into one list and sort once",
     lambda w, share: sum(threshold_for([t], share) for t in w) / len(w),
+)
+for _word, _of in (("largest", max), ("smallest", min)):
+    lab.mistake(
+        f"you take the {_word} of the layers' thresholds; put all layers into one list "
+        "and sort once",
+        lambda w, share, of=_of: of(threshold_for([t], share) for t in w),
+    )
+lab.mistake(
+    "you take a share of the last position; take a share of the number of weights",
+    lambda w, share: _magnitudes(w)[round(share * (sum(t.numel() for t in w) - 1))],
 )
 lab.mistake(
     "int() always rounds down; use round()",
