@@ -247,6 +247,12 @@ def rewound_with_gradients(net, start):
         parameter.copy_(start[name.removesuffix("_orig")])
 
 
+@torch.no_grad()
+def rewound_with_a_new_bias(net, start):
+    rewound(net, start)
+    net[-1].bias = nn.Parameter(net[-1].bias.clone())
+
+
 RIGHT = {
     "weights_left": [
         ("a loop", left),
@@ -308,6 +314,7 @@ WRONG = {
             "the pruned weights stay as they were",
         ),
         ("with gradients", rewound_with_gradients, "one layer", ERROR),
+        ("one new parameter", rewound_with_a_new_bias, "the same parameters", None),
     ],
 }
 

@@ -826,9 +826,10 @@ def _start_afterwards(answer, net, start):
 
 def _known_objects(answer, net, start):
     """parameters of net that an optimizer made before rewind(net, start) still knows"""
-    before = {id(parameter) for parameter in net.parameters()}
+    before = list(net.parameters())  # held, or a new one could get an old one's id
     answer(net, start)
-    return [name for name, p in net.named_parameters() if id(p) in before]
+    known = {id(parameter) for parameter in before}
+    return [name for name, p in net.named_parameters() if id(p) in known]
 
 
 def _again(answer, net, start):
@@ -957,6 +958,13 @@ def _(module, own, value):
 @_rewinding
 def _(module, own, value):
     setattr(module, own, nn.Parameter(value.clone()))
+
+
+@lab.mistake("you take entries out of start; read them with start[name], without pop()")
+def _(net, start):
+    rewind(net, start)
+    for name, _ in net.named_parameters():
+        del start[name.removesuffix("_orig")]
 
 
 lab.help(
