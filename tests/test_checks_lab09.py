@@ -81,6 +81,11 @@ def in_allocation_by_threshold(scores, masks):
     return found
 
 
+def in_allocation_by_position(scores, masks):
+    ranked = {n: s.flatten().sort(descending=True).values for n, s in scores.items()}
+    return {n: s >= ranked[n][int(masks[n].sum()) - 1] for n, s in scores.items()}
+
+
 def in_allocation_past_the_end(scores, masks):
     found = {}
     for name, score in scores.items():
@@ -222,6 +227,16 @@ def cubic_in_three_parts(step, start, end, initial, final):
     return final + (initial - final) * (1 - (step - start) / (end - start)) ** 3
 
 
+def cubic_late(step, start, end, initial, final):
+    if step <= start + 1:
+        return initial
+    return cubic(step, start, end, initial, final)
+
+
+def cubic_early(step, start, end, initial, final):
+    return final if step >= end - 1 else cubic(step, start, end, initial, final)
+
+
 RIGHT = {
     "lamp_scores": [
         ("sorted", lamp),
@@ -267,7 +282,13 @@ WRONG = {
             "x[-0:]",
             in_allocation_by_threshold,
             "a full layer and an empty one",
-            "a layer whose mask keeps nothing has to stay empty",
+            "with count 0 a layer keeps everything",
+        ),
+        (
+            "from position count - 1",
+            in_allocation_by_position,
+            "a full layer and an empty one",
+            "with count 0 a layer keeps everything",
         ),
         (
             "past the end",
@@ -282,6 +303,10 @@ WRONG = {
     ],
     "synflow_scores": [
         ("in place", synflow_in_place, "one layer", "an operation in place"),
+    ],
+    "cubic_sparsity": [
+        ("late at the start", cubic_late, "both ends", None),
+        ("early at the end", cubic_early, "both ends", None),
     ],
 }
 

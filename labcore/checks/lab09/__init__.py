@@ -383,7 +383,10 @@ lab.mistake(
 )
 
 
-@lab.mistake("a layer whose mask keeps nothing has to stay empty; look at x[-0:]")
+@lab.mistake(
+    "with count 0 a layer keeps everything, and it has to keep nothing: an index of -0 "
+    "or 0 - 1 does not do that"
+)
 def _(scores, masks):
     counts = _counts(masks)
     return _kept_in(scores, {n: counts[n] or s.numel() for n, s in scores.items()})
@@ -850,12 +853,25 @@ lab.step("idea", "a quarter of the way", lambda ask: ask(25, 0, 100, 0.0, 0.8))
 def _(ask: Trial) -> None:
     ask(0, 0, 100, 0.0, 0.8)
     ask(100, 0, 100, 0.0, 0.8)
+    # next to them, in a run so short that the curve is not flat at its end
+    ask(1, 0, 4, 0.0, 0.8)
+    ask(3, 0, 4, 0.0, 0.8)
 
 
 lab.step("idea", "a later start", lambda ask: ask(30, 20, 60, 0.0, 0.8))
 lab.step("idea", "some zeros at first", lambda ask: ask(50, 0, 100, 0.5, 0.9))
-lab.step("the whole run", "before the start", lambda ask: ask(5, 20, 60, 0.25, 0.75))
-lab.step("the whole run", "after the end", lambda ask: ask(90, 20, 60, 0.25, 0.75))
+
+
+@lab.step("the whole run", "before the start")
+def _(ask: Trial) -> None:
+    ask(5, 20, 60, 0.25, 0.75)
+    ask(19, 20, 60, 0.25, 0.75)
+
+
+@lab.step("the whole run", "after the end")
+def _(ask: Trial) -> None:
+    ask(90, 20, 60, 0.25, 0.75)
+    ask(25, 20, 24, 0.25, 0.75)
 
 
 @lab.step("the whole run", "any schedule")
