@@ -207,25 +207,27 @@ def _(ask: Trial) -> None:
 
 @lab.step("idea", "several groups")
 def _(ask: Trial) -> None:
-    for _ in range(3):
-        _ask_mask(ask, distinct(ask.rng, 6, 8), 2, 4)
+    for rows in (1, 2, 6):
+        _ask_mask(ask, distinct(ask.rng, rows, 8), 2, 4)
 
 
 @lab.step("idea", "other numbers")
 def _(ask: Trial) -> None:
     for n, m in ((1, 4), (1, 2), (3, 4), (2, 8)):
-        _ask_mask(ask, distinct(ask.rng, 3, 8), n, m)
+        for rows in (1, 3):
+            _ask_mask(ask, distinct(ask.rng, rows, 8), n, m)
 
 
 @lab.step("idea", "a convolution")
 def _(ask: Trial) -> None:
-    _ask_mask(ask, distinct(ask.rng, 3, 4, 3, 3), 2, 4)
+    for shape in ((1, 4, 2, 1), (3, 4, 3, 3)):
+        _ask_mask(ask, distinct(ask.rng, *shape), 2, 4)
     _ask_mask(ask, distinct(ask.rng, 4, 6, 2, 1).requires_grad_(), 1, 3)
 
 
 @lab.step("any layer", "inputs that do not fit")
 def _(ask: Trial) -> None:
-    for shape in ((4, 3, 3, 3), (4, 1, 2, 2), (2, 6)):
+    for shape in ((2, 3, 2, 1), (2, 6), (4, 1, 2, 2), (4, 3, 3, 3)):
         _ask_mask(ask, distinct(ask.rng, *shape), 2, 4)
 
 
