@@ -137,6 +137,29 @@ def play_with_new_values(model, start, masks, train, share=0.2):
     return new
 
 
+def play_on_a_copy(model, start, masks, train, share=0.2):
+    return play(copy.deepcopy(model), start, masks, train, share)
+
+
+def play_on_a_trained_copy(model, start, masks, train, share=0.2):
+    trained = copy.deepcopy(model)
+    train(trained, masks)
+    new = masks_by_topk(trained, masks, share)
+    back_to(model, start, new)
+    return new
+
+
+def play_twice(model, start, masks, train, share=0.2):
+    train(model, masks)
+    return play(model, start, masks, train, share)
+
+
+def play_and_train(model, start, masks, train, share=0.2):
+    new = play(model, start, masks, train, share)
+    train(model, new)
+    return new
+
+
 def play_without_return(model, start, masks, train, share=0.2):
     play(model, start, masks, train, share)
 
@@ -257,6 +280,7 @@ RIGHT = {
         ("parameters", play_by_parameters),
         ("a dictionary", play_by_a_dictionary),
         ("masked again", play_masked_again),
+        ("trained apart", play_on_a_trained_copy),
     ],
     "aware_init": [
         ("clamped", init),
@@ -300,6 +324,9 @@ WRONG = {
             "the function ends without return",
         ),
         ("new values", play_with_new_values, "weights rewound", None),
+        ("a copy", play_on_a_copy, "weights rewound", "you change a copy"),
+        ("trained twice", play_twice, "the masks", "the error comes from line"),
+        ("trained again", play_and_train, "the masks", "the error comes from line"),
         (
             "dense start",
             play_from_the_dense_start,

@@ -362,7 +362,10 @@ def _entered(play, model, start, masks, share):
 
 def _weights_after(play, model, start, masks, share):
     """the weights after the round"""
-    _rehearsed(play, model, start, masks, share)
+    before, train = clone(model), MaskedTraining()
+    play(model, start, masks, train, share)
+    if train.trained != [model] and same(before, model):
+        return "the weights from before the round, as a copy was trained"
     return {n: p.detach() for n, p in model.named_parameters() if p.dim() > 1}
 
 
@@ -435,19 +438,6 @@ def _(model, start, masks, train, share):
     return lottery_round(model, start, masks, lambda model, masks: None, share)
 
 
-@lab.mistake("you train twice; a round trains once")
-def _(model, start, masks, train, share):
-    train(model, masks)
-    return lottery_round(model, start, masks, train, share)
-
-
-@lab.mistake("you train again at the end; a round trains once, at its beginning")
-def _(model, start, masks, train, share):
-    new = lottery_round(model, start, masks, train, share)
-    train(copy.deepcopy(model), new)
-    return new
-
-
 def _rank_the_start(model, start, masks, share):
     _rewind(model, start, masks)
     return next_masks(model, masks, share)
@@ -487,6 +477,11 @@ lab.mistake(
 lab.mistake(
     "the network is still trained afterwards; rewind the network that you were given",
     _round(lambda model, start, masks: None),
+)
+lab.mistake(
+    "you change a copy, and the network that you were given stays as it was; change it "
+    "in place",
+    lambda model, *case: lottery_round(copy.deepcopy(model), *case),
 )
 lab.mistake(
     "you always use the default share; pass the argument on",

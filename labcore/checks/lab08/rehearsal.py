@@ -8,29 +8,32 @@ import torch
 from torch import Tensor, nn
 
 from labcore.checks.engine.watch import handed
+from labcore.runtime import LabError
 
 __all__ = ["MaskedTraining"]
-
-MOST_CALLS = 20  # an endless loop would hang the check
 
 
 class MaskedTraining:
     """Called as train(model, masks): one step that moves every number.
 
-    What was small is large afterwards; what the masks remove is zero. One entry a call:
+    What was small is large afterwards; what the masks remove is zero. A second call is
+    an error. One entry a call:
 
+    trained    the network
     seen       the number of kept weights by layer
     not_zero   how many weights that the masks remove were not zero before
     """
 
     def __init__(self) -> None:
+        self.trained: list[nn.Module] = []
         self.seen: list[dict[str, int]] = []
         self.not_zero: list[int] = []
 
     @handed
     def __call__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-        if len(self.seen) == MOST_CALLS:
-            raise RuntimeError(f"train was called more than {MOST_CALLS} times")
+        if self.trained:
+            raise LabError("train is called twice; call it once")
+        self.trained.append(model)
         self.seen.append({name: int(mask.sum()) for name, mask in masks.items()})
         weights = {name: model.get_submodule(name).weight for name in masks}
         removed = [weights[name][~mask] for name, mask in masks.items()]
