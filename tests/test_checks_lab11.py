@@ -69,6 +69,27 @@ def best_by_next(accuracies, measure, limits):
     return next((name for name, ok in zip(names, fits, strict=True) if ok), None)
 
 
+def best_that_empties(accuracies, measure, limits):
+    name = best(accuracies, measure, limits)
+    accuracies.clear()
+    return name
+
+
+def best_by_flash(accuracies, measure, limits):
+    for name in sorted(accuracies, key=lambda name: measure(name)["flash"]):
+        if all(n <= limits[what] for what, n in measure(name).items()):
+            return name
+
+
+def best_in_their_order(accuracies, measure, limits):
+    found, highest = None, 0
+    for name, accuracy in accuracies.items():
+        if accuracy > highest:
+            if all(n <= limits[what] for what, n in measure(name).items()):
+                found, highest = name, accuracy
+    return found
+
+
 WHILE = """
     float total = 0.0f;
     int words = (n + 31) / 32, next = 0;
@@ -190,6 +211,19 @@ WRONG = {
     ],
     "best_that_fits": [
         ("nothing", lambda a, m, limits: None, "one that fits", None),
+        ("empties accuracies", best_that_empties, "random candidates", None),
+        (
+            "the smallest",
+            best_by_flash,
+            "the more accurate one",
+            "you returned the network that needs least",
+        ),
+        (
+            "in their order",
+            best_in_their_order,
+            "no more trials than needed",
+            "you measured networks that are not needed",
+        ),
     ],
 }
 

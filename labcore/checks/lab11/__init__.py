@@ -428,12 +428,18 @@ def _choices(group: str, title: str, accuracies: dict, needs: dict) -> None:
 
 
 _choices("idea", "one that fits", {"a": 90.0}, {"a": FITS})
-_choices(
-    "idea",
-    "the more accurate one",
-    {"c": 90.0, "e": 90.2, "d": 91.0, "b": 89.0, "a": 90.5},
-    dict.fromkeys("abcde", FITS),
-)
+LITTLE = {"flash": 50, "RAM": 20, "instructions": 10}
+
+
+@lab.step("idea", "the more accurate one")
+def _(ask: Trial) -> None:
+    accuracies = {"c": 90.0, "e": 90.2, "d": 91.0, "b": 89.0, "a": 90.5}
+    names = ("accuracies", "what measure says", "limits")
+    for others, one in ((FITS, LITTLE), (LITTLE, FITS)):  # a needs least, and most
+        needs = dict.fromkeys("bcde", others) | {"a": one}
+        ask.through(machine.chosen, accuracies, needs, LIMITS, names=names)
+
+
 TOO_LARGE = {what: limit + 1 for what, limit in LIMITS.items()}
 _choices(
     "idea",
@@ -482,7 +488,7 @@ def _(ask: Trial) -> None:
             }
             for name in accuracies
         }
-        for scenario in (machine.chosen, machine.measured):
+        for scenario in (machine.chosen, machine.measured, machine.left):
             ask.through(scenario, accuracies, needs, LIMITS, names=names)
 
 
@@ -520,6 +526,19 @@ def _(accuracies, measure, limits):
     return next((name for name in accuracies if _within(measure(name), limits)), None)
 
 
+for scarce in LIMITS:
+    for _word, _of in (("least", min), ("most", max)):
+
+        @lab.mistake(
+            f"you returned the network that needs {_word} of those that fit; return "
+            "the most accurate"
+        )
+        def _(accuracies, measure, limits, scarce=scarce, of=_of):
+            found = {name: measure(name) for name in accuracies}
+            fitting = [name for name in found if _within(found[name], limits)]
+            return of(fitting, key=lambda name: found[name][scarce], default=None)
+
+
 @lab.mistake("you returned the accuracy; return the name")
 def _(accuracies, measure, limits):
     name = best_that_fits(accuracies, measure, limits)
@@ -552,11 +571,41 @@ def _(accuracies, measure, limits):
     return min(fitting, key=accuracies.get, default=None)
 
 
-@lab.mistake(
-    "you measured every network; try the most accurate first, and stop when one fits",
+EVERY = (
+    "you measured every network; try the most accurate first, and stop when one fits"
 )
+
+
+@lab.mistake(EVERY)
 def _(accuracies, measure, limits):
     return _best(accuracies, lambda name: _within(measure(name), limits))
+
+
+@lab.mistake(EVERY)
+def _(accuracies, measure, limits):
+    ranked = sorted(accuracies, key=accuracies.get, reverse=True)
+    fitting = [name for name in ranked if _within(measure(name), limits)]
+    return fitting[0] if fitting else None
+
+
+@lab.mistake("you measured networks that are not needed; try the most accurate first")
+def _(accuracies, measure, limits):
+    best = None
+    for name, accuracy in accuracies.items():
+        better = best is None or accuracy > accuracies[best]
+        if better and _within(measure(name), limits):
+            best = name
+    return best
+
+
+@lab.mistake("you take entries out of accuracies; leave it as it is, or take a copy")
+def _(accuracies, measure, limits):
+    while accuracies:
+        name = max(accuracies, key=accuracies.get)
+        accuracies.pop(name)
+        if _within(measure(name), limits):
+            return name
+    return None
 
 
 @lab.mistake("you measured a network more than once; keep what measure(name) returns")

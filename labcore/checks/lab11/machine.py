@@ -20,6 +20,7 @@ __all__ = [
     "compiles",
     "few_instructions",
     "known",
+    "left",
     "measured",
     "product",
     "refused",
@@ -158,9 +159,20 @@ def chosen(answer: Callable, accuracies: dict, needs: dict, limits: dict):
 
 def measured(answer: Callable, accuracies: dict, needs: dict, limits: dict):
     """measure notes the names that it is called with, in their order"""
-    measure = _Measure(needs)
+    measure, needed = _Measure(needs), []
+    for name in sorted(accuracies, key=accuracies.get, reverse=True):
+        needed.append(name)
+        if all(needs[name][what] <= limit for what, limit in limits.items()):
+            break
     answer(accuracies, measure, limits)
-    return measure.names
+    not_needed = [name for name in measure.names if name not in needed]
+    return {"measured": measure.names, "not needed": not_needed}
+
+
+def left(answer: Callable, accuracies: dict, needs: dict, limits: dict):
+    """accuracies and limits after the call"""
+    answer(accuracies, _Measure(needs), limits)
+    return {"accuracies": accuracies, "limits": limits}
 
 
 class _Measure:
