@@ -44,6 +44,10 @@ def chain_as_a_set(model, names):
     return {*chain(model, names)}
 
 
+def chain_as_a_wrong_set(model, names):
+    return {((a, 0), (b, 0)) for a, b in pairwise(names)}
+
+
 def chain_of_lists(model, names):
     return [[[*member] for member in link] for link in chain(model, names)]
 
@@ -240,7 +244,6 @@ RIGHT = {
         ("neighbours in pairs", chain),
         ("neighbours by number", chain_by_number),
         ("norms hang on their layer", chain_by_last_layer),
-        ("a set", chain_as_a_set),
     ],
     "block_links": [
         ("two ways", block_by_ways),
@@ -272,6 +275,8 @@ WRONG = {
     "chain_links": [
         ("text", lambda model, names: " ".join(names), "four layers", None),
         ("pairs of lists", chain_of_lists, "four layers", None),
+        ("a set", chain_as_a_set, "four layers", "return a list of links, not a set"),
+        ("a set of wrong links", chain_as_a_wrong_set, "four layers", None),
         ("members", lambda model, names: [(n, 0) for n in names], "four layers", None),
     ],
     "block_links": [

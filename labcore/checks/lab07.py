@@ -70,12 +70,15 @@ def _coupled(reference: Callable) -> Callable:
         """what your links couple"""
         before = clone(args[1:])
         made = answer(*args)
+        if reference is chain_links and not isinstance(made, list | None):
+            # the lab adds the links of the blocks to this list
+            return Plain(f"of type {type(made).__name__}, not list: {show(made)}")
         try:
-            made = [(one, other) for one, other in made]
-            links = [(_member(one), _member(other)) for one, other in made]
+            pairs = [(one, other) for one, other in made]
+            links = [(_member(one), _member(other)) for one, other in pairs]
         except Exception:
             return Plain(show(made))
-        if not all(isinstance(member, tuple) for link in made for member in link):
+        if not all(isinstance(member, tuple) for link in pairs for member in link):
             return Plain("links of lists; write each member as a tuple: (name, axis)")
         if not same(before, args[1:]):
             return Plain("links, but an argument is changed")
@@ -204,6 +207,11 @@ def _reading(axis_of: Callable[[nn.Module, str], int]) -> Callable:
 
 
 lab.mistake(NO_RETURN, lambda model, names: None)
+for _kind in (set, tuple, dict):
+    lab.mistake(
+        f"return a list of links, not a {_kind.__name__}",
+        lambda model, names, kind=_kind: kind(chain_links(model, names)),
+    )
 lab.mistake(
     "your list stays empty: append a link in each round of the loop",
     lambda model, names: [],
