@@ -145,6 +145,10 @@ class NoApply:
         self.masks = Pruner(model, sparsity_dict).masks
 
 
+def pruner_as_a_function(model, sparsity_dict):
+    return Pruner(model, sparsity_dict).masks
+
+
 class ForgetsNoGrad(Pruner):
     def apply(self, model):
         for name, mask in self.masks.items():
@@ -383,8 +387,9 @@ WRONG = {
         ("getattr", train_by_getattr, "layers in blocks", "the error comes from line"),
     ],
     PRUNER: [
-        ("no masks", NoMasks, "one layer", None),
-        ("a list", WrongNames, "one layer", None),
+        ("no masks", NoMasks, "one layer", "self.masks is missing"),
+        ("a list", WrongNames, "one layer", "self.masks has to be a dictionary"),
+        ("a function", pruner_as_a_function, "one layer", "this is a function"),
         (
             "shared masks",
             SharesItsMasks,

@@ -658,19 +658,27 @@ def _weights_of(model: nn.Module) -> dict:
     return weights | {"sum of biases": others}
 
 
+NO_DICTIONARY = "no dictionary"
+
+
 def _after(pruner, model, sparsities):
-    """the weights afterwards"""
+    """the weights and self.masks afterwards"""
     masks = getattr(pruner(model, sparsities), "masks", None)
     if isinstance(masks, Mapping):
-        lacks = [name for name in sparsities if name not in masks]
+        held = [name for name in sparsities if name in masks]
+        kind = f"a dictionary with {', '.join(held) or 'no layer'}"
+    elif masks is None:
+        is_class = hasattr(pruner, "__mro__")
+        kind = "missing" if is_class else "missing, as this is no class"
     else:
-        lacks = "self.masks is missing" if masks is None else "it is no dictionary"
-    return _weights_of(model) | {"names that masks lacks": lacks}
+        kind = NO_DICTIONARY
+    return _weights_of(model) | {"self.masks": kind}
 
 
 def _masks(pruner, model, sparsities):
     """.masks"""
-    return dict(pruner(model, sparsities).masks)
+    masks = pruner(model, sparsities).masks
+    return dict(masks) if isinstance(masks, Mapping) else NO_DICTIONARY
 
 
 @torch.no_grad()
@@ -751,6 +759,25 @@ NOTHING = (
 class _(FineGrainedPruner):
     def __init__(self, model, sparsity_dict):
         self.masks = {}
+
+
+@lab.mistake("self.masks is missing: store the masks under this name")
+class _(FineGrainedPruner):
+    def __init__(self, model, sparsity_dict):
+        super().__init__(model, sparsity_dict)
+        del self.masks
+
+
+@lab.mistake("self.masks has to be a dictionary, with the layers' names as its keys")
+class _(FineGrainedPruner):
+    def __init__(self, model, sparsity_dict):
+        super().__init__(model, sparsity_dict)
+        self.masks = list(self.masks.values())
+
+
+@lab.mistake("this is a function; write a class, with __init__ and apply")
+def _(model, sparsity_dict):
+    FineGrainedPruner(model, sparsity_dict)
 
 
 @lab.mistake("__init__ prunes nothing and stores no masks; do both there")
