@@ -15,6 +15,7 @@ from labcore.runtime import strict_environment
 
 NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")
 MILLISECONDS = 600_000  # until a wait is given up; all cores may be busy
+SETTLED = "Promise.allSettled(document.getAnimations().map(each => each.finished))"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -112,6 +113,7 @@ def violations(missing):
     }  # else it asks for files
 
     def found(page) -> list[str]:
+        page.evaluate(SETTLED)  # a colour that is still fading has too little contrast
         return [
             f"{page.url}: {rule['id']}: {rule['help']}: {place['html'][:200]}"
             for rule in Axe().run(page, options=options).response["violations"]

@@ -94,11 +94,11 @@ def look_at_a_figure_and_move_the_slider(student):
     assert ("image", drawn.data["text/plain"]) in spoken(student.page)
 
     student.go_to("threshold-slider")
-    student.sees("[role=status] img[alt^='Threshold 0.010: 46% removed']")
+    student.sees("[role=status] img[alt^='Threshold 0.010: 46 % removed']")
     student.reach("[role=slider]:focus")
     assert ("spinbutton", "threshold") in spoken(student.page)
     student.press("ArrowRight", "ArrowRight")
-    student.sees("[role=status] img[alt^='Threshold 0.012: 54% removed']")
+    student.sees("[role=status] img[alt^='Threshold 0.012: 54 % removed']")
     assert student.sees(".jp-mod-active .widget-text input").input_value() == "0.012"
     student.back_to_the_cell()
 
