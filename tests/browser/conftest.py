@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+from keyboard import Student
 from notebooks import ROOT
 from serving import serving
 
@@ -112,11 +115,11 @@ def violations(missing):
         "preload": False,
     }  # else it asks for files
 
-    def found(page) -> list[str]:
+    def found(page, **only) -> list[str]:
         page.evaluate(SETTLED)  # a colour that is still fading has too little contrast
         return [
             f"{page.url}: {rule['id']}: {rule['help']}: {place['html'][:200]}"
-            for rule in Axe().run(page, options=options).response["violations"]
+            for rule in Axe().run(page, options=options | only).response["violations"]
             if rule["impact"] in ("serious", "critical")
             for place in rule["nodes"]
         ]
@@ -154,6 +157,25 @@ def lab(browser, course, tmp_path_factory):
     command = [sys.executable, "-m", "labcore", "lab", "--no-browser"]
     with serving(command, course, variables) as started:
         yield started
+
+
+@pytest.fixture
+def student(visit, lab):
+    """At the keyboard; at the end their kernels are stopped."""
+    yield Student(visit(viewport={"width": 1280, "height": 900}), lab)
+    for session in asked(lab, "GET", "sessions"):
+        asked(lab, "DELETE", f"sessions/{session['id']}")
+
+
+def asked(lab, method: str, what: str):
+    """What the server's API answers."""
+    headers = {"Authorization": f"token {lab.token}"}
+    request = urllib.request.Request(
+        f"{lab.base}/api/{what}", headers=headers, method=method
+    )
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request) as answer:
+        return json.loads(answer.read() or "null")
 
 
 def _installed(course: Path, own: Path) -> Path:
