@@ -21,7 +21,6 @@ networks and the inputs that it passed.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
 import math
@@ -208,17 +207,18 @@ class Exercise:
             step.run(kind(self, answer, rng, *more))
 
     def _smaller(self, step: Step, seed: int, wrong: Wrong, answer, history, *more):
-        """The failure with the smallest input, of this one and some drawn anew.
+        """The failure with the smallest input, of this one and some drawn again.
 
         So a beginner can redo by hand what a random case shows.
         """
         found = {None: wrong.size}  # draw: size of its input
         for draw in range(REDRAWN if wrong.size > BY_HAND else 0):
-            with contextlib.suppress(Unwritten):
-                try:
-                    self._take(step, seed, Unnamed, answer, list(history), draw=draw)
-                except Wrong as other:
-                    found[draw] = other.size or math.inf
+            try:
+                self._take(step, seed, Unnamed, answer, list(history), draw=draw)
+            except Unwritten:
+                break
+            except Wrong as other:
+                found[draw] = other.size or math.inf
         if (best := min(found, key=found.get)) is not None:
             try:
                 self._take(step, seed, Trial, answer, list(history), *more, draw=best)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from labcore.checks.engine.compare import close, is_number, number, same
 
-__all__ = ["NO_RETURN", "changes", "likeness"]
+__all__ = ["NO_RETURN", "changes", "likeness", "within"]
 
 NO_RETURN = "the function ends without return"
 KINDS = {
@@ -97,9 +97,14 @@ def _of_parts(expected: Mapping, got: Mapping, seen: bool) -> str:
     (sentence,) = said
     if len(wrong) == len(expected):
         return sentence
-    where = f"in [{wrong[0]!r}]{' and others' if len(wrong) > 1 else ''}"
+    others = " and others" if len(wrong) > 1 else ""
+    return within(f"[{wrong[0]!r}]{others}", sentence)
+
+
+def within(place: str, sentence: str) -> str:
+    """The sentence with the place of which it is true, as in `in [0]['a']: ...`."""
     inner = sentence.startswith("in [")
-    return where + (sentence.removeprefix("in ") if inner else f": {sentence}")
+    return f"in {place}" + (sentence[len("in ") :] if inner else f": {sentence}")
 
 
 def _of_part(expected, got, seen: bool) -> str:

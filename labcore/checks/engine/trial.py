@@ -16,7 +16,7 @@ import torch
 
 import labcore
 from labcore.checks.engine.compare import clone, difference, same, show, values_in
-from labcore.checks.engine.likeness import changes, likeness
+from labcore.checks.engine.likeness import changes, likeness, within
 from labcore.checks.engine.picture import bars_picture, mask_picture
 from labcore.checks.engine.watch import Watched, watched
 from labcore.runtime import LabError
@@ -103,10 +103,9 @@ class Trial:
             likely = self.known_mistake(before, kwargs, got, after=args)
             if not likely and same(before[place], args[place]):
                 likely = f"{name} is unchanged; this function has to change it in place"
-            if not likely and (
-                said := likeness(expected[place], args[place], seen=True)
-            ):
-                likely = f"in {name}{said[3:] if said[:4] == 'in [' else f': {said}'}"
+            if not likely:
+                said = likeness(expected[place], args[place], seen=True)
+                likely = said and within(name, said)
         return {
             "expected": expected_text,
             "got": f"{name} is now {got_text}",
