@@ -18,7 +18,7 @@ def layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def output_shapes(model: nn.Module, images: Tensor) -> dict[str, tuple[int, ...]]:
-    """The shape of the image, and of what each layer puts out, without the batch."""
+    """The shape of the image, and of what each layer produces, without the batch."""
     shapes = {"image": tuple(images.shape[1:])}
     names = {layer: name for name, layer in layers(model).items()}
 

@@ -115,7 +115,7 @@ def test_it_goes_only_with_answers_that_are_run(once):
 
     args = ["grade", "--out", str(once / "grades"), "--merge", "--talk"]
     assert cli.main(args) == 1
-    with pytest.raises(LabError, match="runs answers anew"):
+    with pytest.raises(LabError, match="runs answers again"):
         parsed = cli._parser().parse_args(args)
         from labcore.staff.grading.command import run
 

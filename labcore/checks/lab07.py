@@ -238,12 +238,12 @@ def _(model, names):
     ]
 
 
-@lab.mistake("the axes are the wrong way round: axis 0 puts out, axis 1 reads")
+@lab.mistake("the axes are the wrong way round: axis 0 produces, axis 1 reads")
 def _(model, names):
     return [((one, 1), (other, 0)) for one, other in pairwise(names)]
 
 
-@lab.mistake("the first member of a link puts out, so its axis is 0")
+@lab.mistake("the first member of a link produces, so its axis is 0")
 def _(model, names):
     return [((name, 1), other) for (name, _), other in chain_links(model, names)]
 
@@ -363,7 +363,7 @@ lab.mistake(
 
 
 @lab.mistake(
-    "if the shortcut has layers, + adds what they put out: that link is missing"
+    "if the shortcut has layers, + adds what they produce: that link is missing"
 )
 def _(model, block, before):
     *others, added = block_links(model, block, before)
@@ -371,7 +371,7 @@ def _(model, block, before):
 
 
 @lab.mistake(
-    "if the shortcut has layers, + adds what they put out, not what entered the block"
+    "if the shortcut has layers, + adds what they produce, not what entered the block"
 )
 def _(model, block, before):
     *others, (main, _) = block_links(model, block, before)
@@ -400,7 +400,7 @@ def _(model, block, before):
     return [others[:4], others[4:], added]
 
 
-@lab.mistake("+ adds what both ways put out: use axis 0 on both sides")
+@lab.mistake("+ adds what both ways produce: use axis 0 on both sides")
 def _(model, block, before):
     *others, (main, (last, _)) = block_links(model, block, before)
     return [*others, (main, (last, 1))]
@@ -423,14 +423,14 @@ def _(model, block, before):
 
 
 lab.mistake(
-    "conv1 of the block reads what `before` puts out: that link is missing",
+    "conv1 of the block reads what `before` produces: that link is missing",
     lambda model, block, before: block_links(model, block, before)[1:],
 )
 
 
 @lab.mistake(
     "the channels between conv1 and conv2 are not added to anything: one link too many",
-    help="Only `conv2` reads what `conv1` puts out, so the rule of the chain is enough "
+    help="Only `conv2` reads what `conv1` produces, so the rule of the chain is enough "
     "there.",
 )
 def _(model, block, before):
@@ -440,7 +440,7 @@ def _(model, block, before):
 
 
 @lab.mistake(
-    "the shortcut's first layer reads what `before` puts out: that link is missing"
+    "the shortcut's first layer reads what `before` produces: that link is missing"
 )
 def _(model, block, before):
     first = (f"{block}.shortcut.0", 1)

@@ -1,7 +1,7 @@
 """Alt text: each figure carries a sentence that a screen reader can read aloud.
 
 JupyterLab shows a PNG output without any alt text, whatever its metadata says. A
-figure of the course is therefore put out as HTML: an image with its `alt`. JupyterLab,
+figure of the course is therefore shown as HTML: an image with its `alt`. JupyterLab,
 a site and a code host's viewer all pass that on.
 """
 

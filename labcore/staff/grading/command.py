@@ -106,7 +106,7 @@ def _only_one_way(args: argparse.Namespace) -> None:
         raise LabError(f"--{about[0]} does not go with --regrade: give it to --merge.")
     if args.talk and (args.merge or args.regrade):
         raise LabError(
-            "--talk runs answers anew: give it to a call that grades, or to --resume "
+            "--talk runs answers again: give it to a call that grades, or to --resume "
             "for students who are graded already."
         )
     if args.lower and not args.regrade:
