@@ -11,6 +11,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -435,3 +436,10 @@ def test_ctrl_c_ends_it_with_a_sentence(store):
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, "".join(lines) + rest
     assert "0 of 3 answers have points" in rest and "Traceback" not in rest
+
+
+def test_ctrl_c_before_the_first_request_ends_it_too(store, monkeypatch, capsys):
+    monkeypatch.setattr(pages, "has_browser", lambda: True)
+    monkeypatch.setattr(pages.webbrowser, "open", Mock(side_effect=KeyboardInterrupt))
+    pages.review(store.folder, ROOT, 0, True)
+    assert "0 of 3 answers have points" in capsys.readouterr().out

@@ -50,11 +50,11 @@ def review(folder: Path, root: Path, port: int, browser: bool) -> None:
         raise LabError(
             f"Port {port} cannot be used ({reason}): name another with --port."
         ) from None
-    print(f"Read the free texts at\n\n    {desk.address}\n", flush=True)
-    print("The address is for you alone. Press Ctrl-C here to end.", flush=True)
-    if browser and has_browser():
-        webbrowser.open(desk.address)
     try:
+        print(f"Read the free texts at\n\n    {desk.address}\n", flush=True)
+        print("The address is for you alone. Press Ctrl-C here to end.", flush=True)
+        if browser and has_browser():
+            webbrowser.open(desk.address)
         desk.serve_forever()
     except KeyboardInterrupt:
         print(file=sys.stderr)
