@@ -19,7 +19,7 @@ from labcore.checks.engine.compare import close, is_number, number, same
 
 __all__ = ["NO_RETURN", "changes", "likeness", "within"]
 
-NO_RETURN = "the function ends without return"
+NO_RETURN = "the result is None, as when a function ends without return"
 KINDS = {
     str: "text",
     list: "a list",

@@ -210,6 +210,6 @@ lab.mistake(
     lambda student, teacher, t: distillation_loss(student.detach(), teacher, t),
 )
 lab.mistake(
-    "softmax gives an exact 0 here, and log(0) is minus infinity: use log_softmax",
+    "a probability rounds to 0 here, so the loss is infinite: use log_softmax",
     _distilling(found=lambda scores, t: (scores / t).softmax(dim=1).log()),
 )
