@@ -364,11 +364,7 @@ ARGUMENTS = "its arguments are (tensor, twice), in this order"
         (lambda tensor, twice, more: 3, "TypeError", ARGUMENTS),
         (of_one_argument, "unexpected keyword argument 'twice'", ARGUMENTS),
         (of_other_names, "unexpected keyword argument 'twice'", ARGUMENTS),
-        (
-            without_return,
-            "None",
-            "the result is None",
-        ),
+        (without_return, "None", "the result is None"),
         (print, "None", "the result is None"),
         (generating, "generator", None),
         (returning(float("nan")), "nan", None),
