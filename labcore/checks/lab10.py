@@ -250,7 +250,7 @@ def _(ask: Trial) -> None:
 
 @lab.step("rows", "random rows")
 def _(ask: Trial) -> None:
-    for rows, inputs, sparsity in ((3, 8, 0.5), (4, 7, 0.4), (4, 7, 0.3), (5, 5, 0.5)):
+    for rows, inputs, sparsity in ((2, 4, 0.5), (4, 7, 0.4), (4, 7, 0.3), (5, 5, 0.5)):
         ask(*_weight_and_norms(ask, rows, inputs), sparsity)
 
 
@@ -268,7 +268,8 @@ def _(ask: Trial) -> None:
 
 @lab.step("groups", "two of four")
 def _(ask: Trial) -> None:
-    ask(*_weight_and_norms(ask, 4, 8), 0.5, 4)
+    for rows, inputs in ((1, 8), (4, 8)):
+        ask(*_weight_and_norms(ask, rows, inputs), 0.5, 4)
 
 
 @lab.step("groups", "as many rows as inputs")
@@ -627,12 +628,14 @@ def _(ask: Trial) -> None:
 
 @lab.step("one block", "several rows")
 def _(ask: Trial) -> None:
-    _sweep(ask, 4, 6, half_of_the_block, 6)
+    for rows, inputs in ((2, 4), (4, 6)):
+        _sweep(ask, rows, inputs, half_of_the_block, inputs)
 
 
 @lab.step("block after block", "two blocks")
 def _(ask: Trial) -> None:
-    _sweep(ask, 3, 8, half_of_the_block, 4)
+    for rows, block in ((1, 2), (3, 4)):
+        _sweep(ask, rows, 2 * block, half_of_the_block, block)
 
 
 @lab.step("block after block", "two of four")
