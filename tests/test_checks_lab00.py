@@ -109,7 +109,7 @@ WRONG = {
             "return a number, not a tensor of several",
         ),
         ("unpacking", fan_in_by_unpacking, "a linear layer", "the error comes from"),
-        ("3 by 3", lambda w: w.shape[1] * 9, "a flat kernel", None),
+        ("3 by 3", lambda w: w.shape[1] * 9, "a flat window", None),
     ],
     "layer_names": [
         (

@@ -118,7 +118,7 @@ def weights_per_output(weight: Tensor) -> int:
 
 
 lab.step("idea", "a convolution", lambda ask: ask(torch.full((16, 2, 3, 3), 0.25)))
-lab.step("idea", "a flat kernel", lambda ask: ask(torch.full((5, 4, 2, 7), 0.25)))
+lab.step("idea", "a flat window", lambda ask: ask(torch.full((5, 4, 2, 7), 0.25)))
 lab.step("any layer", "a linear layer", lambda ask: ask(torch.full((3, 6), 0.25)))
 
 
