@@ -104,6 +104,15 @@ def test_reading_goes_on_where_it_stopped_with_ticks_and_comments(store, reviews
     assert again.answer("Q1.1", "ann")["ticks"] == [1]
 
 
+def test_ticks_and_comments_are_kept_where_no_answer_was_opened(store, reviews):
+    reviews.keep_phrases(["Which number?"])
+    save(reviews, "ann", "1", ticks=(1,))
+    again = Reviews(store, [WHY])
+    assert again.state()["phrases"] == ["Which number?"]
+    again.keep_phrases(["Why?"])
+    assert Reviews(store, [WHY]).answer("Q1.1", "ann")["ticks"] == [1]
+
+
 def test_nothing_is_noted_of_a_student_who_was_forgotten(store, reviews):
     for student in ("bob", "ann"):
         save(reviews, student)
@@ -222,7 +231,11 @@ def test_a_disk_without_room_loses_nothing(store, reviews, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"ticks": [3], "phrases": [], "place": []}', "\x00"]
+    "text",
+    [
+        *("", "[]", "\x00", '{"ticks": [3], "phrases": [], "place": []}'),
+        '{"ticks": [], "phrases": [], "place": [5]}',
+    ],
 )
 def test_damaged_notes_cost_no_more_than_the_place(store, text):
     (store.folder / "review.json").write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from threading import RLock
@@ -240,10 +241,11 @@ class Reviews:
         try:
             notes = json.loads(self._notes_path.read_text(encoding="utf-8"))
             ticks = {(s, q): (points, [*on]) for s, q, points, on in notes["ticks"]}
-            phrases, [place] = list(map(str, notes["phrases"])), notes["place"]
+            phrases = [*map(str, notes["phrases"])]
+            place = [*map(str, chain(*notes["place"]))]  # empty, if nothing was opened
         except (OSError, ValueError, TypeError, LookupError):
             return
-        self.ticks, self.phrases, self.place = ticks, phrases, list(place)
+        self.ticks, self.phrases, self.place = ticks, phrases, place
 
     def _note(self) -> None:
         """Write the notes: nothing of a student whose row is gone."""
