@@ -1,7 +1,7 @@
 """Lists of a class, times and the late policy: what they say, and who is absent."""
 
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -249,6 +249,14 @@ def test_without_a_zone_times_are_this_machines_and_say_so():
 def test_each_day_begun_costs_its_percent(more, time, off):
     policy = policy_of(settings_with({}, DUE | more))
     assert policy.off(moment(time, BERLIN), of=30) == off
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", None])
+def test_a_day_has_24_hours_also_when_the_clocks_change(zone):
+    due = {"due": "2026-10-24 23:59+02:00", "zone": zone}
+    policy = policy_of(settings_with({}, due))
+    submitted = moment("2026-10-25 23:30+01:00", policy.zone)
+    assert policy.behind(submitted) == timedelta(days=1, minutes=31)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from labcore.runtime import LabError
 from labcore.staff.grading.moments import moment, shown, zone_named
@@ -27,7 +27,8 @@ class Policy:
 
     def behind(self, submitted: datetime) -> timedelta:
         """How late it came; zero within the grace."""
-        behind = submitted - self.due
+        # in UTC: a difference within one zone ignores a change of its clocks
+        behind = submitted.astimezone(UTC) - self.due.astimezone(UTC)
         return behind if behind > self.grace else timedelta(0)
 
     def off(self, submitted: datetime, of: float) -> float:
