@@ -1,18 +1,24 @@
 """The folder of grades: tables, reviews, overrides; one grader at a time."""
 
 import csv
+import errno
 import json
+from unittest.mock import Mock
 
 import pytest
 
-pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+fcntl = pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from labcore.runtime import LabError  # noqa: E402
 from labcore.staff.grading.merge import merge  # noqa: E402
+from labcore.staff.grading.review import Reviews  # noqa: E402
 from labcore.staff.grading.store import Store, read_table, table_text  # noqa: E402
 from labcore.student.tasks import Question  # noqa: E402
 
 WHY = Question("Q1.1", "why?", "why", 4, "YOUR ANSWER HERE", "a point each", "because")
+
+
+NO_LOCKS = OSError(errno.ENOLCK, "No locks available")
 
 
 def row(exercise, points, of, status, **more):
@@ -242,6 +248,18 @@ def test_a_second_grader_is_told(store):
                 pass
     with store.locked():
         pass
+
+
+def test_a_disk_that_knows_no_locks_is_no_second_grader(store, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=NO_LOCKS))
+    with pytest.raises(LabError, match="cannot be locked .No locks available"):
+        with store.locked():
+            pass
+    monkeypatch.setattr("labcore.staff.grading.review.time.sleep", Mock())
+    merged(store)
+    reviews = Reviews(store, [WHY])
+    with pytest.raises(LabError, match="cannot be locked"):
+        reviews.save("Q1.1", "ann", "3", "", [], ["", ""])
 
 
 CELLS = ["=1+1", "+1", "-1", "@x", "\tx", "'=x", "'plain", "weights; =1+1; of it"]

@@ -22,7 +22,7 @@ from labcore.runtime import LabError
 from labcore.staff.grading.byhand import FILLED, fingerprint, number_in
 from labcore.staff.grading.intake import sound
 from labcore.staff.grading.rubric import items_of
-from labcore.staff.grading.store import Store, table_text
+from labcore.staff.grading.store import Busy, Store, table_text
 from labcore.student.tasks import Question
 
 __all__ = ["Conflict", "Reviews"]
@@ -189,7 +189,7 @@ class Reviews:
     def _wait_for_folder(self, stack: ExitStack) -> None:
         until = time.monotonic() + self.patience
         while True:
-            with suppress(LabError):
+            with suppress(Busy):
                 stack.enter_context(self.store.locked())
                 return
             if time.monotonic() > until:

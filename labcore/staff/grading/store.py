@@ -22,12 +22,16 @@ from labcore.runtime import LabError
 from labcore.staff.grading.intake import sound
 from labcore.staff.grading.sheet import Sheet
 
-__all__ = ["Store", "read_table", "table_text", "table_without"]
+__all__ = ["Busy", "Store", "read_table", "table_text", "table_without"]
 
 MEND = "make room or fix it, then continue with --resume"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # would make a spreadsheet compute
 INNER = re.compile(r"([;\t|]\s*)([=+\-@])")  # a formula after another separator
 DEFUSED = re.compile(r"([;\t|]\s*)'([=+\-@])")
+
+
+class Busy(LabError):
+    """Another grader holds the folder; it can be waited for."""
 
 
 class Store:
@@ -48,11 +52,16 @@ class Store:
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 lock.seek(0)
-                raise LabError(
+                raise Busy(
                     f"Another grader ({lock.read().strip()}) works on {self.folder}: "
                     "wait for it, or name another folder with --out."
+                ) from None
+            except OSError as error:
+                raise LabError(
+                    f"{self.folder} cannot be locked ({error.strerror}): "
+                    "use a folder on a disk of this machine."
                 ) from None
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {os.uname().nodename}")
