@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 SECONDS = 120
 ADDRESS = re.compile(r"(http://localhost:\d+)/lab\S*\?token=(\w+)")
@@ -34,6 +35,15 @@ class JupyterLab:
         self.process.wait(SECONDS)
         self.reader.join(SECONDS)
         return "".join(self.log)
+
+
+@contextmanager
+def caught_by_command() -> Iterator[None]:
+    """A Ctrl-C that escapes fails the test instead of ending pytest."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        pytest.fail("the command did not catch Ctrl-C")
 
 
 @contextmanager
@@ -65,17 +75,15 @@ def serving(
         ):
             for line in lines:
                 lab.log.append(line)
-                if found := re.search(
-                    r"(http://localhost:\d+)/lab\S*\?token=(\w+)", line
-                ):
+                if found := ADDRESS.search(line):
                     addresses.put(found.groups())
 
     lab.reader = threading.Thread(target=read, daemon=True)
     lab.reader.start()
     try:
         lab.base, lab.token = addresses.get(timeout=SECONDS)
-        while process.poll() is None and not _listens(lab.base):
-            continue  # it prints the address a moment before it listens there
+        # it prints the address a moment before it listens there
+        until(lambda: process.poll() is not None or _listens(lab.base), SECONDS)
         yield lab
     except queue.Empty:
         pytest.fail("JupyterLab printed no address:\n" + "".join(lab.log))

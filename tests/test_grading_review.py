@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
 from notebooks import SOLUTIONS  # noqa: E402
+from serving import caught_by_command  # noqa: E402
 from waiting import until  # noqa: E402
 
 from labcore.runtime import LabError  # noqa: E402
@@ -451,5 +452,6 @@ def test_ctrl_c_ends_it_with_a_sentence(store):
 def test_ctrl_c_before_the_first_request_ends_it_too(store, monkeypatch, capsys):
     monkeypatch.setattr(pages, "has_browser", lambda: True)
     monkeypatch.setattr(pages.webbrowser, "open", Mock(side_effect=KeyboardInterrupt))
-    pages.review(store.folder, ROOT, 0, True)
+    with caught_by_command():
+        pages.review(store.folder, ROOT, 0, True)
     assert "0 of 3 answers have points" in capsys.readouterr().out

@@ -2,10 +2,12 @@
 
 import os
 from contextlib import suppress
+from unittest.mock import Mock
 
 import nbformat
 import pytest
 from notebooks import ROOT, answer, check, code, free_text, notebook, prose, read, write
+from serving import caught_by_command
 
 from labcore import __main__ as cli
 from labcore.runtime import LabError
@@ -191,7 +193,8 @@ def test_five_different_seeds_are_drawn_each_time():
 
 LOOP = "def count_zeros(tensor):\n    while True:\n        pass"
 DIES = "import os\nos._exit(1)"
-LIMIT = 5  # seconds; a right answer takes milliseconds
+LIMIT = 5  # seconds, waited for; a right answer takes milliseconds
+INTERRUPT = "labcore.student.kernel.INTERRUPT_SECONDS"
 
 
 @pytest.mark.parametrize(
@@ -224,6 +227,7 @@ def test_a_demonstration_that_loops_is_named_and_costs_nothing(
     course, capsys, monkeypatch
 ):
     monkeypatch.setattr(command, "CELL_SECONDS", LIMIT)
+    monkeypatch.setattr(INTERRUPT, 60)
     more = [code("fails", "1 / 0"), code("loops", "while True:\n    pass")]
     nb = small_lab(RIGHT, more=more)
     nb.cells = [cell for cell in nb.cells if cell.id != "imports"]  # torch takes long
@@ -244,7 +248,18 @@ def test_a_demonstration_that_fails_is_named(course, capsys):
     assert "more" not in said.splitlines()[-1]
 
 
-def test_the_kernel_outlives_loops_floods_and_its_own_end(tmp_path):
+def test_ctrl_c_ends_the_run_from_the_line_that_promises_it(monkeypatch):
+    said = Mock(side_effect=[KeyboardInterrupt, None])
+    monkeypatch.setattr(command, "print", said, raising=False)
+    with caught_by_command():
+        command._run_all(small_lab(), "00_first_steps.ipynb", Mock())
+    first, last = said.call_args_list
+    assert "Press Ctrl-C to stop" in first.args[0] and first.kwargs == {"flush": True}
+    assert last.args == ("Stopped. The file to hand in is complete.",)
+
+
+def test_the_kernel_outlives_loops_floods_and_its_own_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(INTERRUPT, 60)
     ignores = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     with Kernel(tmp_path, dict(os.environ)) as kernel:
         late = kernel.run("while True: pass", 1)
@@ -253,6 +268,7 @@ def test_the_kernel_outlives_loops_floods_and_its_own_end(tmp_path):
         assert flood.error == "ZeroDivisionError: division by zero"
         assert kernel.run("input()", 60).error.startswith("StdinNotImplementedError")
         assert kernel.run("x = 1", 60).error == ""
+        monkeypatch.setattr(INTERRUPT, 1)
         assert kernel.run(ignores + "while True: pass", 1).lost
         assert kernel.run("x", 60).error.startswith("NameError"), "started again"
         assert kernel.run("import os; os._exit(3)", 60).lost

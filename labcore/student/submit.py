@@ -176,12 +176,13 @@ def _explained(row: Row) -> str:
 def _run_all(mine, name: str, kernel: Kernel) -> None:
     """Run the code cells in order; LabError if one loops or the kernel dies."""
     cells = [c for c in mine.cells if c.cell_type == "code" and c.source.strip()]
-    print(
-        "\nNow the whole notebook runs from top to bottom. Press Ctrl-C to stop: your "
-        "file is already written."
-    )
     fails = []
     try:
+        print(
+            "\nNow the whole notebook runs from top to bottom. Press Ctrl-C to stop: "
+            "your file is already written.",
+            flush=True,
+        )
         for cell in progress(cells, what="cells"):
             outcome = kernel.run(cell.source, CELL_SECONDS)
             where = f"cell {cell.get('id', '?')!r} ({_first_line(cell.source)})"
