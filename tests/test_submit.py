@@ -11,7 +11,7 @@ from serving import caught_by_command
 
 from labcore import __main__ as cli
 from labcore.runtime import LabError
-from labcore.student import environment
+from labcore.student import environment, running
 from labcore.student import submit as command
 from labcore.student.find import find
 from labcore.student.kernel import Kernel
@@ -274,6 +274,19 @@ def test_the_kernel_outlives_loops_floods_and_its_own_end(tmp_path, monkeypatch)
         assert kernel.run("import os; os._exit(3)", 60).lost
 
 
+def test_a_kernel_that_ctrl_c_met_at_its_start_is_ended(tmp_path, monkeypatch):
+    started = []
+
+    def interrupted(manager):
+        started.append(manager)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jupyter_client.manager.KernelManager.client", interrupted)
+    with pytest.raises(KeyboardInterrupt), Kernel(tmp_path, dict(os.environ)) as kernel:
+        kernel.run("1", 60)
+    assert not started[0].has_kernel
+
+
 def test_a_helper_of_the_students_own_cells_is_seen():
     answer = "def count_zeros(t):\n    return total(t == 0)"
     helper = "import math\ndef total(t): return math.fsum(t.flatten())"
@@ -369,6 +382,26 @@ def test_an_earlier_release_copies_and_lost_cells_are_said():
     assert "count-zeros: there are several copies of this cell" in said
     assert "layer-names: this cell is missing from your notebook" in said
     assert "Your notebook comes from another release" in said
+
+
+def test_a_process_that_ctrl_c_met_before_it_was_ready_is_ended(monkeypatch):
+    started = []
+
+    def start(job):
+        started.append(running.plainly(job))
+        return started[0]
+
+    monkeypatch.setattr(running._Alone, "_ready", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(tried({"exercises": [{}]}, start))
+    assert started[0].poll() is not None
+
+
+def test_a_signal_without_a_name_is_told_by_its_number():
+    trial = running._Trial(
+        {"seconds": 1, "wall": 1, "memory": 0}, {"id": "1", "name": "f", "points": 1}
+    )
+    assert trial._fault(-40, False) == ("error", "it crashed (signal 40)")
 
 
 def test_what_passes_here_passes_in_grade(course, capsys, tmp_path):

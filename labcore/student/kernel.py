@@ -41,6 +41,7 @@ class Kernel:
     def __exit__(self, *_) -> None:
         if self._client:
             self._client.stop_channels()
+        if self._manager and self._manager.has_kernel:  # also if Ctrl-C met its start
             self._manager.shutdown_kernel(now=True)
         self._manager = self._client = None
 

@@ -96,14 +96,17 @@ class _Alone:
         self.lost = False
         self.process = start(job)
         self._lines: queue.Queue[bytes] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-        self.order(json.dumps(job))
-        if self._ready() != b'"ready"\n':
+        try:
+            threading.Thread(target=self._read, daemon=True).start()
+            self.order(json.dumps(job))
+            if self._ready() != b'"ready"\n':
+                raise LabError(
+                    "The process for the answers does not start: run 'labcore doctor', "
+                    "and see whether the lab's setup cells run."
+                )
+        except BaseException:  # also at Ctrl-C
             self.close()
-            raise LabError(
-                "The process for the answers does not start: run 'labcore doctor', "
-                "and see whether the lab's setup cells run."
-            )
+            raise
 
     def _read(self) -> None:
         with suppress(OSError, ValueError):
@@ -234,8 +237,15 @@ class _Trial:
         if ended == _number("SIGKILL"):
             return "memory", "it was killed, usually because memory ran out"
         if ended < 0:
-            return "error", f"it crashed ({signal.Signals(-ended).name})"
+            return "error", f"it crashed ({_name(-ended)})"
         return "error", f"it ended its process, with exit code {ended}"
+
+
+def _name(number: int) -> str:
+    """The signal's name; not all have one."""
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
 
 
 def _number(name: str) -> int | None:
