@@ -42,9 +42,10 @@ STANDING = {
 }
 MOST_FILES = 20_000  # files take system memory that is counted for no process
 LOOK = 0.05  # seconds between looks at a child
+PIPE = 1 << 20  # bytes: the most that a pipe holds
 RINGS = 3  # a `try` may swallow the signal that stops the student's code, but not often
 FORKS = hasattr(os, "fork")
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
 MINE = 3  # the only file that a child has open
 NO_MEMORY = ("MemoryError", "allocate memory")
 
@@ -75,10 +76,14 @@ def _hush() -> None:
 
 def _guard() -> None:
     """Keep other processes out of our memory, and make us the parent of orphans."""
+    _prctl(PR_SET_DUMPABLE, 0)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    """Set it for this process; nothing happens where the system is not Linux."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
-        system = ctypes.CDLL(None)
-        system.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-        system.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _set_up(cells: list[str]) -> dict:
@@ -322,7 +327,10 @@ def _in_child(attempt: Attempt, job: dict) -> Iterator[str]:
         code, rest = None, b""
         while code is None and time.monotonic() < deadline:
             if select.select([reading], [], [], LOOK)[0]:
-                rest += os.read(reading, 1 << 16)
+                part = os.read(reading, 1 << 16)
+                rest += part
+                if not part:  # it closed its end, and may go on
+                    time.sleep(LOOK / 10)
             *lines, rest = rest.split(b"\n")
             yield from _sound(lines)
             if job["sealed"] and _crowded():
@@ -331,11 +339,10 @@ def _in_child(attempt: Attempt, job: dict) -> Iterator[str]:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
-        if code is not None:  # read what is left in the pipe, whoever holds it
+        if code is not None:  # what it left in the pipe, not what others go on writing
             os.set_blocking(reading, False)
             with contextlib.suppress(BlockingIOError):
-                while part := os.read(reading, 1 << 16):
-                    rest += part
+                rest += os.read(reading, PIPE)
             yield from _sound(rest.split(b"\n"))
     finally:
         os.close(reading)
@@ -352,6 +359,7 @@ def _sound(lines: list[bytes]) -> Iterator[str]:
 def _become_answer(limits: dict, writing: int) -> None:
     """Set the limits, and close everything except the pipe for the results."""
     os.setsid()
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # else it outlives a Ctrl-C in `submit`
     os.dup2(writing, MINE)
     os.closerange(MINE + 1, 10_000)
     _limit(limits)
