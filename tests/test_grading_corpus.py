@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import corpus
 import pytest
 from toylab import ALL, course
+from waiting import until
 
 from labcore.staff.grading.batch import Options, grade_class
 from labcore.staff.grading.jobs import Terms
@@ -55,10 +55,8 @@ def watched(patience: float) -> Iterator[list[str]]:
     adopt_orphans(True)
     try:
         yield survivors
-        deadline = time.monotonic() + patience
-        while (left := processes_below_us() - before) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        survivors += sorted(left)
+        until(lambda: processes_below_us() <= before, patience)
+        survivors += sorted(processes_below_us() - before)
     finally:
         adopt_orphans(False)
 
@@ -88,7 +86,7 @@ def processes_below_us() -> set[str]:
 
 @pytest.fixture(scope="module")
 def most(tmp_path_factory):
-    with watched(patience=10) as survivors:
+    with watched(patience=60) as survivors:
         folder = graded(tmp_path_factory.mktemp("most"), QUICK)
     return folder, survivors
 

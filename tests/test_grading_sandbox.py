@@ -6,12 +6,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
+
+from waiting import until  # noqa: E402
 
 from labcore.runtime import LabError  # noqa: E402
 from labcore.staff.grading import memory, sandbox, seccomp  # noqa: E402
@@ -297,10 +298,7 @@ def kill(room):
     members = memory.family(room.pid)
     room.kill()
     room.wait()
-    deadline = time.monotonic() + 10
-    while any(map(lives, members)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(lives, members))
+    assert until(lambda: not any(map(lives, members)))
 
 
 def lives(process):
@@ -446,8 +444,7 @@ def test_a_labs_own_checks_are_there_and_those_of_other_labs_are_not(outcomes):
 def test_all_in_a_room_end_with_it(started):
     started.append(sandbox.in_sandbox(job(RIGHT), closed=[]))
     (room,) = started
-    while len(memory.family(room.pid)) < 3:
-        time.sleep(0.05)
+    assert until(lambda: len(memory.family(room.pid)) > 2), room.poll()
     kill(room)
     room.stdin.close()
     room.stdout.close()
