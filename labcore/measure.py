@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -83,18 +80,16 @@ def sparsity(thing: nn.Module | Tensor) -> float:
 
 @dataclass(frozen=True)
 class StoredBytes:
-    """The size of a model's parameters in bytes, for four ways to store float32.
+    """The size of a model's parameters in bytes, for three ways to store float32.
 
-    formula    4 bytes per nonzero: a lower bound, as it does not say where they are
-    bitmask    the same, plus one bit per parameter that says whether it is zero
-    csr        4 bytes per value, column index and row start; 1-d tensors stay dense
-    deflated   a real file: the whole state_dict, compressed by deflate
+    formula   4 bytes per nonzero: a lower bound, as it does not say where they are
+    bitmask   the same, plus one bit per parameter that says whether it is zero
+    csr       4 bytes per value, column index and row start; 1-d tensors stay dense
     """
 
     formula: int
     bitmask: int
     csr: int
-    deflated: int
 
 
 def stored_bytes(model: nn.Module) -> StoredBytes:
@@ -103,7 +98,6 @@ def stored_bytes(model: nn.Module) -> StoredBytes:
         formula=4 * kept,
         bitmask=4 * kept + (total + 7) // 8,
         csr=sum(_csr_bytes(p) for p in model.parameters()),
-        deflated=_deflated_bytes(model),
     )
 
 
@@ -111,16 +105,6 @@ def _csr_bytes(tensor: Tensor) -> int:
     if tensor.dim() < 2:
         return 4 * tensor.numel()
     return 8 * tensor.count_nonzero().item() + 4 * (tensor.shape[0] + 1)
-
-
-def _deflated_bytes(model: nn.Module) -> int:
-    """The size of a zip of the raw tensors, as it would be sent to a device."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "weights.zip"
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, tensor in model.state_dict().items():
-                archive.writestr(name, tensor.cpu().contiguous().numpy().tobytes())
-        return file.stat().st_size
 
 
 def macs(model: nn.Module, example: Tensor) -> int:

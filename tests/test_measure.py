@@ -74,21 +74,6 @@ def test_the_four_ways_to_store_a_model():
     assert stored.csr == 2 * (4 + 4) + 3 * 4 + 2 * 4
 
 
-def test_the_deflated_file_shrinks_with_zeros_and_holds_the_buffers_too():
-    torch.manual_seed(0)
-    dense = nn.Linear(100, 100, bias=False)
-    sparse = nn.Linear(100, 100, bias=False)
-    nn.init.zeros_(sparse.weight)
-    with torch.no_grad():
-        sparse.weight[0] = dense.weight[0]
-    size = {m: measure.stored_bytes(m).deflated for m in (dense, sparse)}
-    assert 0.8 * 40_000 < size[dense] < 41_000
-    assert 400 < size[sparse] < 1_000
-    norm = nn.BatchNorm1d(1000, affine=False)
-    norm.running_mean.normal_()
-    assert measure.stored_bytes(norm).deflated > 3_000
-
-
 def test_ten_percent_of_vgg_16_fit_only_by_the_formula():
     """The course's story: 226 KiB of values, 297 KiB with the bitmask; 8 % do fit."""
     model = VGG(width=16, in_channels=1)
