@@ -63,16 +63,16 @@ def test_a_layer_whose_weights_are_all_removed_is_drawn_too():
     plots.weight_histograms({"dead": torch.zeros(2, 3)}, threshold=0.1)
 
 
-def test_numbers_by_layer_stand_beside_a_line_to_compare():
+def test_numbers_stand_by_layer():
     series = {
         "trained": {"backbone.conv0": 0.1, "classifier": 0.2},
         "at the start": {"backbone.conv0": 0.3, "classifier": 0.4},
     }
-    ax = plots.layer_points(series, "spread", line=(1.0, "N(0, 1)"))
+    ax = plots.layer_points(series, "spread")
     names = [label.get_text() for label in ax.get_xticklabels()]
     assert names == ["conv0", "classifier"]
-    assert [line.get_ydata()[0] for line in ax.lines] == [0.1, 0.3, 1.0]
-    assert legend(ax) == ["trained", "at the start", "N(0, 1)"]
+    assert [line.get_ydata()[0] for line in ax.lines] == [0.1, 0.3]
+    assert legend(ax) == ["trained", "at the start"]
 
 
 def test_by_layer_an_axis_from_zero_can_be_chosen():

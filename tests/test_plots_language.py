@@ -44,10 +44,10 @@ def test_a_table_has_a_row_for_each_group_and_a_mark_for_each_score():
 
 
 def test_completions_stand_side_by_side_and_are_read_aloud():
-    written = {"dense": "return x\n", "pruned": "$" * 50 + "\x00", "wide": "a"}
-    figure = plots.completions("def f(x):\n", written, width=40)
+    written = {"dense": "return x\n", "pruned": "$" * 82 + "\x00", "wide": "a"}
+    figure = plots.completions("def f(x):\n", written)
     shown = [ax.texts[0].get_text() for ax in figure.axes if ax.texts]
     assert shown[0] == "def f(x):\nreturn x\n"
-    assert shown[1].split("\n") == ["def f(x):", "\\$" * 40, "\\$" * 10 + "□"]
+    assert shown[1].split("\n") == ["def f(x):", "\\$" * 72, "\\$" * 10 + "□"]
     assert len(figure.axes) == 4 and not figure.axes[3].texts
     assert "dense writes: return x; pruned writes: $$" in alt_text(figure)

@@ -10,7 +10,7 @@ __all__ = ["Elf", "Symbol"]
 
 SECTION, SYMBOL = struct.Struct("<10I"), struct.Struct("<3I2BH")
 SYMBOLS, NO_BITS, ALLOCATED, WEAK = 2, 8, 2, 2
-FUNCTION, OBJECT = 2, 1
+FUNCTION = 2
 
 
 @dataclass(frozen=True)

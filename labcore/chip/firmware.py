@@ -125,7 +125,6 @@ class Firmware:
     symbols   every function and object, and the linker's names
     """
 
-    board: Board
     program: Program | None
     flash: bytes
     ram: int
@@ -163,7 +162,7 @@ def build(program: Program, board: Board = BOARD, own: str = "") -> Firmware:
     return _linked({"network.c": program.source()} | _answer(own), board, program)
 
 
-def compiled(source: str, board: Board = BOARD) -> Firmware:
+def compiled(source: str) -> Firmware:
     """Compile C of one's own beside the course's kernels, to try its functions."""
     start = (
         "void entry(void) { for (;;); }\n"
@@ -172,7 +171,7 @@ def compiled(source: str, board: Board = BOARD) -> Firmware:
         "const void *const vectors[] = {stack_top, (void *)entry};\n"
         "float arena[8192] __attribute__((used));\n"
     )
-    return _linked({"start.c": start} | _answer(source), board, None)
+    return _linked({"start.c": start} | _answer(source), BOARD, None)
 
 
 def _answer(source: str) -> dict[str, str]:
@@ -189,7 +188,7 @@ def _linked(files: Mapping[str, str], board: Board, program: Program | None):
         if size and address >= RAM
     ]
     symbols = {symbol.name: symbol for symbol in elf.symbols()}
-    return Firmware(board, program, elf.flash(FLASH), max(taken), symbols)
+    return Firmware(program, elf.flash(FLASH), max(taken), symbols)
 
 
 @functools.lru_cache(maxsize=8)  # a notebook builds the same program again and again

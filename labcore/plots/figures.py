@@ -130,22 +130,14 @@ def layer_points(
     series: Mapping[str, Mapping[str, float]],
     ylabel: str,
     title: str = "",
-    line: tuple[float, str] | None = None,
     log: bool = True,
-    guess: float | None = None,
 ) -> Axes:
-    """Values by layer for each series, on a log axis or on a plain one from 0.
-
-    line    a value to compare with, and its label
-    guess   what the student typed, drawn as a line
-    """
+    """Values by layer for each series, on a log axis or on a plain one from 0."""
     ax = new_figure(title, 9, 3.6).subplots()
     for name, values in series.items():
         places = range(len(values))
         ax.plot(places, list(values.values()), label=name)
         ax.set_xticks(places, [short_name(layer) for layer in values], rotation=30)
-    if line:
-        ax.axhline(line[0], label=line[1], **REFERENCE)
     ax.set(xlabel="layer", ylabel=ylabel)
     if log:
         log_scale(ax, "y")
@@ -153,15 +145,13 @@ def layer_points(
         ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set(ylim=(0, None))
-    guessed(ax, guess)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     said = [
         f"{name}: "
         + ", ".join(f"{short_name(n)} {two_digits(v)}" for n, v in values.items())
         for name, values in series.items()
     ]
-    compared = f" A line at {line[0]:g} shows {line[1]}." if line else ""
-    describe(ax, f"By layer, {ylabel}. {'; '.join(said)}.{compared}")
+    describe(ax, f"By layer, {ylabel}. {'; '.join(said)}.")
     return ax
 
 

@@ -22,6 +22,7 @@ from labcore.plots.style import (
 __all__ = ["bit_bars", "bit_curves", "bit_table", "completions"]
 
 BITS = "bits a byte"
+WIDTH = 72  # characters of a line that a model wrote
 
 
 @in_style
@@ -56,18 +57,16 @@ def bit_curves(
     curves: Mapping[str, Sequence[float]],
     dense: float,
     title: str = "",
-    top: float = 4.0,
 ) -> Axes:
-    """Bits a byte of each method by sparsity, up to `top`."""
+    """Bits a byte of each method by sparsity, up to four."""
     ax = new_figure(title, 7, 3.9).subplots()
     ax.axhline(dense, **REFERENCE)
     ax.annotate("dense", (sparsities[0], dense), (0, -11), **NOTE | _POINTS)
     for name, values in curves.items():
         ax.plot(sparsities, values, label=name)
     highest = max(max(values) for values in curves.values())
-    ax.set(
-        xlabel="sparsity", ylabel=BITS, ylim=(dense - 0.15, min(top, 1.05 * highest))
-    )
+    top = min(4, 1.05 * highest)
+    ax.set(xlabel="sparsity", ylabel=BITS, ylim=(dense - 0.15, top))
     ax.set_xticks(sparsities)
     ax.legend()
     described = []
@@ -88,10 +87,7 @@ _POINTS = {"textcoords": "offset points"}
 
 @in_style
 def bit_table(
-    table: Mapping[str, Mapping[str, float]],
-    dense: float,
-    title: str = "",
-    guess: float | None = None,
+    table: Mapping[str, Mapping[str, float]], dense: float, title: str = ""
 ) -> Axes:
     """Bits a byte of every score (a marker) in every comparison group (a row)."""
     scores = list(next(iter(table.values())))
@@ -106,7 +102,6 @@ def bit_table(
     ax.set_yticks(range(len(table)), list(table))
     ax.set(ylim=(len(table) - 0.4, -0.6), xlabel=BITS)
     ax.tick_params(axis="y", length=0)
-    guessed(ax, guess, "x")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     rows = [
         f"{name}: " + ", ".join(f"{score} {value:.2f}" for score, value in row.items())
@@ -117,11 +112,9 @@ def bit_table(
 
 
 @in_style
-def completions(
-    prompt: str, written: Mapping[str, str], title: str = "", width: int = 72
-) -> Figure:
+def completions(prompt: str, written: Mapping[str, str], title: str = "") -> Figure:
     """What each model writes after the prompt, side by side in panels."""
-    texts = {name: _folded(prompt + text, width) for name, text in written.items()}
+    texts = {name: _folded(prompt + text) for name, text in written.items()}
     lines = max(text.count("\n") for text in texts.values()) + 1
     rows = -(-len(texts) // 2)
     figure = new_figure(title, 9.6, rows * (0.15 * lines + 0.4) + 0.4)
@@ -139,11 +132,11 @@ def completions(
     return figure
 
 
-def _folded(text: str, width: int) -> str:
+def _folded(text: str) -> str:
     """Lines that are too long go on below; what cannot be shown becomes a box."""
     shown = [c if c.isprintable() or c == "\n" else "\N{WHITE SQUARE}" for c in text]
     folded = []
     for line in "".join(shown).split("\n"):
-        starts = range(0, max(len(line), 1), width)
-        folded += [line[start : start + width] for start in starts]
+        starts = range(0, max(len(line), 1), WIDTH)
+        folded += [line[start : start + WIDTH] for start in starts]
     return "\n".join(folded)

@@ -57,18 +57,15 @@ def mask_by_rank(values, mask, title: str = "") -> Figure:
 
 @in_style
 def mask_grid(
-    panels: Mapping[str, Sequence],
-    columns: int = 2,
-    title: str = "",
-    labels: Sequence[str] = (),
+    panels: Mapping[str, Sequence], title: str = "", labels: Sequence[str] = ()
 ) -> Figure:
     """One panel each, with the masks of some layers side by side; kept weights dark.
 
     labels   what each mask of a panel belongs to; the share kept is added
     """
-    rows = -(-len(panels) // columns)
-    figure = new_figure(title, 4.5 * columns, (2.2 if labels else 1.9) * rows + 0.5)
-    axes = panel_grid(figure, len(panels), columns)
+    rows = -(-len(panels) // 2)
+    figure = new_figure(title, 9, (2.2 if labels else 1.9) * rows + 0.5)
+    axes = panel_grid(figure, len(panels), 2)
     said = []
     for ax, (name, masks) in zip(axes, panels.items(), strict=True):
         left, shares = 0, []

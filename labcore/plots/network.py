@@ -27,9 +27,9 @@ from labcore.plots.style import (
 
 __all__ = ["convolution_picture", "memory_bars", "network_picture"]
 
-LINE = {"color": KEPT, "linewidth": 1, "linestyle": "-", "marker": ""}
 SIDE = "#8fa3b5"  # the side of a block, between REMOVED and KEPT
 TIMES = "\N{MULTIPLICATION SIGN}"
+SIZE = 6  # height and width of the small input images of a convolution
 
 
 @in_style
@@ -121,22 +121,21 @@ def _network_sentence(shapes, values, unit: str) -> str:
 
 
 @in_style
-def convolution_picture(weight, lit: int = 0, size: int = 6, title: str = "") -> Figure:
+def convolution_picture(weight, lit: int = 0, title: str = "") -> Figure:
     """What a convolution reads, its weight of four axes, and its output.
 
     weight   (out, in, kh, kw), a few channels each
     lit      the output channel whose weights and one of whose values are highlighted
-    size     height and width of the small input images
     """
     outputs, inputs, high, wide = np.asarray(weight).shape
-    made = (size - high + 1, size - wide + 1)  # height and width of an output channel
-    tall = max(inputs * (size + 2), outputs * (max(high, made[0]) + 1))
+    made = (SIZE - high + 1, SIZE - wide + 1)  # height and width of an output channel
+    tall = max(inputs * (SIZE + 2), outputs * (max(high, made[0]) + 1))
     figure = new_figure(title, 9, 0.2 * tall + 1)
     left, middle, right = figure.subplots(1, 3)
 
-    for channel, y in enumerate(_rows(inputs, size, tall)):
-        _small_grid(left, (0, y), (size, size), (1, 1, high, wide))
-        _beside(left, (0, y + size / 2), f"in {channel}")
+    for channel, y in enumerate(_rows(inputs, SIZE, tall)):
+        _small_grid(left, (0, y), (SIZE, SIZE), (1, 1, high, wide))
+        _beside(left, (0, y + SIZE / 2), f"in {channel}")
     for output, y in enumerate(_rows(outputs, high, tall)):
         weight_of = {"weight": "bold"} if output == lit else {}
         _beside(middle, (0, y + high / 2), f"out {output}", **weight_of)
@@ -153,7 +152,7 @@ def convolution_picture(weight, lit: int = 0, size: int = 6, title: str = "") ->
 
     weight_name = f"weight: {outputs} {TIMES} {inputs} {TIMES} {high} {TIMES} {wide}"
     for ax, across, name in (
-        (left, size, f"input: {inputs} channels"),
+        (left, SIZE, f"input: {inputs} channels"),
         (middle, inputs * (wide + 1) - 1, weight_name),
         (right, made[1], f"output: {outputs} channels"),
     ):

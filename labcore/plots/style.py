@@ -96,12 +96,6 @@ def mean_and_range(
     ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def dense_level(ax: Axes, mean: float, low: float, high: float, **style) -> None:
-    """A line at the dense network's mean, in a band for its range, to compare with."""
-    ax.axhspan(low, high, color=REMOVED, alpha=0.5, linewidth=0)
-    ax.axhline(mean, **REFERENCE, **style)
-
-
 def guessed(ax: Axes, guess: float | None, which: str = "y") -> None:
     """A line at the number the student predicted; nothing where none was typed."""
     if guess is None:

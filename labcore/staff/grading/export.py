@@ -16,9 +16,8 @@ from labcore.staff.grading.roster import Entry, Roster, read_roster
 from labcore.staff.grading.standings import Gathered, Standing, listed
 from labcore.staff.grading.store import Store, table_text
 
-__all__ = ["KINDS", "export"]
+__all__ = ["export"]
 
-KINDS = ("canvas", "moodle", "csv")
 PLATFORMS = {"canvas": "Canvas's gradebook export", "moodle": "Moodle's worksheet"}
 ASSIGNMENT = re.compile(r"(.+) \((\d+)\)")  # Canvas: title and number
 FIXED = ("N/A", "EX")  # Canvas: not assigned to this student, excused
