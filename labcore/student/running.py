@@ -22,12 +22,23 @@ from dataclasses import dataclass, field
 
 from labcore.runtime import LabError, strict_environment
 
-__all__ = ["ARGUMENTS", "WALL", "Outcome", "plainly", "tried"]
+__all__ = ["ARGUMENTS", "SETTINGS", "WALL", "Outcome", "plainly", "tried"]
 
 ARGUMENTS = [sys.executable, "-m", "labcore.student.alone"]
 START_SECONDS, GRACE = 180, 30
 LOOK = 0.2  # seconds between looks at the process
 WALL = 10  # times the answer's processor time, because it may sleep
+SETTINGS = {  # the same in every process for answers
+    "LABCORE_STRICT": "1",
+    "LABCORE_DEVICE": "cpu",
+    "LABCORE_PRECISION": "fp32",
+    "LABCORE_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+    "PYTHONHASHSEED": "0",  # one order in a set of names
+}
 Start = Callable[[dict], subprocess.Popen]
 Watch = Callable[[subprocess.Popen, int], bool]
 
@@ -48,20 +59,13 @@ def plainly(job: dict) -> subprocess.Popen:
     """An ordinary process of this user, in an empty folder."""
     del job
     paths = os.pathsep.join(map(os.path.abspath, sys.path))  # "" is our folder
-    environment = strict_environment() | {
-        "PYTHONPATH": paths,
-        "LABCORE_PRECISION": "fp32",
-        "LABCORE_DEVICE": "cpu",
-        "LABCORE_THREADS": "1",
-        "MPLBACKEND": "agg",
-    }
     return subprocess.Popen(
         ARGUMENTS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=tempfile.gettempdir(),
-        env=environment,
+        env=strict_environment() | SETTINGS | {"PYTHONPATH": paths},
         start_new_session=True,
     )
 

@@ -19,7 +19,7 @@ from labcore.staff.grading.memory import family, hold_more
 from labcore.staff.grading.seccomp import program
 from labcore.staff.grading.version import in_reach
 from labcore.student.environment import ROOT
-from labcore.student.running import ARGUMENTS
+from labcore.student.running import ARGUMENTS, SETTINGS
 
 __all__ = ["in_sandbox", "kind_of_sandbox", "too_large", "with_limits"]
 
@@ -175,21 +175,12 @@ def _new_user() -> int:
 
 
 def _environment(course: str, home: str) -> dict[str, str]:
-    return {
+    return SETTINGS | {
         "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
         "PYTHONPATH": course,
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
         "HOME": home,
         "LANG": "C.UTF-8",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MPLBACKEND": "agg",
-        "LABCORE_STRICT": "1",
-        "LABCORE_DEVICE": "cpu",
-        "LABCORE_PRECISION": "fp32",
-        "LABCORE_THREADS": "1",
         "LABCORE_CACHE": f"{home}/cache",
     }
 
