@@ -1,16 +1,20 @@
 """Free texts read on a local page: what it writes, and whom it answers."""
 
+import html
 import http.client
 import json
 import multiprocessing
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
+from urllib.parse import unquote
 
 import pytest
 
@@ -447,6 +451,25 @@ def test_ctrl_c_ends_it_with_a_sentence(store):
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, "".join(lines) + rest
     assert "0 of 3 answers have points" in rest and "Traceback" not in rest
+
+
+def test_the_browser_gets_the_token_by_a_file_of_ours_alone(store, monkeypatch):
+    seen = []
+
+    def browse(address):
+        file = Path(unquote(address.removeprefix("file://")))
+        mode = stat.S_IMODE(file.stat().st_mode)
+        seen.append((address, mode, file, html.unescape(file.read_text("utf-8"))))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pages, "has_browser", lambda: True)
+    monkeypatch.setattr(pages.webbrowser, "open", browse)
+    with caught_by_command():
+        pages.review(store.folder, ROOT, 0, True)
+    [(address, mode, file, text)] = seen
+    assert "token" not in address and mode == 0o600
+    assert re.search(r"0; url=http://127.0.0.1:\d+/\?token=[\w-]{43}\"", text)
+    assert not file.exists()
 
 
 def test_ctrl_c_before_the_first_request_ends_it_too(store, monkeypatch, capsys):

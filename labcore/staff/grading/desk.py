@@ -11,10 +11,13 @@ import json
 import secrets
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import mkstemp
 from urllib.parse import parse_qs, urlsplit
 
 from labcore.runtime import LabError
@@ -32,6 +35,7 @@ POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+REDIRECT = '<!DOCTYPE html><meta http-equiv="refresh" content="0; url={}">\n'
 NO_TOKEN = "Open the address that labcore review printed: it ends with a token.\n"
 ANOTHER = "This page answers only to itself, at the address that was printed.\n"
 
@@ -53,9 +57,12 @@ def review(folder: Path, root: Path, port: int, browser: bool) -> None:
     try:
         print(f"Read the free texts at\n\n    {desk.address}\n", flush=True)
         print("The address is for you alone. Press Ctrl-C here to end.", flush=True)
-        if browser and has_browser():
-            webbrowser.open(desk.address)
-        desk.serve_forever()
+        with ExitStack() as stack:
+            if browser and has_browser():
+                with suppress(OSError):  # a full disk: the printed address remains
+                    file = stack.enter_context(_leading_to(desk.address, folder))
+                    webbrowser.open(file)
+            desk.serve_forever()
     except KeyboardInterrupt:
         print(file=sys.stderr)
     finally:
@@ -64,6 +71,21 @@ def review(folder: Path, root: Path, port: int, browser: bool) -> None:
     read, of = reviews.progress
     print(f"{read} of {of} answers have points, in {folder / 'review.csv'}.")
     print(f"labcore grade --merge --out {folder} takes them into the tables and pages.")
+
+
+@contextmanager
+def _leading_to(address: str, folder: Path) -> Iterator[str]:
+    """The URI of a file that only we can read: others can read command lines.
+
+    It lies in the grades folder, because packaged browsers have another /tmp.
+    """
+    handle, name = mkstemp(".html", "review-", folder)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(REDIRECT.format(escape(address)))
+        yield Path(name).resolve().as_uri()
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 class Desk(ThreadingHTTPServer):
