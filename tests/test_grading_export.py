@@ -313,6 +313,25 @@ def test_of_a_deleted_student_nothing_is_left(full, capsys):
     )
 
 
+def test_half_a_line_of_the_log_is_forgotten_too_and_spoils_no_other(full):
+    with (full.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write('7\n{"time": "2026-11-21", "student": "Rick Roe_13')
+    full.store.log("fault", student="Sué Poe_15", text="hers")
+    full.forget("Rick Roe_13")
+    assert anywhere(full.folder, "Rick") == set()
+    log = (full.folder / "log.jsonl").read_text(encoding="utf-8")
+    assert log.endswith("\n") and '"hers"' in log.splitlines()[-2]
+
+
+@pytest.mark.parametrize("name", ["found.json", "review.json"])
+def test_damaged_notes_that_may_name_the_student_are_deleted(full, name, capsys):
+    (full.folder / name).write_text('{"students": [["Rick Roe_13"', encoding="utf-8")
+    full.forget("Rick Roe_13")
+    assert anywhere(full.folder, "Rick") == set()
+    said = f"{name} was damaged, so it is deleted: it may have named the student."
+    assert said in capsys.readouterr().out
+
+
 class Killed(BaseException):
     """In the place of a signal that nothing can catch."""
 

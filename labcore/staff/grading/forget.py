@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from labcore.runtime import LabError
@@ -48,7 +49,7 @@ def forget(student: str, grades: Path, root: Path) -> None:
             store.rewrite(name, lambda data: table_without(data, student))
         store.rewrite("log.jsonl", lambda data: _log_without(data, student))
         for name in NOTES:
-            store.rewrite(name, lambda data: _json_without(data, student))
+            _leave_notes(store, name, student)
         _leave_roster(store, student)
         _leave_groups(store, student)
         store.delete(student)
@@ -81,6 +82,15 @@ def _delete_page(store: Store, student: str) -> None:
     store.rewrite("keys.csv", lambda data: table_without(data, student))
 
 
+def _leave_notes(store: Store, name: str, student: str) -> None:
+    """What cannot be read is deleted whole: it may name the student."""
+    try:
+        store.rewrite(name, lambda data: _json_without(data, student))
+    except ValueError:
+        (store.folder / name).unlink()
+        print(f"{name} was damaged, so it is deleted: it may have named the student.")
+
+
 def _leave_roster(store: Store, student: str) -> None:
     if roster := roster_of(store):
         entry = roster.matched([student]).get(student)
@@ -107,9 +117,14 @@ def _json_without(data: bytes, student: str) -> bytes:
 
 
 def _log_without(data: bytes, student: str) -> bytes:
-    entries = (json.loads(line) for line in data.splitlines() if line.strip())
-    kept = (e for e in entries if e.get("student") != student)
-    return b"".join(json.dumps(_without(e, student)).encode() + b"\n" for e in kept)
+    """The others' entries; a line that was cut short may be the student's, and goes."""
+    kept = []
+    for line in data.splitlines():
+        with suppress(ValueError, AttributeError):
+            entry = json.loads(line)
+            if entry.get("student") != student:
+                kept.append(json.dumps(_without(entry, student)).encode() + b"\n")
+    return b"".join(kept)
 
 
 def _without(value, student: str):

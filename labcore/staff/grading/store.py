@@ -133,8 +133,10 @@ class Store:
         line = json.dumps({"time": stamp, "what": what, **facts}) + "\n"
         path = self.folder / "log.jsonl"
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line)
+            with path.open("ab+") as file:
+                file.seek(max(0, file.tell() - 1))
+                cut = file.read() not in (b"", b"\n")  # by a kill, or a full disk
+                file.write(_bytes("\n" * cut + line))
         except OSError as error:
             raise LabError(
                 f"{path} cannot be written ({error.strerror}): {MEND}."
