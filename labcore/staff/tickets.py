@@ -32,7 +32,7 @@ def played() -> bytes:
     """The content of fashion-tickets.npz: all rounds of three seeds, and the controls.
 
     survived_{seed}_{layer}    uint8: the number of rounds that each weight survived
-    pruned_{seed}_{parameter}  trained in round 14, then pruned for the 15th time
+    pruned_{seed}_{parameter}  trained in round 15, and then pruned
     dense, ticket, {control}   accuracies on val in percent, one row a seed
     long_{network}             the same for the last round, after 60 epochs
     one_step                   the same, pruned and rewound in one step
