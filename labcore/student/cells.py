@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 __all__ = [
+    "DEFINITIONS",
     "LONGEST_CELL",
     "amended",
     "as_text",
@@ -23,6 +24,7 @@ __all__ = [
     "parsed",
     "plain",
     "starred",
+    "statements",
 ]
 
 CELL_MAGIC = re.compile(r"\A(?:\s*%%(?:time|timeit|capture|prun)\b[^\n]*(?:\n|\Z))+")
@@ -61,6 +63,12 @@ def parsed(source: str) -> ast.Module | None:
         return None
 
 
+def statements(source: str) -> list[ast.stmt]:
+    """The top-level statements of a cell; none if it is not Python."""
+    tree = parsed(source)
+    return tree.body if tree else []
+
+
 def borrowed(
     answer: str,
     others: Sequence[str],
@@ -79,50 +87,15 @@ def borrowed(
             cells below it are used only for names that nothing above defines
     """
     book = _read(others, scope, set(scope if fixed is None else fixed))
-    end = len(others) if above is None else above
-    taken: set[int] = set()
-    seen: set[str] = set()
-    unknown: set[str] = set()
-
-    def take(wanted: set[str]) -> None:
-        while wanted:
-            key = wanted.pop()
-            if key in seen or key in book.fixed:
-                continue
-            seen.add(key)
-            known = key in scope or hasattr(builtins, key)
-            if known and fixed is None:
-                continue
-            uses = book.uses.get(key, [])
-            if any(book.statements[at].cell < end for at in book.binds.get(key, ())):
-                uses = [at for at in uses if book.statements[at].cell < end]
-            elif known:
-                continue
-            elif key.isidentifier() and not (uses or key in book.changers):
-                unknown.add(key)
-            wanted |= book.changers.get(key, set())
-            for at in set(uses) - taken:
-                taken.add(at)
-                wanted |= book.statements[at].needed()
-
-    def take_star(at: int) -> None:
-        taken.add(at)
-        take(book.statements[at].needed())
-
+    end = sum(above is None or s.cell < above for s in book.statements)
+    loan = _Loan(book, scope, end, keep_builtins=fixed is None)
     for at in book.stars:
-        if book.statements[at].cell < end:
-            take_star(at)
-    take(_needed(_body(answer), answer))
-    for at in book.stars if unknown else ():
-        take_star(at)
-    lines = []
-    for at in sorted(taken):
-        statement = book.statements[at]
-        keep = book.kept_from(statement)
-        if statement.star and statement.cell >= end:
-            keep = keep | (seen - unknown)
-        lines += _keeping(keep, statement.text)
-    return lines
+        if at < end:
+            loan.take(at)
+    loan.want(_needed(statements(answer), answer))
+    for at in book.stars if loan.unknown else ():
+        loan.take(at)
+    return loan.lines()
 
 
 def _keeping(names: Iterable[str], text: str) -> list[str]:
@@ -183,12 +156,73 @@ class _Book:
         }
 
 
+@dataclass
+class _Loan:
+    """What an answer takes from the other cells, while it is chosen.
+
+    end             the first statement that stands below the answer
+    keep_builtins   whether a cell that redefines print is left alone
+    """
+
+    book: _Book
+    scope: Mapping[str, object]
+    end: int
+    keep_builtins: bool
+    taken: set[int] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+    def take(self, at: int) -> None:
+        self.taken.add(at)
+        self.want(self.book.statements[at].needed())
+
+    def want(self, names: set[str]) -> None:
+        """Take what these names come from, and what that needs in turn."""
+        while names:
+            name = names.pop()
+            if name in self.seen or name in self.book.fixed:
+                continue
+            self.seen.add(name)
+            uses = self._uses(name)
+            if uses is None:
+                continue
+            names |= self.book.changers.get(name, set())
+            for at in uses - self.taken:
+                self.taken.add(at)
+                names |= self.book.statements[at].needed()
+
+    def _uses(self, name: str) -> set[int] | None:
+        """The statements that bind or change a name; None if it is known without."""
+        known = name in self.scope or hasattr(builtins, name)
+        if known and self.keep_builtins:
+            return None
+        uses = set(self.book.uses.get(name, ()))
+        if any(at < self.end for at in self.book.binds.get(name, ())):
+            return {at for at in uses if at < self.end}
+        if known:
+            return None
+        if name.isidentifier() and not (uses or name in self.book.changers):
+            self.unknown.add(name)
+        return uses
+
+    def lines(self) -> list[str]:
+        """The statements in order; names that they should not change are restored."""
+        lines = []
+        for at in sorted(self.taken):
+            statement = self.book.statements[at]
+            keep = self.book.kept_from(statement)
+            if statement.star and at >= self.end:
+                keep = keep | (self.seen - self.unknown)
+            lines += _keeping(keep, statement.text)
+        return lines
+
+
 def _read(cells: Sequence[str], scope: Mapping[str, object], fixed: set[str]) -> _Book:
     book = _Book(fixed)
     found = [
         (node, source, number, list(_at_once(node)))
         for number, source in enumerate(map(plain, cells))
-        for node in _body(source)
+        for node in statements(source)
     ]
     functions = {p.name: p for f in found for p in f[3] if isinstance(p, FUNCTIONS)}
     modules = {name for node, *_ in found for name in _imported(node)}
@@ -212,11 +246,6 @@ def _read(cells: Sequence[str], scope: Mapping[str, object], fixed: set[str]) ->
         if star:
             book.stars.append(at)
     return book
-
-
-def _body(source: str) -> list[ast.stmt]:
-    tree = parsed(source)
-    return tree.body if tree else []
 
 
 def _at_once(node: ast.AST) -> Iterator[ast.AST]:
@@ -355,7 +384,7 @@ def _effects(function: ast.AST) -> set[str]:
 
 def is_lent(source: str, name: str) -> bool:
     """Whether this cell ends with the name bound to a reference: f = lend("f")."""
-    for statement in reversed(_body(source)):
+    for statement in reversed(statements(source)):
         if name in bound(statement):
             return isinstance(statement, ast.Assign) and _calls(statement.value, "lend")
     return False

@@ -12,6 +12,7 @@ from textwrap import indent
 
 from labcore.student.cells import (
     CELL_MAGIC,
+    DEFINITIONS,
     amended,
     as_text,
     as_written,
@@ -19,12 +20,12 @@ from labcore.student.cells import (
     bound,
     parsed,
     starred,
+    statements,
 )
 
 __all__ = ["choose", "completed", "elsewhere", "gathered", "local_imports"]
 
 MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def gathered(answer: str, stub: str, name: str, others: Sequence[str]) -> str:
@@ -61,11 +62,11 @@ def completed(answer: str, name: str, others: Sequence[str]) -> str:
     continues a class, it borrows the earlier parts instead.
     """
     parts = [answer]
-    continued = any(_continues(s, name) for s in _statements(_simple(answer)))
+    continued = any(_continues(s, name) for s in statements(_simple(answer)))
     for cell in (_simple(other) for other in others if name in other):
         added = [
             s
-            for s in _statements(cell)
+            for s in statements(cell)
             if name in amended(s) or (_continues(s, name) and not continued)
         ]
         if text := "\n".join(as_text(s, cell) for s in added):
@@ -106,7 +107,7 @@ def local_imports(sources: Sequence[str], folder: Path) -> list[str]:
 
 
 def _modules(source: str) -> Iterator[str]:
-    for node in (n for s in _statements(source) for n in ast.walk(s)):
+    for node in (n for s in statements(source) for n in ast.walk(s)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -121,11 +122,6 @@ def _stands_in(folder: Path, module: str) -> bool:
         return False
 
 
-def _statements(source: str) -> list[ast.stmt]:
-    tree = parsed(source)
-    return tree.body if tree else []
-
-
 def _continues(statement: ast.stmt, name: str) -> bool:
     """Whether it is a subclass with the same name: class Pruner(Pruner)."""
     return (
@@ -136,7 +132,7 @@ def _continues(statement: ast.stmt, name: str) -> bool:
 
 
 def _defines(cell: str, name: str) -> bool:
-    body = _statements(_simple(cell)) if name in cell else ()
+    body = statements(_simple(cell)) if name in cell else ()
     return any(name in bound(statement) for statement in body)
 
 
@@ -158,7 +154,7 @@ def _simple(source: str) -> str:
 
 def _same(answer: str, stub: str) -> bool:
     """Whether the two are the same apart from comments."""
-    both = [(_simple(cell), _statements(_simple(cell))) for cell in (answer, stub)]
+    both = [(_simple(cell), statements(_simple(cell))) for cell in (answer, stub)]
     if not 0 < len(both[0][1]) == len(both[1][1]):
         return False
     texts = [[as_text(s, simple) for s in body] for simple, body in both]
@@ -171,7 +167,7 @@ def _definition(cell: str, name: str) -> str | None:
     A class that continues another one of the same name does not count as a definition.
     """
     simple = _simple(cell)
-    for node in reversed(_statements(simple) if name in cell else ()):
+    for node in reversed(statements(simple) if name in cell else ()):
         named = isinstance(node, DEFINITIONS) and node.name == name
         if (named and not _continues(node, name)) or _is_lambda(node, name):
             return as_written(node, simple)

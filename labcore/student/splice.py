@@ -14,7 +14,7 @@ from typing import Any, Literal
 import nbformat
 from nbformat import NotebookNode
 
-from .cells import parsed
+from .cells import statements
 from .gather import choose
 from .notebooks import same_name
 
@@ -139,8 +139,8 @@ def _with_the_answer_last(
 
 def _asked(wanted: _Cell) -> str:
     """The name of the function or class that an answer cell asks for."""
-    tree = parsed(wanted.source) if wanted.kind == "code" else None
-    names = [getattr(node, "name", "") for node in (tree.body if tree else ())]
+    body = statements(wanted.source) if wanted.kind == "code" else ()
+    names = [getattr(node, "name", "") for node in body]
     fitting = [name for name in names if same_name(wanted.grade_id, name)]
     return (fitting or list(filter(None, names)) or [""])[-1]
 
