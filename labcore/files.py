@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +34,7 @@ def written(path: Path, advice: str = ADVICE) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
+                _keep_mode(path, temporary)
                 yield file
             temporary.replace(path)
         except BaseException:
@@ -40,3 +43,10 @@ def written(path: Path, advice: str = ADVICE) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or error
         raise LabError(f"{path} cannot be written ({reason}): {advice}.") from error
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    """What others could not read, they still cannot; Windows has no such modes."""
+    if os.name == "posix":
+        with suppress(OSError):  # nothing is there yet, or the disk keeps no modes
+            shutil.copymode(old, new)

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_an_old_file_stays_until_the_new_one_is_whole(target, tmp_path):
         raise ZeroDivisionError
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_a_file_keeps_its_mode_also_while_it_is_written(target, tmp_path):
+    target.chmod(0o600)
+    with written(target) as file:
+        file.write(b"new")
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert target.read_bytes() == b"new" and target.stat().st_mode & 0o777 == 0o600
 
 
 class FullAtOnce(io.BytesIO):
