@@ -148,19 +148,21 @@ def train(
     runtime.use_threads()
     device, home = runtime.device(), next(model.parameters()).device
     model.to(device).train()
-    run = _Run(model, _optimizer(model), checkpoint)
-    with runtime.progress(total=steps, what="training") as bar:
-        bar.update(len(run.losses))
-        for step in range(len(run.losses), steps):
-            for group in run.optimizer.param_groups:
-                group["lr"] = lr * _rise_and_fall(step + 1, steps)
-            drawing = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            run.update(loss, draw(text, batch, drawing).to(device))
-            if after_step is not None:
-                after_step(model)
-            run.save_now_and_then()
-            bar.update()
-    model.eval().to(home)
+    try:
+        run = _Run(model, _optimizer(model), checkpoint)
+        with runtime.progress(total=steps, what="training") as bar:
+            bar.update(len(run.losses))
+            for step in range(len(run.losses), steps):
+                for group in run.optimizer.param_groups:
+                    group["lr"] = lr * _rise_and_fall(step + 1, steps)
+                drawing = torch.Generator().manual_seed(seed * 1_000_003 + step)
+                run.update(loss, draw(text, batch, drawing).to(device))
+                if after_step is not None:
+                    after_step(model)
+                run.save_now_and_then()
+                bar.update()
+    finally:
+        model.eval().to(home)
     return run.losses
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -239,6 +240,14 @@ def test_training_lowers_the_loss_and_goes_on_where_it_was_stopped(
     assert losses[-1] < losses[0] - 0.5
     for one, other in zip(whole.parameters(), stopped.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_training_that_is_interrupted_leaves_the_model_in_eval_mode(small):
+    text = to_bytes("the cat sat on the mat. " * 50).to(torch.uint8)
+    stop = Mock(side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        texts.train(small, text, steps=1, batch=1, after_step=stop)
+    assert not small.training
 
 
 def test_the_rate_rises_holds_and_falls():
