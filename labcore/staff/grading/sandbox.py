@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -97,42 +97,54 @@ def _command(
     """
     pythons = sorted({Path(sys.prefix), Path(sys.base_prefix)})  # a parent comes first
     prefixes = [p for p in pythons if not p.is_relative_to("/usr")]
-    command = [bwrap, "--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "lib", "lib64"):
-        if Path("/", name).is_symlink():
-            command += ["--symlink", f"usr/{name}", f"/{name}"]
-        elif Path("/", name).is_dir():
-            command += ["--ro-bind", f"/{name}", f"/{name}"]
-    for name in SYSTEM:
-        command += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    command += ["--proc", "/proc", "--dev", "/dev"]
-    command += ["--size", str(SHARED_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm"]
-    command += ["--size", str(SCRATCH_BYTES), "--perms", "1777", "--tmpfs", "/tmp"]
     # folders in the scratch folder that lead to a Python: answers may not write there
     roofs = {_top(p) for p in prefixes if p.is_relative_to(SCRATCH)} - {*prefixes}
-    for roof in roofs:
-        command += ["--perms", "0755", "--tmpfs", str(roof)]
-    parents = {parent for prefix in prefixes for parent in prefix.parents}
-    for parent in sorted(parents - {Path("/"), Path("/usr"), SCRATCH, *roofs}):
-        command += ["--perms", "0755", "--dir", str(parent)]
-    for prefix in prefixes:
-        command += ["--ro-bind", str(prefix), str(prefix)]
-    command += ["--perms", "0755", "--dir", COURSE]
-    command += ["--ro-bind", str(LABCORE), f"{COURSE}/labcore"]
     masked = [Path(COURSE, "labcore", n) for n in MASKED if (LABCORE / n).is_dir()]
-    for place in masked:
-        command += ["--perms", "0755", "--tmpfs", str(place)]
-    command += list(_shown_again(shown))
     out_of_sight = [_of_the_course(), *map(Path, closed)]
     options, covers = covering([Path("/usr"), *pythons], out_of_sight)
-    command += options
+    command = [bwrap, *_system(), *_pythons(prefixes, roofs), *_course(masked)]
+    command += [*_shown_again(shown), *options]
     for place in (*masked, *covers, *roofs, "/dev", "/"):
         command += ["--remount-ro", str(place)]
     command += [*KINDS[kind], "--die-with-parent", "--new-session", "--chdir", "/tmp"]
     command += ["--seccomp", str(rules), "--clearenv"]
-    for name, value in _environment(f"{COURSE}", "/tmp").items():
+    for name, value in _environment(COURSE, "/tmp").items():
         command += ["--setenv", name, value]
     return [*command, "--", *(_as_nobody() if kind == "user" else []), *argv]
+
+
+def _system() -> Iterator[str]:
+    """bubblewrap's options for the system, and for scratch folders of a fixed size."""
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name in ("bin", "lib", "lib64"):
+        if Path("/", name).is_symlink():
+            yield from ("--symlink", f"usr/{name}", f"/{name}")
+        elif Path("/", name).is_dir():
+            yield from ("--ro-bind", f"/{name}", f"/{name}")
+    for name in SYSTEM:
+        yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for size, place in ((SHARED_BYTES, "/dev/shm"), (SCRATCH_BYTES, "/tmp")):
+        yield from ("--size", str(size), "--perms", "1777", "--tmpfs", place)
+
+
+def _pythons(prefixes: Sequence[Path], roofs: Collection[Path]) -> Iterator[str]:
+    """bubblewrap's options for Pythons outside /usr, and for the folders above them."""
+    for roof in roofs:
+        yield from ("--perms", "0755", "--tmpfs", str(roof))
+    parents = {parent for prefix in prefixes for parent in prefix.parents}
+    for parent in sorted(parents - {Path("/"), Path("/usr"), SCRATCH, *roofs}):
+        yield from ("--perms", "0755", "--dir", str(parent))
+    for prefix in prefixes:
+        yield from ("--ro-bind", str(prefix), str(prefix))
+
+
+def _course(masked: Sequence[Path]) -> Iterator[str]:
+    """bubblewrap's options for labcore, without what is in the masked folders."""
+    yield from ("--perms", "0755", "--dir", COURSE)
+    yield from ("--ro-bind", str(LABCORE), f"{COURSE}/labcore")
+    for place in masked:
+        yield from ("--perms", "0755", "--tmpfs", str(place))
 
 
 def _shown_again(modules: Mapping[str, Path]) -> Iterator[str]:
