@@ -1,5 +1,6 @@
 """Release and execution on tiny notebooks built here."""
 
+import asyncio
 import base64
 import sys
 
@@ -23,6 +24,7 @@ from notebooks import (
 
 from labcore.checks.engine.exercise import Mistake
 from labcore.runtime import LabError
+from labcore.staff.authoring import execute
 from labcore.staff.authoring.execute import execute_solutions
 from labcore.staff.authoring.markers import misspelt
 from labcore.staff.authoring.outputs import clean_outputs
@@ -402,6 +404,19 @@ def test_a_failing_cell_is_named_and_the_file_left_alone(tmp_path, source, words
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_outputs_that_do_not_come_stop_it_instead_of_being_left_out(
+    tmp_path, monkeypatch
+):
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("nbclient.NotebookClient._async_poll_output_msg", never)
+    monkeypatch.setattr(execute, "OUTPUT_SECONDS", 0, raising=False)
+    path = write(tmp_path / NAME, tiny())
+    with pytest.raises(LabError, match="fails .*timed out"):
+        execute_solutions([path])
 
 
 def test_notebook_text_is_what_release_reads_back():

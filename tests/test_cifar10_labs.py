@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from nbclient import NotebookClient
-from notebooks import ROOT, SOLUTIONS, read
+from notebooks import SOLUTIONS, read
 
 from labcore import assets
 from labcore.runtime import strict_environment
+from labcore.staff.authoring.execute import client_for
 from labcore.student.notebooks import tags
 from labcore.tracks import TRACKS, fashion_weights
 
@@ -64,10 +64,4 @@ def test_a_notebook_runs_on_cifar10_but_for_the_claims_on_fashion(path, cache):
         "LABCORE_CACHE": str(cache),
         "LABCORE_DEVICE": "cpu",
     }
-    NotebookClient(
-        nb,
-        timeout=600,
-        kernel_name="python3",
-        extra_arguments=["--log-level=40"],
-        resources={"metadata": {"path": str(ROOT / "solutions")}},
-    ).execute(env=strict_environment() | track)
+    client_for(nb, path.parent).execute(env=strict_environment() | track)

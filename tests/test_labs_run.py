@@ -4,7 +4,6 @@ import os
 import re
 
 import pytest
-from nbclient import NotebookClient
 from notebooks import (
     LABS,
     answer,
@@ -17,6 +16,7 @@ from notebooks import (
     read,
 )
 
+from labcore.staff.authoring.execute import client_for
 from labcore.staff.authoring.release import CODE_STUB
 from labcore.student.notebooks import tags
 
@@ -25,18 +25,8 @@ UNDONE = re.search(r'"(.+)"', CODE_STUB)[1]
 
 def run(nb, folder):
     """Run it as a student does: not strict, on after an error, in some folder."""
-    client = NotebookClient(
-        nb,
-        timeout=300,
-        kernel_name="python3",
-        allow_errors=True,
-        record_timing=False,
-        store_widget_state=False,
-        extra_arguments=["--log-level=40"],
-        resources={"metadata": {"path": str(folder)}},
-    )
     env = {key: os.environ[key] for key in os.environ if key != "LABCORE_STRICT"}
-    client.execute(env=env)
+    client_for(nb, folder, allow_errors=True).execute(env=env)
 
 
 def unexpected_errors(nb):

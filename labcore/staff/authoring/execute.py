@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbformat import NotebookNode
 
@@ -14,9 +15,12 @@ from ...student.notebooks import normalise, notebook_text, read_notebook
 from .outputs import clean_outputs
 from .structure import problems
 
-__all__ = ["execute_solutions"]
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
 
-CELL_SECONDS = 600
+__all__ = ["client_for", "execute_solutions"]
+
+CELL_SECONDS, OUTPUT_SECONDS = 600, 60  # for a cell; for outputs after its end
 STORED = {"LABCORE_PRECISION": "fp32"}  # the texts' numbers, on every machine
 
 
@@ -39,20 +43,32 @@ def execute_solutions(paths: Sequence[Path]) -> None:
         print(f"{path.name}: {time.perf_counter() - started:.0f} s")
 
 
-def _run(nb: NotebookNode, path: Path) -> None:
-    """Run the notebook in a fresh kernel, in its folder, with strict settings."""
+def client_for(nb: NotebookNode, folder: Path, **options) -> NotebookClient:
+    """What runs a notebook in this folder; outputs that do not come are an error."""
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
 
-    running: list[str] = ["(none)"]
-    client = NotebookClient(
+    return NotebookClient(
         nb,
         timeout=CELL_SECONDS,
         kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder)}},
         record_timing=False,
         store_widget_state=False,
         extra_arguments=["--log-level=40"],  # the kernel's warnings are not ours
+        iopub_timeout=OUTPUT_SECONDS,
+        raise_on_iopub_timeout=True,
+        **options,
+    )
+
+
+def _run(nb: NotebookNode, path: Path) -> None:
+    """Run the notebook in a fresh kernel, in its folder, with strict settings."""
+    from nbclient.exceptions import CellExecutionError
+
+    running: list[str] = ["(none)"]
+    client = client_for(
+        nb,
+        path.parent,
         on_cell_execute=lambda cell, cell_index: running.append(cell.id),
     )
     try:
