@@ -18,11 +18,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, ScalarFormatter, StrMethodFormatter
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from labcore import plots
 from labcore.plots import alt, sliders, style
+from labcore.staff.authoring.execute import client_for
 from labcore.staff.authoring.outputs import FIGURE
 
 pytestmark = pytest.mark.usefixtures("nothing_is_shown")
@@ -228,11 +228,11 @@ def test_a_figure_is_put_out_as_an_image_with_its_alt_text():
     assert base64.b64decode(FIGURE.search(text)[1]).startswith(b"\x89PNG")
 
 
-def test_a_notebook_shows_every_figure_not_only_the_first():
+def test_a_notebook_shows_every_figure_not_only_the_first(tmp_path):
     draw = "figure = plots.memory_bars({'flash': {'dense': 3}}, {'flash': 2})"
     cells = [new_code_cell(f"from labcore import plots\n{draw}"), new_code_cell(draw)]
     nb = new_notebook(cells=cells)
-    NotebookClient(nb, kernel_name="python3").execute()
+    client_for(nb, tmp_path).execute()
     assert [len(cell.outputs) for cell in nb.cells] == [1, 1]
 
 
