@@ -187,7 +187,12 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     made = command(setup, "only set up, with the optional parts named")
-    made.add_argument("extras", nargs="*", metavar="EXTRA")
+    made.add_argument(
+        "extras",
+        nargs="*",
+        metavar="EXTRA",
+        help="vision, toolbox, chip (Lab 11), test, instructor, cluster, browser, site",
+    )
 
     made = command(run, "run a module with the labs' Python: labcore run pytest")
     made.add_argument("module")
@@ -221,11 +226,15 @@ def _parser() -> argparse.ArgumentParser:
     made = command(solutions, "run the notebooks in solutions/ and store the outputs")
     made.add_argument("numbers", nargs="*", metavar="NN", help="only these labs")
 
-    made = command(train, "train again what ships: a track's networks, or the tickets")
+    made = command(train, "train again what ships")
     made.add_argument(
         "track", choices=["fashion", "cifar10", "tickets", "chip", "tinylm"]
     )
-    made.add_argument("--source", type=Path, help="folder of the raw files")
+    made.add_argument(
+        "--source",
+        type=Path,
+        help="folder of the raw files (fashion) or of Python's Lib (tinylm)",
+    )
 
     made = command(grade, "submissions -> points and feedback, answers in a sandbox")
     made.add_argument(
@@ -239,15 +248,27 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="number of parallel workers (default: as many as fit)",
     )
-    made.add_argument("--dask", metavar="ADDRESS", help="of a dask scheduler")
+    made.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="address of a dask scheduler: grade on its workers",
+    )
     made.add_argument(
         "--resume", action="store_true", help="continue where the last run stopped"
     )
     made.add_argument(
-        "--timeout", type=float, default=60, metavar="S", help="an exercise; 60"
+        "--timeout",
+        type=float,
+        default=60,
+        metavar="S",
+        help="seconds of processor time for an exercise (default: 60)",
     )
     made.add_argument(
-        "--memory", type=float, default=4, metavar="GB", help="an answer; 4"
+        "--memory",
+        type=float,
+        default=4,
+        metavar="GB",
+        help="memory for an answer (default: 4)",
     )
     made.add_argument(
         "--regrade", metavar="EXERCISE", help="re-grade one exercise for every student"
@@ -271,20 +292,30 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--roster", type=Path, metavar="FILE", help="Canvas's, Moodle's or a CSV list"
     )
-    made.add_argument("--due", metavar="TIME", help="such as '2026-11-20 23:59'")
+    made.add_argument(
+        "--due", metavar="TIME", help="when the lab was due, such as '2026-11-20 23:59'"
+    )
     made.add_argument(
         "--late", type=float, metavar="PERCENT", help="taken off for each day begun"
     )
     made.add_argument("--grace", type=float, metavar="MIN", help="minutes not counted")
-    made.add_argument("--most", type=float, metavar="PERCENT", help="at most, off")
-    made.add_argument("--zone", metavar="ZONE", help="such as Europe/Berlin")
+    made.add_argument(
+        "--most", type=float, metavar="PERCENT", help="the most that is taken off"
+    )
+    made.add_argument(
+        "--zone",
+        metavar="ZONE",
+        help="time zone of times without one, such as Europe/Berlin",
+    )
 
     made = command(export, "points and pages, in the files that a platform imports")
     made.add_argument("kind", choices=["canvas", "moodle", "csv"])
     made.add_argument("--grades", type=Path, required=True, help="folder of the grades")
     made.add_argument("--out", type=Path, required=True, help="folder of the new files")
     made.add_argument("--roster", type=Path, metavar="FILE", help="the platform's list")
-    made.add_argument("--column", metavar="NAME", help="of the list, for the points")
+    made.add_argument(
+        "--column", metavar="NAME", help="the list's column for the points"
+    )
     made.add_argument(
         "--zero", action="store_true", help="0 points if nothing was handed in"
     )
@@ -292,7 +323,10 @@ def _parser() -> argparse.ArgumentParser:
     made = command(report, "one page on what the class did, from folders of grades")
     made.add_argument("--grades", type=Path, nargs="+", required=True, metavar="FOLDER")
     made.add_argument(
-        "--out", type=Path, metavar="FILE", help="instead of report.html in the first"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="instead of report.html in the first folder",
     )
 
     made = command(review, "read free texts on a local page that fills in review.csv")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import Executor, Future
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from labcore.staff.grading import api, batch, running, sandbox, version, workers
 from labcore.staff.grading.batch import Options  # noqa: E402
 from labcore.staff.grading.jobs import Terms  # noqa: E402
 from labcore.staff.grading.store import Store, table_text  # noqa: E402
+from labcore.student import environment  # noqa: E402
 from labcore.student.running import plainly  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -536,6 +538,17 @@ def test_without_bubblewrap_it_refuses_in_one_line(
     with pytest.raises(LabError, match="apt install bubblewrap") as refusal:
         batch.grade_class(replaced(new, terms=terms))
     assert "\n" not in str(refusal.value) and "--no-sandbox" in str(refusal.value)
+    assert not new.out.exists()
+
+
+@pytest.mark.parametrize(
+    "how", [batch.grade_class, partial(batch.regrade, exercise="2.1", lower=False)]
+)
+def test_without_the_tools_of_a_lab_nothing_is_graded(new, monkeypatch, how):
+    monkeypatch.setattr(environment, "TOOLS", {new.number: "chip"})
+    monkeypatch.setattr(environment, "missing", lambda extra: ["ziglang"])
+    with pytest.raises(LabError, match="needs ziglang: run .* setup chip' first"):
+        how(new)
     assert not new.out.exists()
 
 

@@ -301,7 +301,7 @@ def test_of_a_deleted_student_nothing_is_left(full, capsys):
     full.forget("Rick Roe_13")
     assert anywhere(full.folder, "Rick") == {"report.html"}
     assert anywhere(full.folder, "rick") == set()
-    assert "what other files in it may say: report.html" in capsys.readouterr().out
+    assert "The name also occurs in report.html" in capsys.readouterr().out
     assert len(list((full.folder / "feedback").iterdir())) == 3
     kept = {r["student"]: r for r in full.store.table("summary.csv")}
     assert list(kept) == ["Al Eq_14", "Jane Doe_12", "Sué Poe_15"]

@@ -82,7 +82,8 @@ def test_canvas_with_first_and_last_names_apart():
         (b"", "its first line has nothing"),
         (b"id\n", "no row of a student"),
         (b"id\n7\n8\n7\n", "rows 2 and 4: both have the id 7"),
-        ("id\n7\n".encode("utf-16"), "save it as CSV in UTF-8"),
+        ("id\n7\n".encode("utf-16"), "is UTF-16: save it as CSV in UTF-8"),
+        (b"PK\3\4\x14\0", "is a spreadsheet: save it as CSV in UTF-8"),
         (b'"' * 3_000_001, "no list of a class"),
     ],
 )

@@ -266,6 +266,15 @@ def test_several_labs_show_who_falls_behind_but_not_at_once(tmp_path):
     assert SECRET not in text.replace(hidden[0], "")
 
 
+def test_the_last_folder_named_is_the_last_lab(tmp_path):
+    stores = [
+        saved(tmp_path / "later", [only("passed", "ok", 6)]),
+        saved(tmp_path / "sooner", [only("missing")], "01", "1.1"),
+    ]
+    assert "1 of 1 student earned" in page(*stores, out=tmp_path / "both.html")
+    assert "0 of 1 student earned" in page(*stores[::-1], out=tmp_path / "b.html")
+
+
 def test_a_folder_without_grades_is_named(tmp_path):
     with pytest.raises(LabError, match=f"There are no grades in {tmp_path}"):
         report([tmp_path], None, ROOT)

@@ -478,3 +478,14 @@ def test_ctrl_c_before_the_first_request_ends_it_too(store, monkeypatch, capsys)
     with caught_by_command():
         pages.review(store.folder, ROOT, 0, True)
     assert "0 of 3 answers have points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"), [(BrokenPipeError(), False), (KeyError("place"), True)]
+)
+def test_a_request_that_a_browser_breaks_off_is_no_fault(desk, capsys, fault, shown):
+    try:
+        raise fault
+    except Exception:
+        desk.handle_error(None, ("127.0.0.1", 1))
+    assert ("Traceback" in capsys.readouterr().err) == shown

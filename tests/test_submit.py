@@ -149,6 +149,14 @@ def test_a_cell_too_long_for_grading_is_said_before_it_is_handed_in(course):
     assert not course.file.exists()
 
 
+def test_a_lab_whose_tools_are_missing_is_not_tried(course, monkeypatch):
+    monkeypatch.setattr(environment, "TOOLS", {"00": "chip"})
+    monkeypatch.setattr(environment, "missing", lambda extra: ["ziglang", "unicorn"])
+    with pytest.raises(LabError, match="needs ziglang and unicorn: .* setup chip"):
+        course(small_lab(RIGHT))
+    assert not course.file.exists()
+
+
 def test_an_answer_does_not_get_what_only_a_demonstration_makes():
     """Lab 03 makes its bench in a demonstration, which is not run for an answer."""
     answer = "def changed_answers(first, second, labels):\n    return bench"

@@ -1,4 +1,4 @@
-"""The recipes behind what ships: `labcore train` with a track's name or `tickets`."""
+"""The recipes behind what ships: `labcore train`."""
 
 from __future__ import annotations
 

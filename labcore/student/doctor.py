@@ -168,7 +168,8 @@ def _kernels() -> str:
 
 def _optional() -> str:
     lacking = {
-        extra: environment.missing(extra) for extra in ("toolbox", "test", "instructor")
+        extra: environment.missing(extra)
+        for extra in ("chip", "toolbox", "test", "instructor")
     }
     lines = [
         f"{', '.join(names)} missing: '{SETUP} {extra}' adds it"

@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from ..files import write_bytes
 from ..runtime import LabError, progress, strict_environment
 from .cells import LONGEST_CELL
+from .environment import need_tools
 from .find import find
 from .gather import local_imports
 from .kernel import Kernel, Outcome
@@ -35,6 +36,7 @@ def submit(name: str, work: Path, labs: Path) -> None:
     """
     path, lab_path = find(name, work, labs)
     mine, released = read_notebook(path), read_notebook(lab_path)
+    need_tools(lab_path.name[:2])
     lab, own = read_lab(released, lab_path.name[:2]), Work()
     report = take_answers(own, mine, lab)
     _refuse_long(own)

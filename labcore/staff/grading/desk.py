@@ -100,6 +100,11 @@ class Desk(ThreadingHTTPServer):
         self.hosts = [f"{name}:{self.server_port}" for name in (HERE, "localhost")]
         self.address = f"http://{self.hosts[0]}/?token={self.token}"
 
+    def handle_error(self, request, client_address) -> None:
+        """A browser may break off a request; any other fault is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     def knows(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.token.encode())
 

@@ -61,10 +61,11 @@ def forget(student: str, grades: Path, root: Path) -> None:
         store.log("forgot a student")
     print(f"{student} is deleted from {grades}.")
     if others := _others(grades, student):
-        print(f"Look at what other files in it may say: {', '.join(others)}.")
+        print(f"The name also occurs in {', '.join(others)}: delete it there.")
     print(
-        "Outside it may lie what they handed in, what you exported, and backups; "
-        "a list that is given again with --roster brings their name back."
+        "Other copies may exist: what the student handed in, what you exported, and "
+        "your backups. If you give the same list again with --roster, the name comes "
+        "back."
     )
 
 

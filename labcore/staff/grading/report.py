@@ -61,7 +61,6 @@ class _Class:
 def report(folders: Sequence[Path], out: Path | None, root: Path) -> Path:
     """Write the page on these folders of grades; returns where it is."""
     classes = [_read(folder, root) for folder in folders]
-    classes.sort(key=lambda one: one.found.lab)
     path = out or folders[0] / "report.html"
     if path.is_dir():
         raise LabError(f"{path} is a folder: name a file such as report.html.")

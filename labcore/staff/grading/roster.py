@@ -17,7 +17,7 @@ LARGEST = 20_000_000
 IDS = ("id", "student", "student id", "student number", "login", "email")
 TIMES = ("submitted", "submitted at", "handed in", "last modified (submission)")
 NAMES = ("name", "full name", "student name")
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
+NOT_CSV = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PK\3\4": "a spreadsheet"}
 NUMBER = re.compile(r"(?:.+_)?(\d+)")  # of an upload: doejane_12, Jane Doe_12
 TESTER = ("Student, Test", "Test Student")  # Canvas adds one to each course
 
@@ -85,8 +85,9 @@ def read_roster(path: Path) -> tuple[bytes, Roster]:
 
 def roster_in(data: bytes, file: str) -> Roster:
     """The class in a file of this name, recognised by its first line."""
-    if data.startswith(UTF16):
-        raise LabError(f"{file} is UTF-16: save it as CSV in UTF-8.")
+    for start, form in NOT_CSV.items():
+        if data.startswith(start):
+            raise LabError(f"{file} is {form}: save it as CSV in UTF-8.")
     kinds = {"canvas": _canvas, "moodle": _moodle, "csv": _plain}
     sheets = [Sheet(data, separator) for separator in _likely(data)]
     for kind, read in kinds.items():
