@@ -46,7 +46,9 @@ def written(path: Path, advice: str = ADVICE) -> Iterator[BinaryIO]:
 
 
 def _keep_mode(old: Path, new: Path) -> None:
-    """What others could not read, they still cannot; Windows has no such modes."""
+    """Its group and mode stay, where we may set them; Windows has neither."""
     if os.name == "posix":
-        with suppress(OSError):  # nothing is there yet, or the disk keeps no modes
+        with suppress(OSError):  # nothing is there yet, or it is another's group
+            os.chown(new, -1, old.stat().st_gid)  # first: it clears bits of the mode
+        with suppress(OSError):
             shutil.copymode(old, new)

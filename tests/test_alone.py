@@ -4,12 +4,14 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 from notebooks import code
 from toylab import RIGHT, STEM, handed_in, solution
+from waiting import until
 
 from labcore.staff.authoring.release import lab_text
 from labcore.student import alone, running
@@ -193,7 +195,7 @@ import time
 pipe = open({pipe!r}, "w")
 pipe.write("began ")
 pipe.flush()
-time.sleep(60)
+time.sleep(100)
 pipe.write("outlived it")
 pipe.flush()
 """
@@ -205,11 +207,20 @@ def test_an_answer_ends_with_the_process_that_runs_it(tmp_path):
     os.mkfifo(pipe)
     told = asked(job(wall=120), ("double", SLEEPS.format(pipe=pipe)))
     process = running._Alone(told, running.plainly)
-    process.order("0 mark")
-    with open(pipe, encoding="utf-8") as reader:
-        assert reader.read(6) == "began "
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        process.order("0 mark")
+        assert until(lambda: _read(reading) == b"began ")
+    finally:
         process.close()
-        assert reader.read() == ""
+    assert until(lambda: _read(reading) == b"")  # none is left that could write
+    os.close(reading)
+
+
+def _read(pipe):
+    """What is in it; nothing if all who could write are gone, None if it is empty."""
+    with suppress(BlockingIOError):
+        return os.read(pipe, 100)
 
 
 def end_of_child(run, wall=20):
@@ -222,12 +233,13 @@ def end_of_child(run, wall=20):
 def test_a_child_that_closed_its_pipe_is_waited_for_without_haste(monkeypatch):
     def closes(tell):
         os.close(alone.MINE)
-        time.sleep(20)
+        time.sleep(0.5)
 
     read = Mock(side_effect=os.read)
     monkeypatch.setattr(os, "read", read)
-    assert end_of_child(closes, wall=0.5) is None
-    assert 0 < read.call_count <= 101, "each 5 ms"
+    began = time.monotonic()
+    assert end_of_child(closes) == 0
+    assert 0 < read.call_count <= (time.monotonic() - began) / 0.005 + 2
 
 
 def test_what_is_written_after_the_end_of_a_child_keeps_nobody(monkeypatch):

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -99,6 +101,14 @@ def test_run_hands_a_module_and_its_arguments_to_the_labs_python(monkeypatch):
 
 
 RUN = ("python", ["-m", "pytest", "-m", "not long", "--help"])
+
+
+def test_the_help_of_setup_names_every_optional_part(capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    with suppress(SystemExit):
+        cli.main(["setup", "--help"])
+    said = capsys.readouterr().out
+    assert all(extra in said for extra in project["project"]["optional-dependencies"])
 
 
 def test_a_mistake_is_one_sentence_and_exit_1(monkeypatch, capsys):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import Executor, Future
-from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +20,12 @@ from toylab import ALL, course, handed_in  # noqa: E402
 from labcore import __main__ as cli  # noqa: E402
 from labcore.runtime import LabError  # noqa: E402
 from labcore.staff.grading import api, batch, running, sandbox, version, workers  # noqa: E402
+from labcore.staff.grading.assignment import read_assignment  # noqa: E402
 from labcore.staff.grading.batch import Options  # noqa: E402
 from labcore.staff.grading.jobs import Terms  # noqa: E402
 from labcore.staff.grading.store import Store, table_text  # noqa: E402
-from labcore.student import environment  # noqa: E402
+from labcore.student import running as answers  # noqa: E402
+from labcore.student.environment import requirements  # noqa: E402
 from labcore.student.running import plainly  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -541,15 +542,20 @@ def test_without_bubblewrap_it_refuses_in_one_line(
     assert not new.out.exists()
 
 
-@pytest.mark.parametrize(
-    "how", [batch.grade_class, partial(batch.regrade, exercise="2.1", lower=False)]
-)
-def test_without_the_tools_of_a_lab_nothing_is_graded(new, monkeypatch, how):
-    monkeypatch.setattr(environment, "TOOLS", {new.number: "chip"})
-    monkeypatch.setattr(environment, "missing", lambda extra: ["ziglang"])
-    with pytest.raises(LabError, match="needs ziglang: run .* setup chip' first"):
-        how(new)
-    assert not new.out.exists()
+def test_without_the_tools_of_a_lab_nothing_is_graded(new, monkeypatch):
+    checks = read_assignment(new.number, new.root).lab.checks
+    monkeypatch.setattr(answers, "TOOLS", {checks: ("a_compiler",)})
+    monkeypatch.setattr(workers, "PAUSES", (0,))
+    with pytest.raises(LabError, match="need a_compiler: run .* setup chip' first"):
+        batch.grade_class(new)
+    assert not Store(new.out).run()
+
+
+def test_the_checks_that_reach_the_chip_need_its_tools():
+    labs = [f"labcore.checks.lab{number:02}" for number in range(12)]
+    reach = {lab for lab in labs if "labcore.chip.firmware" in version.in_reach(lab)}
+    assert reach == set(answers.TOOLS)
+    assert {*requirements("chip")} == {*answers.TOOLS["labcore.checks.lab11"]}
 
 
 def test_where_bubblewrap_is_not_permitted_it_says_so(

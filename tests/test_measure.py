@@ -64,7 +64,7 @@ def test_counting_macs_leaves_the_model_as_it_was():
         assert torch.equal(value, before[name])
 
 
-def test_the_four_ways_to_store_a_model():
+def test_the_three_ways_to_store_a_model():
     model = linear([[0.0, 2, 0], [3, 0, 0]], bias=True)
     model.bias = nn.Parameter(torch.tensor([0.0, 1]))
     stored = measure.stored_bytes(model)

@@ -19,10 +19,9 @@ from ..runtime import LabError
 
 __all__ = [
     *("NEWEST", "ROOT", "VENV", "enter", "hand_over", "inside_venv", "made_by_uv"),
-    *("missing", "need_tools", "requirements", "suffices", "venv_python"),
+    *("missing", "requirements", "suffices", "venv_python"),
 ]
 
-TOOLS = {"11": "chip"}  # lab: the extra without which it cannot be checked
 NEWEST = (3, 14)  # the newest Python that was tried
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -54,16 +53,6 @@ def requirements(extra: str | None = None) -> dict[str, str]:
 def missing(extra: str | None = None) -> list[str]:
     """The required packages that the running Python does not have."""
     return [name for name in requirements(extra) if not _installed(name)]
-
-
-def need_tools(lab: str) -> None:
-    """LabError if a part is missing without which this lab cannot be checked."""
-    extra = TOOLS.get(lab)
-    if extra and missing(extra):
-        raise LabError(
-            f"Lab {lab} needs {' and '.join(missing(extra))}: run 'python -m labcore "
-            f"setup {extra}' first."
-        )
 
 
 def _installed(package: str) -> bool:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from labcore.runtime import LabError, strict_environment
 
@@ -28,6 +29,7 @@ ARGUMENTS = [sys.executable, "-m", "labcore.student.alone"]
 START_SECONDS, GRACE = 180, 30
 LOOK = 0.2  # seconds between looks at the process
 WALL = 10  # times the answer's processor time, because it may sleep
+TOOLS = {"labcore.checks.lab11": ("ziglang", "unicorn")}  # packages of the extra chip
 SETTINGS = {  # the same in every process for answers
     "LABCORE_STRICT": "1",
     "LABCORE_DEVICE": "cpu",
@@ -78,8 +80,11 @@ def tried(
 ) -> Iterator[Outcome]:
     """The outcome of each exercise, in order; a lost process is replaced.
 
+    LabError if it does not start, or if a tool of the checks is missing.
+
     order   the numbers of the exercises, if not simply all of them
     """
+    _need_tools(job["checks"])
     alone, exercises = None, job["exercises"]
     try:
         for number in range(len(exercises)) if order is None else order:
@@ -91,6 +96,16 @@ def tried(
     finally:
         if alone:
             alone.close()
+
+
+def _need_tools(checks: str) -> None:
+    """LabError if one is missing: a check without it would refuse right answers."""
+    lacking = [name for name in TOOLS.get(checks, ()) if not find_spec(name)]
+    if lacking:
+        raise LabError(
+            f"The checks of this lab need {' and '.join(lacking)}: run 'python -m "
+            "labcore setup chip' first."
+        )
 
 
 class _Alone:

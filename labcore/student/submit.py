@@ -12,7 +12,6 @@ from nbformat import NotebookNode
 from ..files import write_bytes
 from ..runtime import LabError, progress, strict_environment
 from .cells import LONGEST_CELL
-from .environment import need_tools
 from .find import find
 from .gather import local_imports
 from .kernel import Kernel, Outcome
@@ -36,19 +35,23 @@ def submit(name: str, work: Path, labs: Path) -> None:
     """
     path, lab_path = find(name, work, labs)
     mine, released = read_notebook(path), read_notebook(lab_path)
-    need_tools(lab_path.name[:2])
     lab, own = read_lab(released, lab_path.name[:2]), Work()
     report = take_answers(own, mine, lab)
     _refuse_long(own)
     saved = datetime.fromtimestamp(path.stat().st_mtime)
     print(f"{_short(path, work)}, as saved on {saved:%Y-%m-%d at %H:%M}")
-    outcomes = tried(job_of(own, lab, lab.tasks, _seeds(), SECONDS, **LIMITS))
-    waiting = progress(outcomes, what="checks", total=len(to_run(own, lab.tasks)))
-    found = list(waiting)  # to its end, so that its process is closed
-    rows = [*rows_of(own, lab.tasks, found), *text_rows(own, lab.questions)]
-    _show(rows, [*_remarks(report, mine, released), *_beside(own, path.parent)])
     target = work / "submissions" / lab_path.name
     write_bytes(target, notebook_text(_bare(mine)).encode())
+    outcomes = tried(job_of(own, lab, lab.tasks, _seeds(), SECONDS, **LIMITS))
+    waiting = progress(outcomes, what="checks", total=len(to_run(own, lab.tasks)))
+    try:
+        found = list(waiting)  # to its end, so that its process is closed
+    except LabError as fault:
+        raise LabError(
+            f"{fault} The file to hand in is written: {_short(target, work)}."
+        ) from None
+    rows = [*rows_of(own, lab.tasks, found), *text_rows(own, lab.questions)]
+    _show(rows, [*_remarks(report, mine, released), *_beside(own, path.parent)])
     size = target.stat().st_size / 1000
     print(f"\nTo hand in: {_short(target, work)} ({size:.0f} kB)")
     for row in rows:

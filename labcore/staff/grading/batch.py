@@ -18,7 +18,6 @@ from labcore.staff.grading.roster import read_roster
 from labcore.staff.grading.running import graded_by, results, work_of
 from labcore.staff.grading.sandbox import kind_of_sandbox
 from labcore.staff.grading.store import Store
-from labcore.student.environment import need_tools
 
 __all__ = ["About", "Options", "grade_class", "merge_only", "regrade"]
 
@@ -48,7 +47,6 @@ def grade_class(options: Options) -> None:
     assignment = read_assignment(options.number, options.root)
     if options.terms.sandbox and not options.dask:
         kind_of_sandbox()
-    _need_tools(options)
     keep_apart(options.submissions, options.out)
     found = find_submissions(options.submissions, assignment.stem)
     if options.about.roster:
@@ -84,11 +82,6 @@ def grade_class(options: Options) -> None:
         finally:
             if store.run():
                 _finish(store, assignment)
-
-
-def _need_tools(options: Options) -> None:
-    if not options.dask:  # whose workers have an environment of their own
-        need_tools(options.number)
 
 
 def _of_this_class(path: Path, found: list[Submission]) -> None:
@@ -249,7 +242,6 @@ def merge_only(out: Path, root: Path, about: About = About()) -> None:
 def regrade(options: Options, exercise: str, lower: bool) -> None:
     """Re-grade one exercise for every student; points only rise, unless `lower`."""
     assignment = read_assignment(options.number, options.root)
-    _need_tools(options)
     task, store = assignment.lab.task(exercise), Store(options.out)
     if not store.run():
         raise LabError(f"There are no grades in {options.out}: grade first.")

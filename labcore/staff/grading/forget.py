@@ -90,6 +90,11 @@ def _leave_notes(store: Store, name: str, student: str) -> None:
     except ValueError:
         (store.folder / name).unlink()
         print(f"{name} was damaged, so it is deleted: it may have named the student.")
+        if name == "found.json":
+            print(
+                "Grade with --resume before you export: until then, students who are "
+                "not graded yet count as missing."
+            )
 
 
 def _leave_roster(store: Store, student: str) -> None:
