@@ -230,7 +230,7 @@ RIGHT = {
 
 WRONG = {
     "get_sparsity": [
-        ("no return", lambda t: None, "seven values", "the function ends without"),
+        ("no return", lambda t: None, "seven values", "the result is None"),
         ("labcore", measure.sparsity, "seven values", "that function does what this"),
         ("mask", lambda t: t == 0, "seven values", "return a number, not a tensor of"),
         (

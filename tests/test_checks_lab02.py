@@ -367,7 +367,7 @@ RIGHT = {
 
 WRONG = {
     "fine_grained_prune": [
-        ("no return", prune_without_return, "five values", "the function ends without"),
+        ("no return", prune_without_return, "five values", "the result is None"),
         ("nothing", lambda w, s: w == w, "five values", None),
         ("one at least", prune_one_at_least, "sparsity 0 and 1", None),
         (
@@ -380,7 +380,7 @@ WRONG = {
         ("view", prune_a_view, "any memory layout", "the error comes from line"),
     ],
     "train_masked": [
-        ("no return", train_without_return, "the losses", "the function ends without"),
+        ("no return", train_without_return, "the losses", "the result is None"),
         ("no_grad", train_without_no_grad, "the losses", None),
         ("all no_grad", train_all_without_grad, "one batch", "the error comes from"),
         ("own optimizer", train_with_an_optimizer_of_its_own, "one batch", None),

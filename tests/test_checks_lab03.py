@@ -335,7 +335,7 @@ WRONG = {
             "no return",
             lambda *case: None,
             "one sparsity",
-            "the result is None, as when a function ends without return",
+            "the result is None: is a return missing?",
         ),
         ("no clone", scan_with_an_alias, "falling order", ALIAS),
         ("a state_dict", scan_with_a_state_dict, "falling order", ALIAS),
@@ -352,7 +352,7 @@ WRONG = {
             "no return",
             lambda *case: None,
             "one step",
-            "the result is None, as when a function ends without return",
+            "the result is None: is a return missing?",
         ),
         (
             "no arguments",

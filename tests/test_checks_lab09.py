@@ -271,7 +271,7 @@ WRONG = {
             "nothing",
             lambda weight: None,
             "two values",
-            "the result is None, as when a function ends without return",
+            "the result is None: is a return missing?",
         ),
         ("in place", lamp_in_place, "four values", "an operation in place"),
         ("a view", lamp_by_view, "any memory layout", "the error comes from line"),

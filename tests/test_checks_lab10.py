@@ -241,7 +241,7 @@ WRONG = {
             "nothing",
             lambda model, batches: None,
             "one layer, two rows",
-            "the result is None, as when a function ends without return",
+            "the result is None: is a return missing?",
         ),
     ],
     "wanda_mask": [

@@ -9,7 +9,7 @@ import corpus
 import pytest
 import toylab
 from nbformat.v4 import new_code_cell
-from notebooks import LABS, ROOT, read
+from notebooks import LABS, ROOT, code_cells, read
 
 pytest.importorskip("fcntl", reason="grading needs Linux or macOS")
 
@@ -57,6 +57,13 @@ def grade(folder, number, terms=TERMS):
     return Store(options.out).results()
 
 
+def undone(task, assignment):
+    """What it is in a fresh lab, which may borrow the reference itself."""
+    cells = code_cells(assignment.lab.notebook)
+    lends = any(f'lend("{task.name}")' in cell.source for cell in cells)
+    return "lent" if lends else "todo"
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_references_get_all_points_and_fresh_or_wrong_ones_none(tmp_path, number):
     assignment = read_assignment(number, ROOT)
@@ -73,7 +80,7 @@ def test_references_get_all_points_and_fresh_or_wrong_ones_none(tmp_path, number
         for student, result in found.items()
     }
     assert earned == {
-        "fresh": [("todo", 0) for _ in assignment.tasks],
+        "fresh": [(undone(task, assignment), 0) for task in assignment.tasks],
         "reference": [("passed", task.points) for task in assignment.tasks],
         "wrong": [("failed", 0) for _ in assignment.tasks],
     }, [row["message"] for result in found.values() for row in result["rows"]]
@@ -198,6 +205,7 @@ TOYS = {
     *("cheat: switches the profiler off", "answers below their cells"),
     *("a stub below its cell", "names that other cells bind in every way"),
     "what Python cannot rewrite, in helpers and amendments",
+    *("lent in its cell", "uses and fills shared memory"),
 }
 
 

@@ -12,6 +12,7 @@ from notebooks import (
     code_cells,
     is_answer,
     made,
+    needed,
     notebook,
     read,
 )
@@ -37,19 +38,21 @@ def unexpected_errors(nb):
     lost, found = set(), []
     for cell in code_cells(nb):
         for error in (out for out in cell.outputs if out.output_type == "error"):
-            if not excused(error, exercises, lost):
+            if not excused(error, exercises, lost, needed(cell)):
                 if "raises-exception" not in tags(cell):
                     found.append(f"cell {cell.id}: {error.ename}: {error.evalue}")
             lost |= made(cell)
     return found
 
 
-def excused(error, exercises, lost):
+def excused(error, exercises, lost, names):
     if error.ename == "NotImplementedError":
         return error.evalue == UNDONE
     words = set(re.findall(r"\w+", error.evalue))
     if error.ename == "NameError":
         return bool(words & lost)
+    if error.ename == "KeyError":  # of what a cell that failed began to fill
+        return bool(names & lost)
     return error.ename == "LabError" and bool(words & exercises)
 
 

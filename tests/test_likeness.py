@@ -74,7 +74,7 @@ MASK = tensor([True, True, False, False])
         (0.5, tensor([0.5]), "return a number, not a tensor that holds it"),
         (0.5, ROW, "return a number, not a tensor of several values"),
         (["a"], {"a": 1}.keys(), "return a list, not something of type dict_keys"),
-        (0.5, None, "the result is None, as when a function ends without return"),
+        (0.5, None, "the result is None: is a return missing?"),
     ],
 )
 def test_a_likeness_is_told(expected, got, said):

@@ -86,9 +86,10 @@ def test_without_a_guess_nothing_is_drawn_for_it():
     assert not any(text.get_text() == "your guess" for text in ax.texts)
 
 
-def test_soft_labels_are_bars_in_percent_beside_the_image():
+@pytest.mark.parametrize("channels", [1, 3])
+def test_soft_labels_are_bars_in_percent_beside_the_image(channels):
     shares = {"T = 1": torch.tensor([0.9, 0.1]), "T = 4": torch.tensor([0.6, 0.4])}
-    figure = plots.soft_labels(torch.zeros(1, 4, 4), shares, ["bag", "boot"])
+    figure = plots.soft_labels(torch.zeros(channels, 4, 4), shares, ["bag", "boot"])
     _, hard, soft = figure.axes
     assert [round(bar.get_width()) for bar in hard.patches] == [90, 10]
     assert [round(bar.get_width()) for bar in soft.patches] == [60, 40]

@@ -23,6 +23,7 @@ from labcore.plots.style import (
     mean_and_range,
     new_figure,
     number,
+    pixels,
 )
 
 __all__ = [
@@ -183,7 +184,7 @@ def soft_labels(
     figure = new_figure(title, 2.4 + 2.7 * len(shares), 3.2)
     widths = [2, *(2.7 for _ in shares)]
     first, *axes = figure.subplots(1, 1 + len(shares), width_ratios=widths)
-    first.imshow(np.squeeze(np.asarray(image)), cmap="gray")
+    first.imshow(pixels(np.asarray(image)), cmap="gray")
     first.axis("off")
     told = []
     for ax, (name, values) in zip(axes, shares.items(), strict=True):

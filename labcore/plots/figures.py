@@ -25,6 +25,7 @@ from labcore.plots.style import (
     new_figure,
     number,
     panel_grid,
+    pixels,
     short_name,
     two_digits,
 )
@@ -60,7 +61,7 @@ def predictions(
         best = int(shares.argmax())
         right = best == int(label)
         height, width = image.shape[1:]
-        ax.imshow(_pixels(image), cmap="gray_r")
+        ax.imshow(pixels(image), cmap="gray_r")
         for share, colour in ((1, REMOVED), (shares[best], KEPT if right else MARKED)):
             bar = Rectangle((0, height + 1), width * share, 3, color=colour)
             ax.add_patch(bar)
@@ -75,12 +76,6 @@ def predictions(
     count = sum(text.endswith("right") for text in said)
     describe(figure, f"{count} of 12 answers are right: {', '.join(said)}.")
     return figure
-
-
-def _pixels(image: np.ndarray) -> np.ndarray:
-    """(channels, h, w) in any range -> (h, w) or (h, w, 3) in [0, 1]."""
-    scaled = (image - image.min()) / max(np.ptp(image), 1e-9)
-    return scaled[0] if len(image) == 1 else scaled.transpose(1, 2, 0)
 
 
 @in_style

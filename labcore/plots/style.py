@@ -149,6 +149,12 @@ def box(
     return frame
 
 
+def pixels(image: np.ndarray) -> np.ndarray:
+    """(channels, h, w) in any range -> (h, w) or (h, w, 3) in [0, 1]."""
+    scaled = (image - image.min()) / max(np.ptp(image), 1e-9)
+    return scaled[0] if len(image) == 1 else scaled.transpose(1, 2, 0)
+
+
 def short_name(layer: str) -> str:
     """conv0 for backbone.conv0."""
     return layer.split(".")[-1]

@@ -19,7 +19,7 @@ from labcore.checks.engine.compare import close, is_number, number, same
 
 __all__ = ["NO_RETURN", "changes", "likeness", "within"]
 
-NO_RETURN = "the result is None, as when a function ends without return"
+NO_RETURN = "the result is None: is a return missing?"
 KINDS = {
     str: "text",
     list: "a list",
@@ -53,7 +53,7 @@ def likeness(expected, got, *, may_be_none: bool = False, seen: bool = False) ->
 def _kinds(expected, got) -> str:
     wanted, found = _kind(expected), _kind(got)
     if got is None and expected is not None:
-        return f"{NO_RETURN}; print() only shows a value"
+        return f"{NO_RETURN} (print() only shows a value)"
     if wanted == found or not wanted or (wanted in LISTS and found in LISTS):
         return ""
     if isinstance(got, complex):
