@@ -98,7 +98,7 @@ EXAMPLES = {
     ),
     "size_curves": (LEVELS, {"formula": (90, 50, 10), "CSR": (180, 95, 20)}, 25, 90),
     "soft_labels": (
-        WEIGHT,
+        WEIGHT[None],
         {"T = 1": [0.9, 0.1], "T = 4": [0.6, 0.4]},
         ["bag", "boot"],
     ),

@@ -179,6 +179,7 @@ def soft_labels(
 ) -> Figure:
     """An image beside the shares that a teacher gives to each class.
 
+    image    (channels, height, width), any range of values
     shares   name of a panel (a temperature) -> one share for each class
     """
     figure = new_figure(title, 2.4 + 2.7 * len(shares), 3.2)
