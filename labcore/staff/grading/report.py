@@ -26,7 +26,7 @@ from labcore.staff.grading.store import Store
 
 __all__ = ["report"]
 
-ENOUGH = 5  # students behind an example, so that it is nobody's
+ENOUGH = 5  # students behind an example, so that it points at no single one
 TO_DISCUSS = 3
 LOW = 0.5  # of a lab's code points: a student below it may be falling behind
 FIRST_HINT = "Hint 1 of the exercise"  # where a message points to none

@@ -152,7 +152,7 @@ def _canvas(sheet: Sheet) -> list[Entry] | None:
 
 
 def _moodle(sheet: Sheet) -> list[Entry] | None:
-    """Moodle's worksheet; with anonymous marking it names nobody.
+    """Moodle's worksheet; with anonymous marking it names no student.
 
     Source: mod/assign/gradingtable.php and feedback/offline of moodle/moodle.
     """
